@@ -1,0 +1,26 @@
+# Flags every target of ours takes, on the interface target lantern_flags.
+add_library(lantern_flags INTERFACE)
+target_include_directories(lantern_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(lantern_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  # Invariant 3: the compiler must neither contract a*b+c nor assume that
+  # rounding mode and traps do not matter.
+  -ffp-contract=off -fno-fast-math
+  -fstack-protector-strong)
+if(LANTERN_WERROR)
+  target_compile_options(lantern_flags INTERFACE -Werror)
+endif()
+target_compile_definitions(lantern_flags INTERFACE LANTERN_VERSION="${PROJECT_VERSION}")
+if(LANTERN_SANITIZE)
+  target_compile_options(lantern_flags INTERFACE
+    -fsanitize=${LANTERN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(lantern_flags INTERFACE -fsanitize=${LANTERN_SANITIZE})
+endif()
+find_program(LANTERN_CCACHE ccache)
+if(LANTERN_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${LANTERN_CCACHE})
+endif()
+find_program(LANTERN_MOLD mold)
+if(LANTERN_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()

@@ -1,0 +1,1 @@
+// A room that holds headers alone still needs one translation unit.

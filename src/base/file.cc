@@ -1,0 +1,146 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace lantern::base {
+
+Error errno_error(int errno_value, std::string_view what) {
+  ErrorCode code = ErrorCode::kIo;
+  switch (errno_value) {
+    case ENOENT:
+    case ENOTDIR: code = ErrorCode::kNotFound; break;
+    case EACCES:
+    case EPERM:
+    case EROFS: code = ErrorCode::kDenied; break;
+    case ENOSPC:
+    case EDQUOT:
+    case ENOMEM: code = ErrorCode::kExhausted; break;
+    default: break;
+  }
+  char buffer[128];
+  return make_error(code, "{}: {}", what, strerror_r(errno_value, buffer, sizeof buffer));
+}
+
+UniqueFd& UniqueFd::operator=(UniqueFd&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+UniqueFd::~UniqueFd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+int UniqueFd::release() {
+  int fd = fd_;
+  fd_ = -1;
+  return fd;
+}
+
+Result<ReadFile> ReadFile::open(const std::filesystem::path& path) {
+  ReadFile file;
+  file.path_ = path;
+  // O_NONBLOCK so that a FIFO in the file's place cannot hang the open.
+  file.fd_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.fd_.get() < 0) return errno_error(errno, path.string());
+  struct stat info {};
+  if (::fstat(file.fd_.get(), &info) != 0) return errno_error(errno, path.string());
+  if (!S_ISREG(info.st_mode))
+    return make_error(ErrorCode::kInvalidArgument, "{}: not a regular file", path.string());
+  file.size_ = static_cast<uint64_t>(info.st_size);
+  return file;
+}
+
+Status ReadFile::read_at(uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    ssize_t n = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error(errno, path_.string());
+    if (n == 0)
+      return make_error(ErrorCode::kCorrupt, "{}: ends at offset {}, {} more bytes were expected",
+                        path_.string(), offset, out.size());
+    out = out.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t max_bytes) {
+  LANTERN_ASSIGN(ReadFile file, ReadFile::open(path));
+  if (file.size() > max_bytes)
+    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", path.string(),
+                      file.size(), max_bytes);
+  std::string text(file.size(), '\0');
+  LANTERN_TRY(file.read_at(0, std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
+namespace {
+
+Status sync_folder(const std::filesystem::path& folder) {
+  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0 || ::fsync(fd.get()) != 0) return errno_error(errno, folder.string());
+  return {};
+}
+
+}  // namespace
+
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
+  AtomicFile file;
+  file.path_ = path;
+  std::string pattern = path.string() + ".tmp-XXXXXX";
+  file.fd_ = UniqueFd(::mkostemp(pattern.data(), O_CLOEXEC));
+  if (file.fd_.get() < 0) return errno_error(errno, path.string());
+  file.temporary_ = pattern;
+  mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(file.fd_.get(), 0666 & ~mask);
+  return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::move(other.temporary_)),
+      fd_(std::move(other.fd_)),
+      written_(other.written_) {
+  other.temporary_.clear();
+}
+
+AtomicFile::~AtomicFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Status AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error(errno, path_.string());
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    written_ += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+Status AtomicFile::commit() {
+  if (::fsync(fd_.get()) != 0) return errno_error(errno, path_.string());
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return errno_error(errno, path_.string());
+  temporary_.clear();
+  auto folder = path_.parent_path();
+  return sync_folder(folder.empty() ? "." : folder);
+}
+
+Status write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  LANTERN_ASSIGN(AtomicFile file, AtomicFile::create(path));
+  LANTERN_TRY(file.write(content));
+  return file.commit();
+}
+
+}  // namespace lantern::base
