@@ -1,0 +1,98 @@
+// A transformer ready to run: weights interleaved, one step over a batch of sequences.
+//
+// An architecture is a Spec (spec.h), one file arch/models/<name>.cc each; the step itself
+// (transformer.cc) reads like the paper and is shared.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "format/admitted_model.h"
+#include "kernels/matrix.h"
+#include "kernels/ops.h"
+
+namespace lantern::arch {
+
+/// What the rooms above need to know of a model; the rest of the hyper-parameters is Spec's.
+struct ModelInfo {
+  std::string architecture;  // GGUF's name: "llama"
+  int64_t n_layers = 0;
+  int64_t n_vocab = 0;
+  int64_t n_context_train = 0;  // the longest context that the model was made for
+  /// Per layer: what its KV pages look like, and the sliding window (0: none).
+  struct Layer {
+    int64_t n_kv_heads = 0;
+    int64_t head_dim = 0;
+    int64_t value_dim = 0;
+    int64_t window = 0;
+  };
+  std::vector<Layer> layers;
+  uint64_t weight_bytes = 0;  // memory held
+};
+
+enum class LogitsWanted { kNone, kLast, kAll };
+
+/// One sequence's part of a step. Its KV pages up to first_position + tokens.size() are allocated
+/// and all of them before first_position are written.
+struct SequenceStep {
+  std::span<const int32_t> tokens;
+  int64_t first_position = 0;
+  std::span<const kernels::KvView> kv;  // [n_layers]
+  /// The length that length-dependent rope kinds (LongRoPE) are chosen by, once a sequence:
+  /// prompt tokens plus the limit of generated ones.
+  int64_t planned_length = 0;
+  LogitsWanted wanted = LogitsWanted::kLast;
+  float* logits = nullptr;  // [1 or tokens.size(), n_vocab]
+};
+
+/// Scratch memory of steps; grows as needed, used by one step at a time.
+class Workspace;
+
+class Model {
+ public:
+  struct LoadOptions {
+    const kernels::Context* context = nullptr;
+    /// Called from time to time with bytes done and in all; false cancels. May be empty.
+    std::function<bool(uint64_t done, uint64_t total)> progress;
+  };
+  /// Errors: kUnsupported architecture or feature, kCorrupt metadata or tensors (missing, of a
+  /// wrong shape), kExhausted memory, kCancelled.
+  static Result<Model> load(const format::AdmittedModel& model, LoadOptions options);
+
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+  ~Model();
+
+  [[nodiscard]] const ModelInfo& info() const;
+
+  /// Runs tokens of all sequences through the model, writing their K and V and the wanted logits.
+  /// Token ids must lie in the vocabulary (checked: kInvalidArgument). kInternal when logits are
+  /// not finite.
+  Status forward(const kernels::Context& context, std::span<const SequenceStep> steps,
+                 Workspace& workspace) const;
+
+ private:
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+class Workspace {
+ public:
+  Workspace();
+  ~Workspace();
+  Workspace(Workspace&&) noexcept;
+  Workspace& operator=(Workspace&&) noexcept;
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lantern::arch
