@@ -1,0 +1,67 @@
+#include "cli/interrupt.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <mutex>
+#include <thread>
+
+namespace lantern::cli {
+namespace {
+
+// A signal handler may only write to a pipe; a thread of its own reads it and
+// stops the current scope.
+std::array<int, 2> g_pipe{-1, -1};
+
+struct Scope {
+  std::mutex mutex;
+  std::stop_source source;
+};
+
+Scope& scope() {
+  static Scope instance;
+  return instance;
+}
+
+void on_interrupt(int) {
+  char byte = 1;
+  [[maybe_unused]] ssize_t n = ::write(g_pipe[1], &byte, 1);
+}
+
+void watch() {
+  char byte;
+  while (::read(g_pipe[0], &byte, 1) == 1) {
+    std::lock_guard lock(scope().mutex);
+    if (!scope().source.request_stop()) ::_exit(130);
+  }
+}
+
+}  // namespace
+
+void install_interrupt_handler() {
+  if (::pipe2(g_pipe.data(), O_CLOEXEC) != 0) return;
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &ignore, nullptr);
+  std::thread(watch).detach();
+}
+
+std::stop_token new_interruptible_scope() {
+  std::lock_guard lock(scope().mutex);
+  scope().source = std::stop_source();
+  return scope().source.get_token();
+}
+
+bool interrupted() {
+  std::lock_guard lock(scope().mutex);
+  return scope().source.stop_requested();
+}
+
+}  // namespace lantern::cli

@@ -1,0 +1,18 @@
+// Ctrl-C: asks the running command to stop; a second one ends the program.
+#pragma once
+
+#include <stop_token>
+
+namespace lantern::cli {
+
+/// Once, at start.
+void install_interrupt_handler();
+
+/// A fresh token that the next interrupt stops. A chat asks for one per answer, so that
+/// Ctrl-C ends the answer and not the program.
+std::stop_token new_interruptible_scope();
+
+/// True if the current scope was interrupted.
+bool interrupted();
+
+}  // namespace lantern::cli

@@ -1,0 +1,69 @@
+#include <cstdio>
+#include <exception>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/interrupt.h"
+
+namespace lantern::cli {
+
+Exit exit_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kUnsupported:
+      return Exit::kBadInput;
+    case ErrorCode::kDenied:
+      return Exit::kRefused;
+    case ErrorCode::kExhausted:
+      return Exit::kExhausted;
+    case ErrorCode::kIo:
+      return Exit::kIo;
+    case ErrorCode::kCancelled:
+      return Exit::kInterrupted;
+    case ErrorCode::kInternal:
+      return Exit::kInconclusive;
+  }
+  return Exit::kInconclusive;
+}
+
+void define_program(CLI::App& app, std::vector<Action>& actions) {
+  app.name("lantern");
+  app.description(
+      "Runs open language models on this machine, and lets an organisation stand behind it.");
+  app.set_version_flag("--version", std::string("lantern " LANTERN_VERSION));
+  app.require_subcommand(1);
+  app.footer("lantern COMMAND --help shows a command's options and examples.");
+  for (const Command* command : all_commands()) {
+    CLI::App* sub = app.add_subcommand(std::string(command->name), std::string(command->summary));
+    if (!command->examples.empty()) sub->footer(fmt::format("Examples:\n{}", command->examples));
+    actions.push_back(command->define(*sub));
+  }
+}
+
+int run_program(int argc, const char* const* argv) {
+  CLI::App app;
+  std::vector<Action> actions;
+  define_program(app, actions);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "lantern: %s\nTry: lantern --help\n", error.what());
+    return static_cast<int>(Exit::kBadInput);
+  }
+  install_interrupt_handler();
+  const auto commands = all_commands();
+  for (size_t i = 0; i < commands.size(); ++i) {
+    if (!app.got_subcommand(std::string(commands[i]->name))) continue;
+    Result<Exit> result = actions[i]();
+    if (result.ok()) return static_cast<int>(*result);
+    std::fprintf(stderr, "lantern: %s\n", result.error().message.c_str());
+    return static_cast<int>(exit_of(result.error()));
+  }
+  return static_cast<int>(Exit::kBadInput);
+}
+
+}  // namespace lantern::cli

@@ -1,0 +1,6 @@
+set(REGISTRY_FOLDER commands)
+set(REGISTRY_TYPE Command)
+set(REGISTRY_HEADER cli/command.h)
+set(REGISTRY_NAMESPACE lantern::cli)
+set(REGISTRY_FUNCTION all_commands)
+set(REGISTRY_PREFIX k_)
