@@ -1,0 +1,26 @@
+// Where Lantern's own files live: the XDG folders, or everything under LANTERN_HOME.
+#pragma once
+
+#include <filesystem>
+
+#include "base/result.h"
+
+namespace lantern::base {
+
+struct Folders {
+  std::filesystem::path data;    // models, their manifests
+  std::filesystem::path config;  // what a person writes
+  std::filesystem::path state;   // history, logs
+  std::filesystem::path cache;   // what can be made again
+};
+
+/// From the environment: LANTERN_HOME puts all four under itself; else XDG_DATA_HOME,
+/// XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME (relative ones are ignored, as that
+/// specification asks), else their defaults under the home folder. Creates nothing.
+/// Errors: kInvalidArgument for a relative LANTERN_HOME, kNotFound without a home folder.
+Result<Folders> own_folders();
+
+/// Creates `path` and its parents, for this user alone (0700), where they do not exist.
+Status make_private_folder(const std::filesystem::path& path);
+
+}  // namespace lantern::base
