@@ -1,0 +1,181 @@
+// A loaded model that answers: weights, tokenizer, template, KV cache and the loop that
+// feeds them.
+//
+// An answer depends on the model, the prompt's ids, the options and the seed alone
+// (invariant 3): threads, `chunk`, `beside`, the instruction set and a prefix kept from an
+// earlier turn change its speed, never its bits.
+//
+// OWNERSHIP. An Engine owns everything it needs; Conversations borrow it. One thread at a
+// time may call an Engine or a Conversation of it; callbacks run on the calling thread and
+// must not call back.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "arch/model.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "engine/sampler.h"
+#include "engine/text_io.h"
+#include "format/admitted_model.h"
+#include "kernels/isa.h"
+#include "kernels/ops.h"
+
+namespace lantern::engine {
+
+struct EngineOptions {
+  int threads = 0;  // 0: the physical cores that affinity and cgroup allow
+  kernels::KvType kv_type = kernels::KvType::kF16;
+  int64_t context = 0;  // positions a sequence may have; 0: the model's own, or what fits
+  /// Called while weights load, with bytes done and in all; false cancels (kCancelled).
+  std::function<bool(uint64_t done, uint64_t total)> progress;
+};
+
+/// What was loaded, and how.
+struct EngineInfo {
+  arch::ModelInfo model;
+  std::string name;     // as the model was admitted
+  int64_t context = 0;  // positions a sequence may have
+  kernels::KvType kv_type = kernels::KvType::kF16;
+  uint64_t kv_bytes_per_position = 0;
+  kernels::Isa isa = kernels::Isa::kRef;
+  int threads = 1;
+  double load_seconds = 0;
+  /// Sentences for a person: a context cut to what fits, a template that is missing or broken.
+  std::vector<std::string> notices;
+};
+
+/// Ids that are ready to run, begin-of-sequence included where the model wants one.
+struct Prompt {
+  std::vector<int32_t> ids;
+  std::string text;                  // what the ids say; special tokens spelled out
+  std::vector<std::string> notices;  // "this model has no chat template: ..."
+};
+
+enum class FinishReason {
+  kStop,        // one of the model's end ids
+  kStopString,  // one of the caller's
+  kLength,      // max_tokens, or the end of the context
+  kCancelled,
+};
+/// "stop", "stop_string", "length", "cancelled".
+std::string_view finish_reason_name(FinishReason reason);
+
+struct GenerateOptions {
+  SamplerOptions sampler;
+  int64_t max_tokens = 0;         // 0: until the model ends or the context does
+  std::vector<std::string> stop;  // at most 64 of 1 to 1024 bytes; not part of the answer
+  bool ignore_end = false;        // go on past the model's end ids (bench)
+  int64_t chunk = 0;              // the prompt in pieces of so many ids; 0: the engine's choice
+  int64_t beside = 0;             // other sequences in the batch, at most 256
+  std::stop_token cancel;
+  /// The answer as it grows: whole UTF-8 characters, never a part of a stop string. Pieces joined
+  /// are GenerateResult::text. May be empty.
+  std::function<void(std::string_view piece)> on_text;
+};
+
+struct GenerateResult {
+  std::string text;
+  std::vector<int32_t> ids;  // generated, an end id that was drawn included
+  FinishReason finish = FinishReason::kStop;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;       // of the prompt, kept from an earlier turn
+  double prefill_seconds = 0;      // the prompt's own part
+  double first_token_seconds = 0;  // from the call to the first id
+  double decode_seconds = 0;       // after the first id
+};
+
+struct LogitsOptions {
+  int64_t chunk = 0;   // as in GenerateOptions
+  int64_t beside = 0;  // likewise
+  std::stop_token cancel;
+};
+
+class Conversation;
+
+class Engine {
+ public:
+  /// Loads weights and the text side at the same time. Errors: the checkpoint's, the tokenizer's
+  /// and the architecture's (kCorrupt, kUnsupported), kExhausted where weights and the smallest
+  /// useful cache do not fit memory (both numbers are named), kInvalidArgument options and
+  /// LANTERN_ISA, kCancelled.
+  static Result<Engine> load(format::AdmittedModel model, EngineOptions options);
+
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();
+
+  [[nodiscard]] const EngineInfo& info() const;
+  [[nodiscard]] const TextIo& text() const;
+
+  /// Exactly `text`, completed as it stands. `text` is a user's: nothing in it becomes a special
+  /// token.
+  [[nodiscard]] Result<Prompt> raw_prompt(std::string_view text) const;
+  /// One user turn, after a system turn where `system` is not empty, through the chat template; a
+  /// model without one completes both raw, and a notice says so.
+  [[nodiscard]] Result<Prompt> user_prompt(std::string_view user,
+                                           std::string_view system = {}) const;
+  /// Any conversation through the chat template (kUnsupported without one). bos, eos and the
+  /// date are filled in where `input` leaves them unset.
+  [[nodiscard]] Result<Prompt> chat_prompt(text::RenderInput input) const;
+
+  /// Runs the prompt and draws an answer. Errors: kInvalidArgument for options out of bounds, an
+  /// empty prompt, ids outside the vocabulary, or a prompt plus max_tokens past the context (the
+  /// numbers are named; nothing is ever cut off); kExhausted memory for the cache; kInternal
+  /// logits that are not finite. Cancelling is no error: the answer so far, kCancelled.
+  Result<GenerateResult> generate(const Prompt& prompt, const GenerateOptions& options);
+
+  /// Logits of exactly these ids: `sink(first, n, rows)` gets rows[n, n_vocab] for positions first
+  /// to first + n - 1, in order and without gaps; its error ends the run. Errors as generate();
+  /// kCancelled.
+  Status logits(
+      std::span<const int32_t> ids, const LogitsOptions& options,
+      const std::function<Status(int64_t first, int64_t n, std::span<const float> rows)>& sink);
+
+ private:
+  friend class Conversation;
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// A dialogue whose cache stays between turns: what a new rendering shares with the ids already
+/// computed is not computed again. The ids the model drew are kept beside their text, so a turn is
+/// never tokenized differently afterwards. Keep the Engine alive and in its place meanwhile.
+class Conversation {
+ public:
+  explicit Conversation(Engine& engine);
+  ~Conversation();
+  Conversation(Conversation&&) noexcept;
+  Conversation& operator=(Conversation&&) noexcept;
+
+  /// The system turn; empty removes it. Holds for the turns that follow.
+  void set_system(std::string text);
+  /// Adds a user turn, generates the answer and adds it (also one that was cancelled, unless it is
+  /// empty). On an error the turn is taken back. A model without template sees the texts of all
+  /// turns one after another.
+  Result<GenerateResult> say(std::string user, const GenerateOptions& options);
+  /// Forgets all turns, and their cache.
+  void clear();
+  /// [{"role": ..., "content": ...}, ...], the system turn included.
+  [[nodiscard]] base::OrderedJson messages() const;
+  /// Ids in the cache.
+  [[nodiscard]] int64_t tokens() const;
+  /// Notices of the last turn's prompt.
+  [[nodiscard]] std::span<const std::string> notices() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lantern::engine

@@ -1,0 +1,20 @@
+// What commands use to reach a model: admitted, then loaded. (cli/ and server/ include
+// gate/ alone; the engine's types come along.)
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "gate/admission.h"
+
+namespace lantern::gate {
+
+/// Admits `reference` and loads it. Errors: Admission::admit()'s and Engine::load()'s.
+Result<engine::Engine> load_model(std::string_view reference, AdmitOptions admit,
+                                  engine::EngineOptions options);
+
+/// Tokenizer and templates alone, without weights and without hashing: `tokenize`, `template`.
+Result<engine::TextIo> load_text(std::string_view reference);
+
+}  // namespace lantern::gate
