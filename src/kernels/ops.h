@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/kv_layout.h"
 #include "kernels/matrix.h"
 
 namespace lantern::kernels {
@@ -40,6 +41,18 @@ struct RopeShape {
 void rope(const Context& context, RopeShape shape, const RopeTable& table, const int32_t* positions,
           float* x);
 
+/// The same in two steps, for the layers of a step that share a table: the angles once, then every
+/// layer's rotation. cosines and sines [n_tokens, n_rot / 2] already hold the magnitude. The angle
+/// is float(position) * inverse_frequency, rounded to float32, as transformers computes it.
+void rope_angles(const Context& context, const RopeTable& table, int64_t n_tokens,
+                 const int32_t* positions, float* cosines, float* sines);
+struct RopeAngles {
+  int64_t n_pairs = 0;  // n_rot / 2
+  const float* cosines = nullptr;
+  const float* sines = nullptr;
+};
+void rope(const Context& context, RopeShape shape, const RopeAngles& angles, float* x);
+
 /// y += x, n values.
 void add(const Context& context, int64_t n, const float* x, float* y);
 /// x *= factor.
@@ -60,13 +73,9 @@ void softmax(const Context& context, int64_t n, int64_t k, int64_t stride, float
 
 // --- the KV cache's pages and attention over them ---
 
-enum class KvType { kF32, kF16, kQ8_0 };
-
-/// Positions a page holds, also the block whose partial results are merged in order.
-inline constexpr int64_t kKvPagePositions = 128;
-
 /// Bytes of one page of keys (or of values) of one layer: n_kv_heads x 128 positions x head_dim.
-/// The layout inside is the kernels' own. kUnsupported for q8_0 where 32 does not divide head_dim.
+/// The layout inside is the kernels' own (kv_layout.h). kUnsupported for q8_0 where 32 does not
+/// divide head_dim, kInvalidArgument for sizes that make no sense.
 Result<uint64_t> kv_page_bytes(KvType type, int64_t n_kv_heads, int64_t head_dim);
 
 /// One sequence's cache in one layer: pages in order of positions. A page may be null where a
