@@ -1,0 +1,173 @@
+#include "engine/kv_cache.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/progress.h"
+
+namespace lantern::engine {
+namespace {
+
+// A cache line, and what every instruction set's loads want.
+constexpr uint64_t kPageAlignment = 64;
+
+uint64_t pages_for(int64_t n) {
+  return static_cast<uint64_t>((n + kernels::kKvPagePositions - 1) / kernels::kKvPagePositions);
+}
+
+}  // namespace
+
+void KvPool::Free::operator()(std::byte* page) const { std::free(page); }
+
+Result<KvPool> KvPool::create(std::span<const arch::ModelInfo::Layer> layers, Options options) {
+  KvPool pool(layers, options);
+  for (const auto& layer : layers) {
+    LANTERN_ASSIGN(uint64_t keys,
+                   kernels::kv_page_bytes(options.type, layer.n_kv_heads, layer.head_dim));
+    LANTERN_ASSIGN(uint64_t values,
+                   kernels::kv_page_bytes(options.type, layer.n_kv_heads, layer.value_dim));
+    auto aligned = [](uint64_t bytes) {
+      return (bytes + kPageAlignment - 1) / kPageAlignment * kPageAlignment;
+    };
+    pool.layer_bytes_.push_back({aligned(keys), aligned(values)});
+  }
+  return pool;
+}
+
+KvPool::~KvPool() = default;
+
+uint64_t KvPool::bytes_for(int64_t n) const {
+  uint64_t page = 0;
+  for (const auto& layer : layer_bytes_) page += layer.key_page + layer.value_page;
+  return page * pages_for(n);
+}
+
+Error KvPool::exhausted(uint64_t bytes) const {
+  return make_error(ErrorCode::kExhausted,
+                    "KV cache: {} more do not fit beside the {} in use (limit {}); a smaller "
+                    "--context or --kv q8_0 needs less",
+                    base::format_bytes(bytes), base::format_bytes(bytes_in_use_),
+                    base::format_bytes(options_.bytes_max));
+}
+
+Result<std::byte*> KvPool::take(uint64_t bytes) {
+  Page page;
+  auto& kept = kept_[bytes];
+  if (!kept.empty()) {
+    page = std::move(kept.back());
+    kept.pop_back();
+  } else {
+    if (bytes > options_.bytes_max || bytes_held_ > options_.bytes_max - bytes)
+      return exhausted(bytes);
+    page.reset(static_cast<std::byte*>(std::aligned_alloc(kPageAlignment, bytes)));
+    if (page == nullptr) return exhausted(bytes);
+    bytes_held_ += bytes;
+  }
+  std::memset(page.get(), 0, bytes);
+  bytes_in_use_ += bytes;
+  return page.release();
+}
+
+void KvPool::give_back(std::byte* page, uint64_t bytes) {
+  kept_[bytes].emplace_back(page);
+  bytes_in_use_ -= bytes;
+}
+
+KvSequence::KvSequence(KvPool& pool) : pool_(&pool), layers_(pool.layers_.size()) {
+  for (const auto& layer : pool.layers_)
+    views_.push_back({.type = pool.type(),
+                      .n_kv_heads = layer.n_kv_heads,
+                      .head_dim = layer.head_dim,
+                      .value_dim = layer.value_dim,
+                      .key_pages = {},
+                      .value_pages = {}});
+}
+
+KvSequence::KvSequence(KvSequence&& other) noexcept
+    : pool_(other.pool_),
+      layers_(std::move(other.layers_)),
+      views_(std::move(other.views_)),
+      n_pages_(std::exchange(other.n_pages_, 0)) {
+  other.layers_.clear();
+  other.views_.clear();
+}
+
+KvSequence::~KvSequence() { clear(); }
+
+Status KvSequence::reserve(int64_t n) {
+  const auto wanted = static_cast<int64_t>(pages_for(n));
+  const int64_t before = n_pages_;
+  auto grow = [&]() -> Status {
+    for (; n_pages_ < wanted; ++n_pages_) {
+      for (size_t l = 0; l < layers_.size(); ++l) {
+        const auto& bytes = pool_->layer_bytes_[l];
+        LANTERN_ASSIGN(std::byte * key, pool_->take(bytes.key_page));
+        layers_[l].keys.push_back(key);
+        LANTERN_ASSIGN(std::byte * value, pool_->take(bytes.value_page));
+        layers_[l].values.push_back(value);
+      }
+    }
+    return {};
+  };
+  auto status = grow();
+  if (!status.ok()) {
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      auto shrink = [&](std::vector<std::byte*>& pages, uint64_t bytes) {
+        for (; pages.size() > static_cast<size_t>(before); pages.pop_back())
+          pool_->give_back(pages.back(), bytes);
+      };
+      shrink(layers_[l].keys, pool_->layer_bytes_[l].key_page);
+      shrink(layers_[l].values, pool_->layer_bytes_[l].value_page);
+    }
+    n_pages_ = before;
+  }
+  update_views();
+  return status;
+}
+
+void KvSequence::release_passed(int64_t next) {
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    const int64_t window = pool_->layers_[l].window;
+    if (window <= 0) continue;
+    // The query at `next` sees keys from next - window + 1 on; one page more is kept.
+    const int64_t first_page = (next - window + 1) / kernels::kKvPagePositions - 1;
+    auto& pages = layers_[l];
+    for (; pages.released < std::min(first_page, n_pages_); ++pages.released) {
+      const auto i = static_cast<size_t>(pages.released);
+      pool_->give_back(std::exchange(pages.keys[i], nullptr), pool_->layer_bytes_[l].key_page);
+      pool_->give_back(std::exchange(pages.values[i], nullptr), pool_->layer_bytes_[l].value_page);
+    }
+  }
+}
+
+bool KvSequence::can_resume_at(int64_t position) const {
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    const int64_t first_seen = position - pool_->layers_[l].window + 1;
+    if (layers_[l].released > 0 && first_seen < layers_[l].released * kernels::kKvPagePositions)
+      return false;
+  }
+  return true;
+}
+
+void KvSequence::clear() {
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    for (std::byte* page : layers_[l].keys)
+      if (page != nullptr) pool_->give_back(page, pool_->layer_bytes_[l].key_page);
+    for (std::byte* page : layers_[l].values)
+      if (page != nullptr) pool_->give_back(page, pool_->layer_bytes_[l].value_page);
+    layers_[l] = {};
+  }
+  n_pages_ = 0;
+  update_views();
+}
+
+void KvSequence::update_views() {
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    views_[l].key_pages = layers_[l].keys;
+    views_[l].value_pages = layers_[l].values;
+  }
+}
+
+}  // namespace lantern::engine

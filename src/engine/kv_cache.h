@@ -1,0 +1,110 @@
+// The KV cache: pages of kernels::kKvPagePositions positions, a keys' and a values' page a
+// layer, taken as a sequence grows.
+//
+//   KvPool      what all sequences of an engine draw from: owns freed pages for reuse, counts
+//               bytes, refuses past its budget
+//   KvSequence  one sequence's pages; gives them back when it ends
+//
+// Pages come zeroed, reused ones too: what one sequence wrote never reaches another, and
+// positions past the end are zeros on every machine.
+// Where a sliding window has passed a page for good, its layer's pages are given back and null
+// in the view; one further page is kept so that a short rollback needs no new computation.
+//
+// One thread at a time uses a pool and its sequences. The pool outlives its sequences and stays
+// where it is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "arch/model.h"
+#include "base/result.h"
+#include "kernels/ops.h"
+
+namespace lantern::engine {
+
+class KvPool {
+ public:
+  struct Options {
+    kernels::KvType type = kernels::KvType::kF16;
+    uint64_t bytes_max = UINT64_MAX;  // pages in use and kept for reuse
+  };
+  /// kUnsupported where the type does not fit a layer's widths.
+  static Result<KvPool> create(std::span<const arch::ModelInfo::Layer> layers, Options options);
+
+  KvPool(KvPool&&) noexcept = default;
+  KvPool& operator=(KvPool&&) = delete;
+  KvPool(const KvPool&) = delete;
+  ~KvPool();
+
+  [[nodiscard]] kernels::KvType type() const { return options_.type; }
+  [[nodiscard]] uint64_t bytes_in_use() const { return bytes_in_use_; }
+  [[nodiscard]] uint64_t bytes_held() const { return bytes_held_; }  // kept pages included
+  /// Bytes of a whole sequence of `n` positions; windows are not taken off.
+  [[nodiscard]] uint64_t bytes_for(int64_t n) const;
+
+ private:
+  friend class KvSequence;
+  struct Free {
+    void operator()(std::byte* page) const;
+  };
+  using Page = std::unique_ptr<std::byte, Free>;
+
+  KvPool(std::span<const arch::ModelInfo::Layer> layers, Options options)
+      : layers_(layers.begin(), layers.end()), options_(options) {}
+
+  Result<std::byte*> take(uint64_t bytes);
+  void give_back(std::byte* page, uint64_t bytes);
+  [[nodiscard]] Error exhausted(uint64_t bytes) const;
+
+  struct LayerBytes {
+    uint64_t key_page, value_page;
+  };
+  std::vector<arch::ModelInfo::Layer> layers_;
+  std::vector<LayerBytes> layer_bytes_;
+  Options options_;
+  std::map<uint64_t, std::vector<Page>> kept_;  // by size
+  uint64_t bytes_in_use_ = 0;
+  uint64_t bytes_held_ = 0;
+};
+
+class KvSequence {
+ public:
+  explicit KvSequence(KvPool& pool);
+  ~KvSequence();
+  KvSequence(KvSequence&& other) noexcept;
+  KvSequence& operator=(KvSequence&&) = delete;
+  KvSequence(const KvSequence&) = delete;
+
+  /// Pages for positions [0, n); those there stay. kExhausted, with what is in use and what is
+  /// missing; the sequence is then as it was.
+  Status reserve(int64_t n);
+  /// Gives back pages that no query at position `next` or later can see.
+  void release_passed(int64_t next);
+  /// Whether queries from `position` on find all they can see.
+  [[nodiscard]] bool can_resume_at(int64_t position) const;
+  /// Gives all pages back.
+  void clear();
+
+  /// [n_layers]; holds until the next call of another function.
+  [[nodiscard]] std::span<const kernels::KvView> views() const { return views_; }
+  [[nodiscard]] int64_t positions() const { return n_pages_ * kernels::kKvPagePositions; }
+
+ private:
+  struct LayerPages {
+    std::vector<std::byte*> keys, values;
+    int64_t released = 0;  // leading pages that are null
+  };
+  void update_views();
+
+  KvPool* pool_;
+  std::vector<LayerPages> layers_;
+  std::vector<kernels::KvView> views_;
+  int64_t n_pages_ = 0;
+};
+
+}  // namespace lantern::engine
