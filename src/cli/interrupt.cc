@@ -18,6 +18,7 @@ std::array<int, 2> g_pipe{-1, -1};
 struct Scope {
   std::mutex mutex;
   std::stop_source source;
+  SecondInterrupt second = SecondInterrupt::kEndsProgram;
 };
 
 Scope& scope() {
@@ -34,7 +35,8 @@ void watch() {
   char byte;
   while (::read(g_pipe[0], &byte, 1) == 1) {
     std::lock_guard lock(scope().mutex);
-    if (!scope().source.request_stop()) ::_exit(130);
+    if (!scope().source.request_stop() && scope().second == SecondInterrupt::kEndsProgram)
+      ::_exit(130);
   }
 }
 
@@ -53,8 +55,9 @@ void install_interrupt_handler() {
   std::thread(watch).detach();
 }
 
-std::stop_token new_interruptible_scope() {
+std::stop_token new_interruptible_scope(SecondInterrupt second) {
   std::lock_guard lock(scope().mutex);
+  scope().second = second;
   scope().source = std::stop_source();
   return scope().source.get_token();
 }

@@ -8,9 +8,13 @@ namespace lantern::cli {
 /// Once, at start.
 void install_interrupt_handler();
 
+/// What a second interrupt in one scope does: ends the program at once, or nothing (where the
+/// terminal is in a mode that must be undone first).
+enum class SecondInterrupt { kEndsProgram, kIgnored };
+
 /// A fresh token that the next interrupt stops. A chat asks for one per answer, so that
 /// Ctrl-C ends the answer and not the program.
-std::stop_token new_interruptible_scope();
+std::stop_token new_interruptible_scope(SecondInterrupt second = SecondInterrupt::kEndsProgram);
 
 /// True if the current scope was interrupted.
 bool interrupted();

@@ -1,0 +1,114 @@
+// lantern run: one prompt, one streamed answer.
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "kernels/matrix.h"
+
+namespace lantern::cli {
+namespace {
+
+struct Flags {
+  EngineFlags engine;
+  SamplingFlags sampling;
+  BatchFlags batch;
+  std::string prompt;
+  std::string system;
+  bool raw = false;
+  bool json = false;
+};
+
+base::OrderedJson report(const Flags& flags, const engine::Engine& engine,
+                         const engine::GenerateResult& result) {
+  const engine::EngineInfo& info = engine.info();
+  return {
+      {"model", info.name},
+      {"architecture", info.model.architecture},
+      {"text", result.text},
+      {"tokens", result.ids},
+      {"finish_reason", engine::finish_reason_name(result.finish)},
+      {"prompt_tokens", result.prompt_tokens},
+      {"completion_tokens", result.ids.size()},
+      {"seed", flags.sampling.sampler.seed},
+      {"arithmetic_version", kernels::kArithmeticVersion},
+      {"instruction_set", kernels::isa_name(info.isa)},
+      {"threads", info.threads},
+      {"load_s", info.load_seconds},
+      {"prefill_s", result.prefill_seconds},
+      {"first_token_s", result.first_token_seconds},
+      {"decode_s", result.decode_seconds},
+  };
+}
+
+Result<std::string> prompt_text(const Flags& flags) {
+  if (!flags.prompt.empty()) return flags.prompt;
+  if (stdin_is_terminal()) tell("reading the prompt from the terminal; end it with Ctrl-D");
+  LANTERN_ASSIGN(std::string text, read_stdin());
+  // A shell's echo ends with a line break that nobody means as part of the prompt.
+  if (!flags.raw && !text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+Result<Exit> run(const Flags& flags) {
+  const std::stop_token cancel = new_interruptible_scope();
+  if (flags.raw && !flags.system.empty())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "--system needs the chat template, --raw does without");
+  LANTERN_ASSIGN(const std::string text, prompt_text(flags));
+  LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
+  LANTERN_ASSIGN(const engine::Prompt prompt,
+                 flags.raw ? engine.raw_prompt(text) : engine.user_prompt(text, flags.system));
+  for (const std::string& notice : prompt.notices) tell(notice);
+
+  engine::GenerateOptions options = flags.sampling.options();
+  options.chunk = flags.batch.chunk;
+  options.beside = flags.batch.beside;
+  options.cancel = cancel;
+  Status written;
+  const SafeText safe;
+  if (!flags.json)
+    options.on_text = [&](std::string_view piece) {
+      if (written.ok()) written = print(safe(piece));
+    };
+  LANTERN_ASSIGN(const engine::GenerateResult result, engine.generate(prompt, options));
+  LANTERN_TRY(written);
+  if (flags.json) {
+    LANTERN_TRY(print_json(report(flags, engine, result)));
+  } else {
+    LANTERN_TRY(print("\n"));
+  }
+  if (result.finish == engine::FinishReason::kCancelled) return Exit::kInterrupted;
+  if (result.finish == engine::FinishReason::kLength && flags.sampling.max_tokens == 0)
+    tell("the answer ends where the context does; --context allows more");
+  return Exit::kDone;
+}
+
+Action define(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  flags->engine.define(app);
+  app.add_option("PROMPT", flags->prompt, "what to ask (default: standard input)");
+  app.add_option("--system", flags->system, "the system message");
+  flags->sampling.define(app);
+  flags->batch.define(app);
+  app.add_flag("--raw", flags->raw, "complete the prompt as it stands, without chat template");
+  app.add_flag("--json", flags->json, "one JSON document at the end (docs/schemas/run.json)");
+  return [flags] { return run(*flags); };
+}
+
+}  // namespace
+
+extern const Command k_run;
+const Command k_run = {
+    .name = "run",
+    .summary = "answer one prompt",
+    .examples =
+        "  lantern run smollm2 \"What is the capital of France?\"\n"
+        "  lantern run smollm2 --system \"Answer in French.\" \"Who are you?\"\n"
+        "  lantern run ./model.gguf --temperature 0 --max-tokens 64 < question.txt\n"
+        "  lantern run smollm2 --raw --json \"Once upon a time\"",
+    .define = define,
+};
+
+}  // namespace lantern::cli

@@ -1,0 +1,65 @@
+// lantern tokenize: the ids that a text becomes.
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/output.h"
+#include "text/tokenizer.h"
+
+namespace lantern::cli {
+namespace {
+
+struct Flags {
+  std::string model;
+  std::string text;
+  CLI::Option* text_option = nullptr;
+  bool special = false;
+  bool bos = false;
+  bool json = false;
+};
+
+Result<Exit> run(const Flags& flags) {
+  LANTERN_ASSIGN(const engine::TextIo io, gate::load_text(flags.model));
+  std::string text = flags.text;
+  if (flags.text_option->count() == 0) {
+    LANTERN_ASSIGN(text, read_stdin());
+  }
+  const text::Tokenizer& tokenizer = io.tokenizer();
+  const auto ids = tokenizer.encode(text, {.special = flags.special, .add_bos = flags.bos});
+  if (flags.json) {
+    base::OrderedJson tokens = base::OrderedJson::array();
+    for (text::TokenId id : ids)
+      tokens.push_back({{"id", id}, {"text", std::string(tokenizer.piece(id))}});
+    LANTERN_TRY(print_json({{"model", flags.model}, {"count", ids.size()}, {"tokens", tokens}}));
+    return Exit::kDone;
+  }
+  std::string line;
+  for (text::TokenId id : ids) line += (line.empty() ? "" : ",") + std::to_string(id);
+  LANTERN_TRY(print(line + "\n"));
+  return Exit::kDone;
+}
+
+Action define(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("MODEL", flags->model, kModelHelp)->required();
+  flags->text_option =
+      app.add_option("TEXT", flags->text, "what to tokenize (default: standard input)");
+  app.add_flag("--special", flags->special, "let special tokens in the text count as such");
+  app.add_flag("--bos", flags->bos, "begin with the model's begin-of-sequence token");
+  app.add_flag("--json", flags->json, "ids with their texts (docs/schemas/tokenize.json)");
+  return [flags] { return run(*flags); };
+}
+
+}  // namespace
+
+extern const Command k_tokenize;
+const Command k_tokenize = {
+    .name = "tokenize",
+    .summary = "show the token ids of a text",
+    .examples =
+        "  lantern tokenize smollm2 \"Hello, world\"\n"
+        "  lantern tokenize smollm2 --special --json \"<|im_start|>user\"",
+    .define = define,
+};
+
+}  // namespace lantern::cli

@@ -1,0 +1,54 @@
+// Options that several commands share, each defined once.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "gate/local_model.h"
+
+namespace lantern::cli {
+
+/// The model and how to run it: MODEL, --threads, --kv, --context.
+struct EngineFlags {
+  std::string model;
+  int threads = 0;
+  std::string kv = "f16";
+  int64_t context = 0;
+
+  void define(CLI::App& app);
+  /// Loads the model with a progress bar; notices go to stderr.
+  Result<engine::Engine> load() const;
+};
+
+/// How to draw tokens: --temperature, --top-k, --top-p, --min-p, --repeat-penalty, --seed,
+/// --max-tokens, --stop.
+struct SamplingFlags {
+  engine::SamplerOptions sampler;
+  int64_t max_tokens = 0;
+  std::vector<std::string> stop;
+
+  void define(CLI::App& app);
+  [[nodiscard]] engine::GenerateOptions options() const;
+};
+
+/// --chunk and --beside: how the work is cut, which never changes the answer.
+struct BatchFlags {
+  int64_t chunk = 0;
+  int64_t beside = 0;
+
+  void define(CLI::App& app);
+};
+
+/// "MODEL" as every command describes it.
+inline constexpr const char* kModelHelp =
+    "a name from `lantern list`, a GGUF file, or a Hugging Face folder";
+
+/// f32, f16 or q8_0.
+Result<kernels::KvType> kv_type_from_name(std::string_view name);
+
+/// All of standard input as UTF-8 text. kExhausted past 64 MiB.
+Result<std::string> read_stdin();
+
+}  // namespace lantern::cli
