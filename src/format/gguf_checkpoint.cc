@@ -1,0 +1,156 @@
+// A Checkpoint over one GGUF file, or over all parts of a split one.
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+
+#include "base/printable.h"
+#include "format/gguf.h"
+#include "format/tensor_table.h"
+
+namespace lantern::format {
+namespace {
+
+class GgufCheckpoint final : public Checkpoint {
+ public:
+  GgufCheckpoint(Metadata metadata, TensorTable table, std::vector<std::unique_ptr<Source>> sources,
+                 std::vector<std::filesystem::path> files)
+      : metadata_(std::move(metadata)),
+        table_(std::move(table)),
+        sources_(std::move(sources)),
+        files_(std::move(files)) {}
+
+  [[nodiscard]] const Metadata& metadata() const override { return metadata_; }
+  [[nodiscard]] std::span<const Tensor> tensors() const override { return table_.tensors(); }
+  [[nodiscard]] std::span<const std::filesystem::path> files() const override { return files_; }
+  [[nodiscard]] const Tensor* find(std::string_view name) const override {
+    return table_.find(name);
+  }
+
+ protected:
+  Status read(const Tensor& tensor, uint64_t offset, std::span<std::byte> out) const override {
+    return sources_[tensor.file]->read_at(tensor.offset + offset, out);
+  }
+
+ private:
+  Metadata metadata_;  // of the first part
+  TensorTable table_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  std::vector<std::filesystem::path> files_;
+};
+
+/// NAME-00002-of-00003.gguf taken apart.
+struct PartName {
+  std::string prefix;  // NAME
+  int64_t part = 0;    // from 1
+  int64_t count = 0;
+
+  [[nodiscard]] std::string of(int64_t number) const {
+    return fmt::format("{}-{:05}-of-{:05}.gguf", prefix, number, count);
+  }
+};
+
+std::optional<PartName> parse_part_name(std::string_view name) {
+  constexpr std::string_view kShape = "-NNNNN-of-NNNNN.gguf";
+  if (name.size() <= kShape.size()) return std::nullopt;
+  PartName result;
+  result.prefix = name.substr(0, name.size() - kShape.size());
+  std::string_view tail = name.substr(name.size() - kShape.size());
+  int64_t* number = &result.part;
+  for (size_t i = 0; i < kShape.size(); ++i) {
+    if (kShape[i] == 'N') {
+      if (tail[i] < '0' || tail[i] > '9') return std::nullopt;
+      *number = *number * 10 + (tail[i] - '0');
+    } else {
+      if (tail[i] != kShape[i]) return std::nullopt;
+      if (kShape[i] == 'o') number = &result.count;
+    }
+  }
+  return result;
+}
+
+struct Part {
+  std::unique_ptr<Source> source;
+  GgufHeader header;
+};
+
+Result<Part> open_part(const std::filesystem::path& path, const GgufLimits& limits) {
+  Part part;
+  LANTERN_ASSIGN(part.source, FileSource::open(path));
+  LANTERN_ASSIGN(part.header, parse_gguf(*part.source, limits));
+  return part;
+}
+
+Status check_split_keys(const Part& part, int64_t number, int64_t count) {
+  const Metadata& metadata = part.header.metadata;
+  LANTERN_ASSIGN(int64_t its_count, metadata.get_int("split.count", 0, 65535));
+  LANTERN_ASSIGN(int64_t its_number, metadata.get_int("split.no", 0, 65535));
+  if (its_count != count || its_number != number - 1)
+    return make_error(ErrorCode::kCorrupt,
+                      "{}: its metadata says part {} of {}, its name part {} of {}",
+                      part.source->name(), its_number + 1, its_count, number, count);
+  return {};
+}
+
+Result<std::unique_ptr<Checkpoint>> open_split(const std::filesystem::path& path, Part given,
+                                               int64_t count, const GgufLimits& limits) {
+  const std::string given_name = given.source->name();
+  if (static_cast<uint64_t>(count) > limits.parts)
+    return make_error(ErrorCode::kExhausted, "{}: split into {} parts, at most {} are read",
+                      given_name, count, limits.parts);
+  auto name = parse_part_name(path.filename().string());
+  if (!name || name->count != count || name->part < 1 || name->part > count)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: one of {} parts; its name must end in -00001-of-{:05}.gguf or alike, so "
+                      "that the others can be found",
+                      given_name, count, count);
+  Metadata metadata;
+  std::vector<Tensor> tensors;
+  std::vector<std::unique_ptr<Source>> sources;
+  std::vector<std::filesystem::path> files;
+  for (int64_t number = 1; number <= count; ++number) {
+    files.push_back(path.parent_path() / name->of(number));
+    Part part;
+    if (number == name->part) {
+      part = std::move(given);
+    } else {
+      LANTERN_ASSIGN(part, open_part(files.back(), limits));
+    }
+    LANTERN_TRY(check_split_keys(part, number, count));
+    for (Tensor& tensor : part.header.tensors) {
+      tensor.file = static_cast<uint32_t>(number - 1);
+      tensors.push_back(std::move(tensor));
+    }
+    if (tensors.size() > limits.tensors)
+      return make_error(ErrorCode::kExhausted, "{}: tensor count: {} so far, at most {} are read",
+                        part.source->name(), tensors.size(), limits.tensors);
+    if (number == 1) metadata = std::move(part.header.metadata);
+    sources.push_back(std::move(part.source));
+  }
+  LANTERN_ASSIGN(int64_t n_tensors, metadata.get_int_or("split.tensors.count", 0, INT32_MAX,
+                                                        static_cast<int64_t>(tensors.size())));
+  if (n_tensors != static_cast<int64_t>(tensors.size()))
+    return make_error(ErrorCode::kCorrupt, "{}: key split.tensors.count: {}, the parts have {}",
+                      sources[0]->name(), n_tensors, tensors.size());
+  LANTERN_ASSIGN(TensorTable table, TensorTable::create(std::move(tensors), sources[0]->name()));
+  return std::unique_ptr<Checkpoint>(std::make_unique<GgufCheckpoint>(
+      std::move(metadata), std::move(table), std::move(sources), std::move(files)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Checkpoint>> open_gguf(const std::filesystem::path& path,
+                                              const GgufLimits& limits) {
+  LANTERN_ASSIGN(Part part, open_part(path, limits));
+  LANTERN_ASSIGN(int64_t count, part.header.metadata.get_int_or("split.count", 0, 65535, 1));
+  if (count > 1) return open_split(path, std::move(part), count, limits);
+  LANTERN_ASSIGN(TensorTable table,
+                 TensorTable::create(std::move(part.header.tensors), part.source->name()));
+  std::vector<std::unique_ptr<Source>> sources;
+  sources.push_back(std::move(part.source));
+  return std::unique_ptr<Checkpoint>(std::make_unique<GgufCheckpoint>(
+      std::move(part.header.metadata), std::move(table), std::move(sources),
+      std::vector<std::filesystem::path>{path}));
+}
+
+}  // namespace lantern::format

@@ -1,0 +1,70 @@
+#include "format/tensor_table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/printable.h"
+
+namespace lantern::format {
+
+Result<TensorTable> TensorTable::create(std::vector<Tensor> tensors, std::string_view source) {
+  TensorTable table;
+  table.tensors_ = std::move(tensors);
+  table.by_name_.resize(table.tensors_.size());
+  std::iota(table.by_name_.begin(), table.by_name_.end(), 0u);
+  auto name_of = [&](uint32_t i) -> const std::string& { return table.tensors_[i].name; };
+  std::sort(table.by_name_.begin(), table.by_name_.end(),
+            [&](uint32_t a, uint32_t b) { return name_of(a) < name_of(b); });
+  auto twice = std::adjacent_find(table.by_name_.begin(), table.by_name_.end(),
+                                  [&](uint32_t a, uint32_t b) { return name_of(a) == name_of(b); });
+  if (twice != table.by_name_.end())
+    return make_error(ErrorCode::kCorrupt, "{}: tensor {} stands twice in the file", source,
+                      base::printable(name_of(*twice)));
+  return table;
+}
+
+const Tensor* TensorTable::find(std::string_view name) const {
+  auto at = std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                             [&](uint32_t i, std::string_view n) { return tensors_[i].name < n; });
+  if (at == by_name_.end() || tensors_[*at].name != name) return nullptr;
+  return &tensors_[*at];
+}
+
+Status check_extents(std::span<const Tensor> tensors, uint64_t file_size, std::string_view source) {
+  std::vector<const Tensor*> by_offset;
+  by_offset.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) {
+    if (tensor.offset > file_size || tensor.bytes > file_size - tensor.offset)
+      return make_error(ErrorCode::kCorrupt,
+                        "{}: tensor {}: {} bytes at offset {} reach past the end of the file, {} "
+                        "bytes (is the download complete?)",
+                        source, base::printable(tensor.name), tensor.bytes, tensor.offset,
+                        file_size);
+    if (tensor.bytes > 0) by_offset.push_back(&tensor);
+  }
+  std::sort(by_offset.begin(), by_offset.end(),
+            [](const Tensor* a, const Tensor* b) { return a->offset < b->offset; });
+  for (size_t i = 1; i < by_offset.size(); ++i) {
+    const Tensor& before = *by_offset[i - 1];
+    const Tensor& after = *by_offset[i];
+    if (after.offset - before.offset < before.bytes)
+      return make_error(ErrorCode::kCorrupt, "{}: tensors {} and {} overlap at offset {}", source,
+                        base::printable(before.name), base::printable(after.name), after.offset);
+  }
+  return {};
+}
+
+std::string describe_shape(std::span<const int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+int64_t element_count(const Tensor& tensor) {
+  int64_t n = 1;
+  for (int64_t d : tensor.shape) n *= d;
+  return n;
+}
+
+}  // namespace lantern::format
