@@ -1,0 +1,6 @@
+set(REGISTRY_FOLDER formats)
+set(REGISTRY_TYPE Format)
+set(REGISTRY_HEADER quant/dtype.h)
+set(REGISTRY_NAMESPACE lantern::quant)
+set(REGISTRY_FUNCTION registered_formats)
+set(REGISTRY_PREFIX format_)
