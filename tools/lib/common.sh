@@ -14,13 +14,14 @@ build_jobs() {
   echo $((jobs > 0 ? jobs : 1))
 }
 
-# build PRESET [TARGET...]: configures and builds, quiet unless it fails.
+# build PRESET TESTS [TARGET...]: configures with or without tests (ON, OFF) and builds, quiet
+# unless it fails.
 build() {
-  local preset=$1 log="build/$1.log"
-  shift
+  local preset=$1 tests=$2 log="build/$1.log"
+  shift 2
   mkdir -p build
   say "building ($preset; the log is $log)"
-  cmake --preset "$preset" >"$log" 2>&1 || {
+  cmake --preset "$preset" -DLANTERN_TESTS="$tests" >"$log" 2>&1 || {
     tail -n 30 "$log" >&2
     fail "cmake could not configure: see $log"
   }

@@ -14,14 +14,15 @@ build_packages=(
   "zlib1g-dev|zip files, such as Python wheels"
   "libcurl4-openssl-dev|downloads"
   "libedit-dev|line editing in lantern chat"
-  "libgtest-dev|tests"
-  "libgmock-dev|tests"
   "python3|runs pip"
   "python3-pip|pypi: sources; the default model comes this way"
   "ca-certificates|downloads over TLS"
 )
 
 check_packages=(
+  "libgtest-dev|tests"
+  "libgmock-dev|tests"
+  "libvalijson-dev|holds --json outputs against docs/schemas"
   "libboost1.81-dev libboost1.83-dev libboost-dev|the tests' own HTTP server"
   "clang-format-14 clang-format|formatting"
   "clang-tidy-19 clang-tidy-18|static analysis"

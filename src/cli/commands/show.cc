@@ -1,0 +1,64 @@
+// lantern show: one model of the store, its files and where they came from.
+#include <memory>
+
+#include "base/progress.h"
+#include "cli/command.h"
+#include "cli/output.h"
+#include "cli/store_report.h"
+#include "cli/table.h"
+#include "gate/store.h"
+
+namespace lantern::cli {
+namespace {
+
+struct Flags {
+  std::string model;
+  bool json = false;
+};
+
+Result<Exit> run(const Flags& flags) {
+  LANTERN_ASSIGN(const supply::Store store, gate::open_store());
+  LANTERN_ASSIGN(const supply::StoredModel model, store.find(flags.model));
+  if (flags.json) {
+    LANTERN_TRY(print_json(model_report(model)));
+    return Exit::kDone;
+  }
+  const supply::Manifest& manifest = model.manifest;
+  std::string aliases;
+  for (const std::string& alias : model.aliases) aliases += (aliases.empty() ? "" : ", ") + alias;
+  std::vector<std::vector<std::string>> rows = {
+      {"names", aliases},
+      {"id", "sha256:" + base::to_hex(manifest.id)},
+      {"size", base::format_bytes(manifest.bytes())},
+      {"licence", manifest.licence.empty() ? "unknown" : manifest.licence},
+      {"source", manifest.source},
+      {"pulled", manifest.pulled_at},
+      {"path", model.entry().string()},
+  };
+  if (!manifest.revision.empty()) rows.insert(rows.begin() + 5, {"revision", manifest.revision});
+  std::vector<std::vector<std::string>> files = {{"FILE", "BYTES", "SHA-256"}};
+  for (const auto& file : manifest.files)
+    files.push_back({file.path, std::to_string(file.size), base::to_hex(file.digest)});
+  LANTERN_TRY(print(visible(table(rows) + "\n" + table(files, {1}))));
+  tell("lantern inspect " + model.name() + " shows what is inside");
+  return Exit::kDone;
+}
+
+Action define(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("MODEL", flags->model, "a name or the first digits of an id")->required();
+  app.add_flag("--json", flags->json, "a JSON document (docs/schemas/show.json)");
+  return [flags] { return run(*flags); };
+}
+
+}  // namespace
+
+extern const Command k_show;
+const Command k_show = {
+    .name = "show",
+    .summary = "show a model's files, digests and source",
+    .examples = "  lantern show smollm2\n  lantern show b179c9 --json",
+    .define = define,
+};
+
+}  // namespace lantern::cli

@@ -1,0 +1,32 @@
+// Runs the built program as a person would, and holds what it printed.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lantern::testing {
+
+struct Ran {
+  int exit_code = -1;  // 128 + n for signal n
+  std::string out, err;
+};
+
+struct RunOptions {
+  std::map<std::string, std::string> environment;  // added to this process's
+  std::string input;                               // standard input
+  int timeout_s = 120;                             // then it is killed
+};
+
+/// lantern with these arguments.
+Ran run_lantern(const std::vector<std::string>& arguments, const RunOptions& options = {});
+
+/// The default model, where `lantern pull smollm2` has put it (LANTERN_HOME or XDG); empty if it
+/// is not there.
+std::string default_model();
+
+/// An empty folder of this process's own, removed at its end.
+std::filesystem::path scratch_folder();
+
+}  // namespace lantern::testing

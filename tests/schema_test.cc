@@ -1,0 +1,97 @@
+// Every --json output is held against its schema in docs/schemas/.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <valijson/adapters/nlohmann_json_adapter.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validation_results.hpp>
+#include <valijson/validator.hpp>
+
+#include "program.h"
+
+namespace lantern::testing {
+namespace {
+
+using Json = nlohmann::json;
+using Adapter = valijson::adapters::NlohmannJsonAdapter;
+
+Json load_schema(const std::string& name) {
+  std::ifstream file(std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/" + name + ".json");
+  return Json::parse(file);
+}
+
+/// Empty if `document` follows the schema, else what is wrong.
+std::string violations(const std::string& name, const Json& document) {
+  valijson::Schema schema;
+  valijson::SchemaParser parser;
+  const Json source = load_schema(name);
+  const Adapter source_adapter(source);
+  parser.populateSchema(source_adapter, schema);
+  valijson::Validator validator;
+  valijson::ValidationResults results;
+  const Adapter document_adapter(document);
+  if (validator.validate(schema, document_adapter, &results)) return "";
+  std::string text;
+  valijson::ValidationResults::Error error;
+  while (results.popError(error)) {
+    for (const std::string& step : error.context) text += step;
+    text += ": " + error.description + "\n";
+  }
+  return text.empty() ? "invalid" : text;
+}
+
+void expect_follows(const std::string& name, const std::vector<std::string>& arguments,
+                    const std::string& input = "") {
+  SCOPED_TRACE(name);
+  const Ran ran = run_lantern(arguments, {.input = input});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const Json document = Json::parse(ran.out, nullptr, false);
+  ASSERT_FALSE(document.is_discarded()) << ran.out;
+  EXPECT_EQ(violations(name, document), "");
+  // The schema is no empty promise: a document with a field more or less does not follow it.
+  Json more = document, less = document;
+  more["unexpected"] = 1;
+  less.erase(less.begin());
+  EXPECT_NE(violations(name, more), "");
+  EXPECT_NE(violations(name, less), "");
+}
+
+TEST(Schemas, EveryCommandThatHasAJsonOptionHasASchema) {
+  const Ran help = run_lantern({"completion", "fish"});
+  ASSERT_EQ(help.exit_code, 0) << help.err;
+  int n_found = 0;
+  std::istringstream lines(help.out);
+  for (std::string line; std::getline(lines, line);) {
+    constexpr std::string_view kFrom = "__fish_seen_subcommand_from ";
+    const size_t at = line.find(kFrom);
+    if (at == std::string::npos || line.find(" -l json ") == std::string::npos) continue;
+    const std::string command =
+        line.substr(at + kFrom.size(), line.find('\'', at) - at - kFrom.size());
+    EXPECT_TRUE(std::filesystem::exists(std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/" +
+                                        command + ".json"))
+        << command;
+    ++n_found;
+  }
+  EXPECT_GE(n_found, 8);
+}
+
+TEST(Schemas, HoldOnTheDefaultModel) {
+  const std::string model = default_model();
+  if (model.empty()) GTEST_SKIP() << "the default model is not here: lantern pull smollm2";
+  expect_follows("run", {"run", model, "--json", "--max-tokens", "4", "Hello"});
+  expect_follows("tokenize", {"tokenize", model, "--json", "Hello, \xe4\xb8\x96\xe7\x95\x8c"});
+  expect_follows("template", {"template", model, "--json", "--messages", "-"},
+                 R"([{"role":"user","content":"Hi"}])");
+  expect_follows("list", {"list", "--json"});
+  expect_follows("show", {"show", model, "--json"});
+  expect_follows("inspect", {"inspect", model, "--json"});
+  expect_follows("fit", {"fit", model, "--json"});
+  expect_follows("bench", {"bench", model, "--json", "--prompt", "16", "--generate", "4",
+                           "--repetitions", "1"});
+}
+
+}  // namespace
+}  // namespace lantern::testing
