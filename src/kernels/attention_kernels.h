@@ -1,0 +1,75 @@
+// What each instruction set gives attention.cc and kv_cache.cc. Plain data, since instruction set
+// files include it.
+//
+// The unit of work is a tile: rows that attend to one KV head of one sequence, a row being one
+// query of one of the heads that share it. A tile meets one block of 128 positions at a time:
+//
+//   y_i = (sum over d of q_d k_i,d, in order) * score_scale       i in [low, high), the visible
+//   ones m   = max y_i,   p_i = 2^(y_i - m),   l = sum p_i over 16 partial sums,   o = sum p_i v_i
+//   in order
+//
+// score_scale is scale * log2(e); with a soft cap y_i = (cap * tanh(s_i * scale / cap)) * log2(e).
+// A row's blocks then merge in order: m' = max(m, m_b), a = 2^(m - m'), b = 2^(m_b - m'),
+// l' = fma(l, a, l_b * b), o' = fma(o, a, o_b * b); the first visible block is taken as it is.
+// Positions outside [low, high) do not exist: they enter no sum, whatever stands there.
+#pragma once
+
+#include <stdint.h>
+
+#include "kernels/kv_layout.h"
+
+namespace lantern::kernels {
+
+struct AttentionTile {
+  int64_t n_rows;
+  int64_t head_dim;
+  int64_t value_dim;
+  KvType type;
+  float score_scale;  // scale * log2(e)
+  float scale;        // used with softcap
+  float softcap;      // 0: none
+  const float* q;     // [n_rows, head_dim]
+  float* scratch;     // attention_scratch_floats()
+};
+
+/// A row's visible positions within the block; none where low >= high.
+struct RowLimits {
+  int32_t low;
+  int32_t high;
+};
+
+/// One block's results, or a row's running ones. output [n_rows, round_up_to_lanes(value_dim)].
+struct AttentionPartial {
+  float* maximum;  // [n_rows]
+  float* sum;      // [n_rows]
+  float* output;
+};
+
+struct AttentionKernels {
+  /// Rows without a visible position are left unwritten.
+  void (*block)(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values,
+                const RowLimits* limits, const AttentionPartial& out);
+  /// Merges a later block of one row into the running result.
+  void (*merge)(int64_t value_dim, float* maximum, float* sum, float* output, float block_maximum,
+                float block_sum, const float* block_output);
+  /// out[value_dim] = output / sum.
+  void (*finish)(int64_t value_dim, float sum, const float* output, float* out);
+  /// Writes n positions (slot, slot + 1, ... of one page) of one head; k rows `stride` floats
+  /// apart.
+  void (*write_keys)(KvType type, int64_t head_dim, int64_t slot, int64_t n, const float* k,
+                     int64_t stride, uint8_t* head);
+  void (*write_values)(KvType type, int64_t value_dim, int64_t slot, int64_t n, const float* v,
+                       int64_t stride, uint8_t* head);
+};
+
+/// Scratch of one tile: a block of keys and one of values widened to float32, scores of all rows.
+static constexpr int64_t attention_scratch_floats(int64_t n_rows, int64_t head_dim,
+                                                  int64_t value_dim) {
+  return kKvPagePositions * (round_up_to_lanes(head_dim) + round_up_to_lanes(value_dim) + n_rows);
+}
+
+extern const AttentionKernels kRefAttention;
+extern const AttentionKernels kAvx2Attention;
+extern const AttentionKernels kAvx512Attention;
+
+}  // namespace lantern::kernels
