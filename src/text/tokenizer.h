@@ -89,8 +89,11 @@ struct TokenizerSpec {
   std::optional<SpacePrefix> space_prefix;
   /// GGUF's `tokenizer.ggml.remove_extra_whitespaces`; true is kUnsupported.
   bool remove_extra_whitespaces = false;
-  /// The text is brought into Unicode normal form C first (qwen2).
-  bool nfc = false;
+  /// The text is brought into Unicode normal form C first (qwen2). Absent: what the
+  /// pre-tokenizer's name implies.
+  std::optional<bool> nfc;
+  /// Every space begins a word (Metaspace with `split`; SentencePiece only).
+  bool split_at_each_space = false;
   /// A word that is a token is that token, whatever its merges say (llama-3, tekken).
   /// Absent: what the pre-tokenizer's name implies.
   std::optional<bool> ignore_merges;
@@ -98,7 +101,7 @@ struct TokenizerSpec {
   bool byte_fallback = true;
   /// A run of characters that no token has becomes one `unk`, not one each.
   bool fuse_unk = true;
-  /// Absent: decoding drops one leading space exactly where encoding adds one.
+  /// Decoding drops one leading space. Absent: if SentencePiece and encoding adds one.
   std::optional<bool> strip_leading_space;
 };
 
@@ -186,6 +189,7 @@ class StreamDecoder {
  private:
   void append_bytes(std::string_view bytes, std::string& out);
   void end_byte_run(std::string& out);
+  void append_broken_tail(std::string& out);
   void emit(std::string_view text, std::string& out);
 
   const Tokenizer* tokenizer_;
