@@ -32,7 +32,8 @@ struct ModelInfo {
     int64_t window = 0;
   };
   std::vector<Layer> layers;
-  uint64_t weight_bytes = 0;  // memory held
+  uint64_t weight_bytes = 0;         // memory held
+  std::vector<std::string> notices;  // lines for a person: tensors that nothing uses
 };
 
 enum class LogitsWanted { kNone, kLast, kAll };

@@ -1,0 +1,61 @@
+#include "arch/model.h"
+
+#include <utility>
+
+#include "arch/network.h"
+#include "arch/spec.h"
+#include "arch/transformer.h"
+#include "arch/weights.h"
+#include "arch/workspace.h"
+#include "format/checkpoint.h"
+
+namespace lantern::arch {
+
+struct Model::Impl {
+  ModelInfo info;
+  Network network;
+};
+
+Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
+
+Result<Model> Model::load(const format::AdmittedModel& model, LoadOptions options) {
+  const format::Metadata& metadata = model.checkpoint().metadata();
+  LANTERN_ASSIGN(std::string architecture, metadata.get_string("general.architecture"));
+  LANTERN_ASSIGN(const Spec* spec, find_spec(architecture));
+  LANTERN_ASSIGN(HyperParameters hyper, read_hyper_parameters(*spec, metadata));
+  auto impl = std::make_unique<Impl>();
+  LANTERN_ASSIGN(impl->network, load_network(model, *spec, std::move(hyper),
+                                             {.context = options.context,
+                                              .progress = std::move(options.progress)}));
+  const Network& network = impl->network;
+  impl->info = {.architecture = architecture,
+                .n_layers = std::ssize(network.layers),
+                .n_vocab = network.n_vocab,
+                .n_context_train = network.hyper.n_context_train,
+                .layers = {},
+                .weight_bytes = network.bytes,
+                .notices = network.notices};
+  for (const LayerParameters& layer : network.hyper.layers)
+    impl->info.layers.push_back({.n_kv_heads = layer.n_kv_heads,
+                                 .head_dim = network.hyper.head_dim,
+                                 .value_dim = network.hyper.value_dim,
+                                 .window = layer.window});
+  return Model(std::move(impl));
+}
+
+const ModelInfo& Model::info() const { return impl_->info; }
+
+Status Model::forward(const kernels::Context& context, std::span<const SequenceStep> steps,
+                      Workspace& workspace) const {
+  return run_step(impl_->network, context, steps, workspace.impl());
+}
+
+Workspace::Workspace() : impl_(std::make_unique<Impl>()) {}
+Workspace::~Workspace() = default;
+Workspace::Workspace(Workspace&&) noexcept = default;
+Workspace& Workspace::operator=(Workspace&&) noexcept = default;
+
+}  // namespace lantern::arch
