@@ -4,40 +4,12 @@
 #include <optional>
 #include <string>
 
-#include "base/printable.h"
+#include "format/file_checkpoint.h"
 #include "format/gguf.h"
 #include "format/tensor_table.h"
 
 namespace lantern::format {
 namespace {
-
-class GgufCheckpoint final : public Checkpoint {
- public:
-  GgufCheckpoint(Metadata metadata, TensorTable table, std::vector<std::unique_ptr<Source>> sources,
-                 std::vector<std::filesystem::path> files)
-      : metadata_(std::move(metadata)),
-        table_(std::move(table)),
-        sources_(std::move(sources)),
-        files_(std::move(files)) {}
-
-  [[nodiscard]] const Metadata& metadata() const override { return metadata_; }
-  [[nodiscard]] std::span<const Tensor> tensors() const override { return table_.tensors(); }
-  [[nodiscard]] std::span<const std::filesystem::path> files() const override { return files_; }
-  [[nodiscard]] const Tensor* find(std::string_view name) const override {
-    return table_.find(name);
-  }
-
- protected:
-  Status read(const Tensor& tensor, uint64_t offset, std::span<std::byte> out) const override {
-    return sources_[tensor.file]->read_at(tensor.offset + offset, out);
-  }
-
- private:
-  Metadata metadata_;  // of the first part
-  TensorTable table_;
-  std::vector<std::unique_ptr<Source>> sources_;
-  std::vector<std::filesystem::path> files_;
-};
 
 /// NAME-00002-of-00003.gguf taken apart.
 struct PartName {
@@ -106,15 +78,14 @@ Result<std::unique_ptr<Checkpoint>> open_split(const std::filesystem::path& path
                       given_name, count, count);
   Metadata metadata;
   std::vector<Tensor> tensors;
-  std::vector<std::unique_ptr<Source>> sources;
-  std::vector<std::filesystem::path> files;
+  std::vector<FileCheckpoint::File> files;
   for (int64_t number = 1; number <= count; ++number) {
-    files.push_back(path.parent_path() / name->of(number));
+    std::filesystem::path part_path = path.parent_path() / name->of(number);
     Part part;
     if (number == name->part) {
       part = std::move(given);
     } else {
-      LANTERN_ASSIGN(part, open_part(files.back(), limits));
+      LANTERN_ASSIGN(part, open_part(part_path, limits));
     }
     LANTERN_TRY(check_split_keys(part, number, count));
     for (Tensor& tensor : part.header.tensors) {
@@ -125,16 +96,17 @@ Result<std::unique_ptr<Checkpoint>> open_split(const std::filesystem::path& path
       return make_error(ErrorCode::kExhausted, "{}: tensor count: {} so far, at most {} are read",
                         part.source->name(), tensors.size(), limits.tensors);
     if (number == 1) metadata = std::move(part.header.metadata);
-    sources.push_back(std::move(part.source));
+    files.push_back({std::move(part_path), std::move(part.source)});
   }
   LANTERN_ASSIGN(int64_t n_tensors, metadata.get_int_or("split.tensors.count", 0, INT32_MAX,
                                                         static_cast<int64_t>(tensors.size())));
   if (n_tensors != static_cast<int64_t>(tensors.size()))
     return make_error(ErrorCode::kCorrupt, "{}: key split.tensors.count: {}, the parts have {}",
-                      sources[0]->name(), n_tensors, tensors.size());
-  LANTERN_ASSIGN(TensorTable table, TensorTable::create(std::move(tensors), sources[0]->name()));
-  return std::unique_ptr<Checkpoint>(std::make_unique<GgufCheckpoint>(
-      std::move(metadata), std::move(table), std::move(sources), std::move(files)));
+                      files[0].source->name(), n_tensors, tensors.size());
+  LANTERN_ASSIGN(TensorTable table,
+                 TensorTable::create(std::move(tensors), files[0].source->name()));
+  return std::unique_ptr<Checkpoint>(
+      std::make_unique<FileCheckpoint>(std::move(metadata), std::move(table), std::move(files)));
 }
 
 }  // namespace
@@ -146,11 +118,10 @@ Result<std::unique_ptr<Checkpoint>> open_gguf(const std::filesystem::path& path,
   if (count > 1) return open_split(path, std::move(part), count, limits);
   LANTERN_ASSIGN(TensorTable table,
                  TensorTable::create(std::move(part.header.tensors), part.source->name()));
-  std::vector<std::unique_ptr<Source>> sources;
-  sources.push_back(std::move(part.source));
-  return std::unique_ptr<Checkpoint>(std::make_unique<GgufCheckpoint>(
-      std::move(part.header.metadata), std::move(table), std::move(sources),
-      std::vector<std::filesystem::path>{path}));
+  std::vector<FileCheckpoint::File> files;
+  files.push_back({path, std::move(part.source)});
+  return std::unique_ptr<Checkpoint>(std::make_unique<FileCheckpoint>(
+      std::move(part.header.metadata), std::move(table), std::move(files)));
 }
 
 }  // namespace lantern::format

@@ -1,0 +1,129 @@
+// A Checkpoint over one safetensors file, or over all shards that an index names.
+#include <map>
+#include <set>
+
+#include "base/json.h"
+#include "base/printable.h"
+#include "format/file_checkpoint.h"
+#include "format/safetensors.h"
+#include "format/tensor_table.h"
+#include "format/zip.h"
+
+namespace lantern::format {
+namespace {
+
+using base::printable;
+namespace fs = std::filesystem;
+
+struct Gathered {
+  Metadata metadata;
+  std::vector<Tensor> tensors;
+  std::vector<FileCheckpoint::File> files;
+};
+
+Status gather(const fs::path& path, const SafetensorsLimits& limits, Gathered& all) {
+  FileCheckpoint::File file{path, nullptr};
+  LANTERN_ASSIGN(file.source, FileSource::open(path));
+  LANTERN_ASSIGN(SafetensorsHeader header, parse_safetensors(*file.source, limits));
+  if (header.tensors.size() > limits.tensors - all.tensors.size())
+    return make_error(ErrorCode::kExhausted, "{}: more than {} tensors in all shards",
+                      path.string(), limits.tensors);
+  for (auto& [key, value] : header.metadata) all.metadata.set(key, std::move(value));
+  for (Tensor& tensor : header.tensors) {
+    tensor.file = static_cast<uint32_t>(all.files.size());
+    all.tensors.push_back(std::move(tensor));
+  }
+  all.files.push_back(std::move(file));
+  return {};
+}
+
+Result<std::unique_ptr<Checkpoint>> finish(Gathered all, const fs::path& path) {
+  LANTERN_ASSIGN(TensorTable table, TensorTable::create(std::move(all.tensors), path.string()));
+  return std::unique_ptr<Checkpoint>(std::make_unique<FileCheckpoint>(
+      std::move(all.metadata), std::move(table), std::move(all.files)));
+}
+
+/// {"weight_map": {"tensor": "model-00001-of-00002.safetensors", ...}} as tensor -> file.
+Result<std::map<std::string, std::string>> read_index(const fs::path& path,
+                                                      const SafetensorsLimits& limits) {
+  LANTERN_ASSIGN(std::string text, base::read_text_file(path, limits.index_bytes));
+  LANTERN_ASSIGN(base::Json json, base::parse_json(text, path.string()));
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
+    return make_error(ErrorCode::kCorrupt, "{}: key weight_map: an object is needed",
+                      path.string());
+  std::map<std::string, std::string> shard_of;
+  for (const auto& [tensor, file] : json["weight_map"].items()) {
+    if (!file.is_string())
+      return make_error(ErrorCode::kCorrupt, "{}: weight_map: tensor {} has no file's name",
+                        path.string(), printable(tensor));
+    const auto& name = file.get_ref<const std::string&>();
+    if (!is_safe_path(name) || name.find('/') != std::string::npos)
+      return make_error(ErrorCode::kCorrupt,
+                        "{}: weight_map: tensor {}: \"{}\" is no name of a file in this folder",
+                        path.string(), printable(tensor), printable(name));
+    shard_of.emplace(tensor, name);
+  }
+  return shard_of;
+}
+
+Result<std::unique_ptr<Checkpoint>> open_index(const fs::path& path,
+                                               const SafetensorsLimits& limits) {
+  LANTERN_ASSIGN(auto shard_of, read_index(path, limits));
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : shard_of) shards.insert(shard);
+  if (shards.size() > limits.shards)
+    return make_error(ErrorCode::kExhausted, "{}: {} shards, at most {} are read", path.string(),
+                      shards.size(), limits.shards);
+  Gathered all;
+  all.metadata = Metadata(path.string());
+  for (const std::string& shard : shards) {
+    size_t first = all.tensors.size();
+    LANTERN_TRY(gather(path.parent_path() / shard, limits, all));
+    for (size_t i = first; i < all.tensors.size(); ++i) {
+      auto entry = shard_of.find(all.tensors[i].name);
+      if (entry == shard_of.end() || entry->second != shard)
+        return make_error(ErrorCode::kCorrupt, "{}: tensor {} is in shard {}, the index says {}",
+                          path.string(), printable(all.tensors[i].name), shard,
+                          entry == shard_of.end() ? "nothing of it" : printable(entry->second));
+    }
+  }
+  // Every tensor found is in the index under its own shard, so a difference in number is
+  // one that was not found, or one found twice.
+  size_t n_named = shard_of.size(), n_found = all.tensors.size();
+  for (const Tensor& tensor : all.tensors) shard_of.erase(tensor.name);
+  if (!shard_of.empty())
+    return make_error(ErrorCode::kCorrupt,
+                      "{}: weight_map names {} tensors, the shards have {}; {} is missing from {}",
+                      path.string(), n_named, n_found, printable(shard_of.begin()->first),
+                      shard_of.begin()->second);
+  return finish(std::move(all), path);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Checkpoint>> open_safetensors(const fs::path& path,
+                                                     const SafetensorsLimits& limits) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    // Where both are there, transformers takes the single file.
+    fs::path single = path / "model.safetensors", index = path / "model.safetensors.index.json";
+    if (fs::exists(single, ignored)) return open_safetensors(single, limits);
+    if (fs::exists(index, ignored)) return open_index(index, limits);
+    if (fs::exists(path / "pytorch_model.bin", ignored) ||
+        fs::exists(path / "pytorch_model.bin.index.json", ignored))
+      return make_error(ErrorCode::kUnsupported,
+                        "{}: has its weights as a Python pickle, which can run code; get or make "
+                        "the model as safetensors",
+                        path.string());
+    return make_error(ErrorCode::kNotFound,
+                      "{}: neither model.safetensors nor model.safetensors.index.json is there",
+                      path.string());
+  }
+  if (path.filename().string().ends_with(".index.json")) return open_index(path, limits);
+  Gathered all;
+  all.metadata = Metadata(path.string());
+  LANTERN_TRY(gather(path, limits, all));
+  return finish(std::move(all), path);
+}
+
+}  // namespace lantern::format
