@@ -5,16 +5,21 @@
 // number of threads and any number of tokens adds in the same order. Rows past the last
 // multiple of 16 are zeros that never reach an output.
 //
-// QUANTIZED WEIGHTS. Activations are quantized per token and block of 32 columns (see
-// ActivationBlock in layout.h): lo = min(0, min x), hi = max(0, max x), scale a = (hi - lo) / 255,
-// codes c = round((x - lo) / a) in 0..255, zero point z in 0..255, so x ~ a (c - z); zero is exact.
-// With weights w = D (q - offset) - M per (sub-)block:
-//   i  = sum (q - offset) (c - z)          exact in int32
-//   t  = D * float(i)                      one rounding
-//   t  = fma(-M, float(sum (c - z)), t)    types with a minimum
-//   y  = fma(a, t, y)                      blocks in order of columns
-// A block of 32 with two sub-blocks of 16 folds them in order. The exact tree of each type is in
-// ref/; other instruction sets equal it bit for bit.
+// QUANTIZED WEIGHTS. Activations are quantized per token and block of 32 columns (ActivationBlock
+// in layout.h):
+//   lo = min(0, min x), hi = max(0, max x), range = hi - lo, a = range / 255, inv = 255 / range
+//   z = rint(-lo * inv), c = clamp(rint(x * inv) + z, 0, 255), so x ~ a (c - z) and zero is exact
+// with IEEE divisions and rint to nearest, ties to even. A range below 2^-100 counts as zeros (a =
+// 0, all c = z); an x that is not finite, or a range that overflows, makes a NaN and so the token's
+// outputs. Weights are w = D (q - offset) + N for each sub-block of 32 columns or 16, with integer
+// codes q and D, N the float32 products that dequantizing forms (K quants: D = d * scale,
+// N = -(dmin * min)). Then, K = 1.5 * 2^23 and i_h = sum (q - offset) (c - z) exact in int32:
+//   t  = fma(D_0, K + i_0, -(K * D_0))     = D_0 i_0 rounded once, because K + i_0 and K D_0 are
+//   exact t  = fma(D_1, i_1, t)                  types with sub-blocks of 16: columns 16..31 t  =
+//   fma(N_h, sum_h (c - z), t)        types with a minimum, h in order y  = fma(a, t, y) from +0,
+//   blocks in order of columns
+// (K lets a vector kernel start its accumulators at the bits of K and use the integer sums as
+// floats, without converting them.)
 //
 // FLOAT WEIGHTS (F32, F16, BF16). Activations stay float32: y = fma(w, x, y), columns in order.
 #pragma once
