@@ -27,7 +27,6 @@ void EngineFlags::define(CLI::App& app) {
 
 Result<engine::Engine> EngineFlags::load() const {
   LANTERN_ASSIGN(const kernels::KvType kv_type, kv_type_from_name(kv));
-  base::Progress hashing({.label = "Checking " + model});
   base::Progress loading({.label = "Loading " + model});
   auto follow = [](base::Progress& progress) {
     return [&progress](uint64_t done, uint64_t total) {
@@ -37,7 +36,8 @@ Result<engine::Engine> EngineFlags::load() const {
     };
   };
   Result<engine::Engine> engine = gate::load_model(
-      model, {.progress = follow(hashing)},
+      model,
+      {.stop = new_interruptible_scope(), .progress = base::ProgressOutput::standard_error()},
       {.threads = threads, .kv_type = kv_type, .context = context, .progress = follow(loading)});
   if (engine.ok())
     for (const std::string& notice : engine->info().notices) tell(notice);

@@ -35,7 +35,8 @@ namespace lantern::engine {
 struct EngineOptions {
   int threads = 0;  // 0: the physical cores that affinity and cgroup allow
   kernels::KvType kv_type = kernels::KvType::kF16;
-  int64_t context = 0;  // positions a sequence may have; 0: the model's own, or what fits
+  int64_t context = 0;           // positions a sequence may have; 0: the model's own, or what fits
+  uint64_t memory = UINT64_MAX;  // bytes it may take, beside what the machine has left
   /// Called while weights load, with bytes done and in all; false cancels (kCancelled).
   std::function<bool(uint64_t done, uint64_t total)> progress;
 };
@@ -57,7 +58,9 @@ struct EngineInfo {
 /// Ids that are ready to run, begin-of-sequence included where the model wants one.
 struct Prompt {
   std::vector<int32_t> ids;
-  std::string text;                  // what the ids say; special tokens spelled out
+  std::string text;  // what the ids say; special tokens spelled out
+  /// Where the answer's text begins: a chat's turn is a text of its own, raw text goes on.
+  text::StreamStart answer = text::StreamStart::kContinuation;
   std::vector<std::string> notices;  // "this model has no chat template: ..."
 };
 
@@ -87,6 +90,7 @@ struct GenerateResult {
   std::string text;
   std::vector<int32_t> ids;  // generated, an end id that was drawn included
   FinishReason finish = FinishReason::kStop;
+  bool context_full = false;  // kLength because the context ended
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;       // of the prompt, kept from an earlier turn
   double prefill_seconds = 0;      // the prompt's own part
@@ -124,8 +128,7 @@ class Engine {
   /// model without one completes both raw, and a notice says so.
   [[nodiscard]] Result<Prompt> user_prompt(std::string_view user,
                                            std::string_view system = {}) const;
-  /// Any conversation through the chat template (kUnsupported without one). bos, eos and the
-  /// date are filled in where `input` leaves them unset.
+  /// Any conversation through the chat template (kUnsupported without one); see TextIo::render().
   [[nodiscard]] Result<Prompt> chat_prompt(text::RenderInput input) const;
 
   /// Runs the prompt and draws an answer. Errors: kInvalidArgument for options out of bounds, an
@@ -134,12 +137,11 @@ class Engine {
   /// logits that are not finite. Cancelling is no error: the answer so far, kCancelled.
   Result<GenerateResult> generate(const Prompt& prompt, const GenerateOptions& options);
 
-  /// Logits of exactly these ids: `sink(first, n, rows)` gets rows[n, n_vocab] for positions first
-  /// to first + n - 1, in order and without gaps; its error ends the run. Errors as generate();
-  /// kCancelled.
-  Status logits(
-      std::span<const int32_t> ids, const LogitsOptions& options,
-      const std::function<Status(int64_t first, int64_t n, std::span<const float> rows)>& sink);
+  /// Takes rows[n, n_vocab] for positions first to first + n - 1; its error ends the run.
+  using LogitsSink = std::function<Status(int64_t first, int64_t n, std::span<const float> rows)>;
+  /// Logits of exactly these ids, handed to `sink` in order and without gaps. Errors as
+  /// generate(); kCancelled.
+  Status logits(std::span<const int32_t> ids, const LogitsOptions& options, const LogitsSink& sink);
 
  private:
   friend class Conversation;
@@ -150,7 +152,7 @@ class Engine {
 
 /// A dialogue whose cache stays between turns: what a new rendering shares with the ids already
 /// computed is not computed again. The ids the model drew are kept beside their text, so a turn is
-/// never tokenized differently afterwards. Keep the Engine alive and in its place meanwhile.
+/// never tokenized differently afterwards. The Engine must outlive it.
 class Conversation {
  public:
   explicit Conversation(Engine& engine);

@@ -15,17 +15,17 @@
 #include "base/result.h"
 #include "format/checkpoint.h"
 #include "text/chat_template.h"
-
-namespace lantern::text {
-class Tokenizer;
-}
+#include "text/tokenizer.h"
 
 namespace lantern::engine {
 
-/// The files beside the weights that TextIo::load() reads, those that exist: tokenizer.json,
-/// tokenizer_config.json, generation_config.json, chat_template.jinja and named templates. Empty
-/// for GGUF. They are part of the model's identity.
+/// The files beside the weights that TextIo::load() reads, those that exist: config.json,
+/// tokenizer.json, tokenizer_config.json, generation_config.json, chat_template.jinja and named
+/// templates. Empty for GGUF. They are part of the model's identity.
 std::vector<std::filesystem::path> text_files(const format::Checkpoint& checkpoint);
+
+/// The clock on the wall, for RenderInput::date.
+text::LocalTime local_time_now();
 
 /// Immutable once loaded; safe from any number of threads.
 class TextIo {
@@ -49,16 +49,17 @@ class TextIo {
   [[nodiscard]] const std::vector<int32_t>& end_ids() const;
   [[nodiscard]] bool is_end(int32_t id) const;
 
-  /// Spans through template `name`, with bos_token, eos_token and the date (now, local time) where
-  /// `input` leaves them unset. kUnsupported without such a template; the template's own errors.
+  /// Spans through template `name`, with bos_token, eos_token and the other special tokens filled
+  /// in where `input` leaves them unset (the date is the caller's: local_time_now()). kUnsupported
+  /// without such a template; the template's own errors.
   [[nodiscard]] Result<std::vector<text::Span>> render(text::RenderInput input,
                                                        std::string_view name = {}) const;
 
   /// Ids of rendered spans: only literal ones may become special tokens. Exactly one
   /// begin-of-sequence where the model wants one, whether the template writes it or not.
-  [[nodiscard]] Result<std::vector<int32_t>> encode(const std::vector<text::Span>& spans) const;
+  [[nodiscard]] std::vector<int32_t> encode(const std::vector<text::Span>& spans) const;
   /// Ids of a user's plain text, begin-of-sequence first where the model wants one.
-  [[nodiscard]] Result<std::vector<int32_t>> encode_raw(std::string_view text) const;
+  [[nodiscard]] std::vector<int32_t> encode_raw(std::string_view text) const;
 
   [[nodiscard]] const std::vector<std::string>& notices() const;
 

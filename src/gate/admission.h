@@ -1,23 +1,17 @@
 // The gate for models: the only maker of format::AdmittedModel, hence the only way to
 // weights (invariant 1).
 //
-// A model is a composition (specs, "Identity"): its id is SHA-256 of "lantern-model-v1\n" and a
-// line "<sha256> <size> <path>\n" for every file that the engine may read, sorted by bytes; a
-// single file's own digest is its id. Digests of models in the store come with the store's
-// receipts; a path's files are hashed at first use and stamped (device, inode, size, times), and
-// hashed again where the stamp does not hold. Names of models and files may be logged, content
-// never.
+// A model is a composition: its id (supply::composition_id) covers every file that the engine may
+// read. Files of models in the store are compared with the store's receipts; the files behind a
+// path are hashed where they lie at first use and recorded, and hashed again where their inode
+// looks different. Names of models and files may be logged, content never.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
-#include <functional>
 #include <memory>
-#include <string>
+#include <stop_token>
 #include <string_view>
-#include <vector>
 
-#include "base/hash.h"
+#include "base/progress.h"
 #include "base/result.h"
 #include "format/admitted_model.h"
 #include "format/checkpoint.h"
@@ -25,30 +19,23 @@
 namespace lantern::gate {
 
 struct AdmitOptions {
-  /// Called while files are hashed, with bytes done and in all; false cancels. May be empty.
-  std::function<bool(uint64_t done, uint64_t total)> progress;
-  bool paranoid = false;  // hash whatever the receipts and stamps say
+  std::stop_token stop = {};
+  base::ProgressOutput progress = base::ProgressOutput::none();  // of hashing, where it is needed
+  bool paranoid = false;                                         // hash whatever receipts say
 };
 
 class Admission {
  public:
-  /// `reference`: a name in the store ("smollm2"), a GGUF file (the first of a split one), or a
-  /// Hugging Face folder. Errors: kNotFound, kCorrupt, kUnsupported, kDenied where a file is not
-  /// what the store recorded, kIo, kCancelled.
-  static Result<format::AdmittedModel> admit(std::string_view reference, AdmitOptions options = {});
+  /// `reference`: a name or the first digits of an id in the store ("smollm2"), a GGUF file (any
+  /// part of a split one), or a Hugging Face folder. Errors: kNotFound, kCorrupt (the file's own
+  /// faults, and a file that is not what the store recorded), kUnsupported, kInvalidArgument for
+  /// what must be pulled first, kIo, kCancelled.
+  static Result<format::AdmittedModel> admit(std::string_view reference,
+                                             const AdmitOptions& options = {});
 };
 
-/// A model that may be looked at, not run: `inspect` and `fit`. No digests are computed.
+/// A model that may be looked at, not run: `inspect`, `fit`, `tokenize`. No digests are computed.
+/// Errors as above.
 Result<std::shared_ptr<const format::Checkpoint>> inspect(std::string_view reference);
-
-/// One file's part in a composition.
-struct ComposedFile {
-  base::Digest digest{};
-  uint64_t size = 0;
-  std::string path;  // relative to the model's folder, '/' between parts
-};
-/// The id over `files`, in any order; the file's own digest where there is only one.
-/// kInvalidArgument for none, a path with a line break, or a path twice.
-Result<base::Digest> composition_id(std::vector<ComposedFile> files);
 
 }  // namespace lantern::gate

@@ -11,7 +11,7 @@
 namespace lantern::gate {
 
 /// Admits `reference` and loads it. Errors: Admission::admit()'s and Engine::load()'s.
-Result<engine::Engine> load_model(std::string_view reference, AdmitOptions admit,
+Result<engine::Engine> load_model(std::string_view reference, const AdmitOptions& admit,
                                   engine::EngineOptions options);
 
 /// Tokenizer and templates alone, without weights and without hashing: `tokenize`, `template`.

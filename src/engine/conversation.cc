@@ -1,0 +1,152 @@
+// Turns of one dialogue over one cache.
+//
+// After each answer the text of all so far and its ids are remembered as a checkpoint. When the
+// next turn's rendering begins with a checkpoint's text, those ids are used as they are and only
+// the rest is tokenized: what the model drew stays what it drew, though the tokenizer might spell
+// the same text otherwise. Templates that rewrite earlier turns (reasoning left out, white
+// space trimmed) fall back to an older checkpoint or to none; then ids in common with the cache
+// still need no computation.
+#include <algorithm>
+#include <utility>
+
+#include "engine/engine_impl.h"
+
+namespace lantern::engine {
+
+struct Conversation::Impl {
+  struct Checkpoint {
+    size_t text_bytes = 0;
+    size_t n_ids = 0;
+  };
+
+  explicit Impl(Engine::Impl& made) : engine(made), sequence(*made.kv) {}
+
+  [[nodiscard]] base::OrderedJson all_messages() const;
+  [[nodiscard]] Result<std::vector<text::Span>> render();
+  [[nodiscard]] Prompt tokenize(const std::vector<text::Span>& spans);
+  void remember(Prompt prompt, const std::vector<int32_t>& answer);
+
+  Engine::Impl& engine;
+  Sequence sequence;
+  std::string system;
+  base::OrderedJson turns = base::OrderedJson::array();
+  std::vector<std::string> notices;
+
+  std::string text;  // of all so far
+  std::vector<int32_t> ids;
+  std::vector<Checkpoint> checkpoints;  // rising, into `text` and `ids`
+};
+
+base::OrderedJson Conversation::Impl::all_messages() const {
+  base::OrderedJson messages = base::OrderedJson::array();
+  if (!system.empty()) messages.push_back({{"role", "system"}, {"content", system}});
+  for (const auto& turn : turns) messages.push_back(turn);
+  return messages;
+}
+
+Result<std::vector<text::Span>> Conversation::Impl::render() {
+  notices.clear();
+  if (engine.text->chat_template() != nullptr) {
+    text::RenderInput input;
+    input.messages = all_messages();
+    input.date = local_time_now();
+    return engine.text->render(std::move(input));
+  }
+  notices.emplace_back(kNoTemplateNotice);
+  std::string joined;
+  for (const auto& message : all_messages()) {
+    if (!joined.empty()) joined += "\n\n";
+    joined += message["content"].get_ref<const std::string&>();
+  }
+  return std::vector<text::Span>{{std::move(joined), text::SpanKind::kContent}};
+}
+
+// What is left of `spans` after their first `bytes` bytes.
+std::vector<text::Span> after(const std::vector<text::Span>& spans, size_t bytes) {
+  std::vector<text::Span> rest;
+  for (const text::Span& span : spans) {
+    const size_t skipped = std::min(bytes, span.text.size());
+    bytes -= skipped;
+    if (skipped < span.text.size()) rest.push_back({span.text.substr(skipped), span.kind});
+  }
+  return rest;
+}
+
+Prompt Conversation::Impl::tokenize(const std::vector<text::Span>& spans) {
+  Prompt prompt;
+  prompt.text = text::to_text(spans);
+  prompt.answer = engine.text->chat_template() != nullptr ? text::StreamStart::kText
+                                                          : text::StreamStart::kContinuation;
+  const text::Tokenizer& tokenizer = engine.text->tokenizer();
+  while (!checkpoints.empty()) {
+    const Checkpoint& last = checkpoints.back();
+    if (prompt.text.starts_with(std::string_view(text).substr(0, last.text_bytes))) {
+      // Cut before a special token, text tokenizes as it would in one piece.
+      const auto rest = tokenizer.encode(after(spans, last.text_bytes));
+      if (!rest.empty() && tokenizer.is_special(rest.front())) {
+        prompt.ids.assign(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(last.n_ids));
+        prompt.ids.insert(prompt.ids.end(), rest.begin(), rest.end());
+        return prompt;
+      }
+    }
+    checkpoints.pop_back();
+  }
+  prompt.ids = engine.text->encode(spans);
+  return prompt;
+}
+
+void Conversation::Impl::remember(Prompt prompt, const std::vector<int32_t>& answer) {
+  text = std::move(prompt.text);
+  ids = std::move(prompt.ids);
+  text::StreamDecoder decoder(engine.text->tokenizer(), {}, text::StreamStart::kContinuation);
+  for (int32_t id : answer) {
+    if (engine.text->is_end(id)) break;
+    text += decoder.push(id);
+    ids.push_back(id);
+  }
+  text += decoder.flush();
+  checkpoints.push_back({text.size(), ids.size()});
+}
+
+Conversation::Conversation(Engine& engine) : impl_(std::make_unique<Impl>(*engine.impl_)) {}
+Conversation::~Conversation() = default;
+Conversation::Conversation(Conversation&&) noexcept = default;
+Conversation& Conversation::operator=(Conversation&&) noexcept = default;
+
+void Conversation::set_system(std::string text) { impl_->system = std::move(text); }
+
+Result<GenerateResult> Conversation::say(std::string user, const GenerateOptions& options) {
+  impl_->turns.push_back({{"role", "user"}, {"content", std::move(user)}});
+  auto answer = [&]() -> Result<GenerateResult> {
+    LANTERN_ASSIGN(auto spans, impl_->render());
+    Prompt prompt = impl_->tokenize(spans);
+    // One length for all turns: what is in the cache holds for those that follow.
+    LANTERN_ASSIGN(auto result, impl_->engine.run(impl_->sequence, prompt, options,
+                                                  impl_->engine.length_unlimited));
+    impl_->remember(std::move(prompt), result.ids);
+    return result;
+  }();
+  if (!answer.ok() || (answer->finish == FinishReason::kCancelled && answer->text.empty())) {
+    impl_->turns.erase(impl_->turns.size() - 1);
+    return answer;
+  }
+  impl_->turns.push_back({{"role", "assistant"}, {"content", answer->text}});
+  return answer;
+}
+
+void Conversation::clear() {
+  impl_->turns.clear();
+  impl_->sequence.kv.clear();
+  impl_->sequence.ids.clear();
+  impl_->text.clear();
+  impl_->ids.clear();
+  impl_->checkpoints.clear();
+}
+
+base::OrderedJson Conversation::messages() const { return impl_->all_messages(); }
+
+int64_t Conversation::tokens() const { return static_cast<int64_t>(impl_->sequence.ids.size()); }
+
+std::span<const std::string> Conversation::notices() const { return impl_->notices; }
+
+}  // namespace lantern::engine

@@ -1,0 +1,127 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <utility>
+
+#include "base/memory.h"
+#include "engine/engine_impl.h"
+#include "engine/memory_plan.h"
+
+namespace lantern::engine {
+namespace {
+
+constexpr int kThreadsMax = 1024;
+constexpr int64_t kContextMax = int64_t{1} << 30;
+
+Status check(const EngineOptions& options) {
+  if (options.threads < 0 || options.threads > kThreadsMax)
+    return make_error(ErrorCode::kInvalidArgument, "threads: {} is not from 0 to {}",
+                      options.threads, kThreadsMax);
+  if (options.context < 0 || options.context > kContextMax)
+    return make_error(ErrorCode::kInvalidArgument, "context: {} is not from 0 to {}",
+                      options.context, kContextMax);
+  return {};
+}
+
+uint64_t tensor_bytes(const format::Checkpoint& checkpoint) {
+  uint64_t bytes = 0;  // each lies in a file, so their sum does too
+  for (const format::Tensor& tensor : checkpoint.tensors()) bytes += tensor.bytes;
+  return bytes;
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) {
+  const auto begin = std::chrono::steady_clock::now();
+  LANTERN_TRY(check(options));
+  LANTERN_ASSIGN(kernels::Isa isa, kernels::isa_from_environment());
+  const uint64_t weights = tensor_bytes(model.checkpoint());
+  LANTERN_TRY(check_weights_fit(weights, std::min(base::available_memory(), options.memory)));
+
+  auto impl = std::make_unique<Impl>();
+  impl->admitted.emplace(std::move(model));
+  const format::Checkpoint& checkpoint = impl->admitted->checkpoint();
+  const int threads = options.threads > 0 ? options.threads : base::usable_physical_cores();
+  impl->pool = std::make_unique<base::ThreadPool>(threads);
+  impl->context = {.isa = isa, .pool = impl->pool.get()};
+
+  // A vocabulary takes as long to build as a small model's weights to read.
+  auto text = std::async(std::launch::async, [&] { return TextIo::load(checkpoint); });
+  auto loaded = arch::Model::load(
+      *impl->admitted, {.context = &impl->context, .progress = std::move(options.progress)});
+  auto text_loaded = text.get();
+  if (!loaded.ok()) return std::move(loaded).error();
+  if (!text_loaded.ok()) return std::move(text_loaded).error();
+  impl->model.emplace(std::move(loaded).value());
+  impl->text.emplace(std::move(text_loaded).value());
+
+  EngineInfo& info = impl->info;
+  info.model = impl->model->info();
+  info.notices = impl->text->notices();
+  uint64_t left = base::available_memory();
+  if (options.memory != UINT64_MAX) left = std::min(left, options.memory - weights);
+  left -= std::min(left, kScratchBytes);
+  LANTERN_ASSIGN(KvPool pool,
+                 KvPool::create(info.model.layers, {.type = options.kv_type, .bytes_max = left}));
+  LANTERN_ASSIGN(ContextPlan plan, plan_context(pool, {.wanted = options.context,
+                                                       .trained = info.model.n_context_train,
+                                                       .available = left}));
+  impl->kv.emplace(std::move(pool));
+  if (plan.notice) info.notices.push_back(std::move(*plan.notice));
+
+  impl->length_unlimited = options.context > 0 ? options.context : info.model.n_context_train;
+  info.name = impl->admitted->name();
+  info.context = plan.context;
+  info.kv_type = options.kv_type;
+  info.kv_bytes_per_position =
+      impl->kv->bytes_for(kernels::kKvPagePositions) / kernels::kKvPagePositions;
+  info.isa = isa;
+  info.threads = threads;
+  info.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return Engine(std::move(impl));
+}
+
+const EngineInfo& Engine::info() const { return impl_->info; }
+const TextIo& Engine::text() const { return *impl_->text; }
+
+Result<Prompt> Engine::raw_prompt(std::string_view text) const {
+  Prompt prompt;
+  prompt.ids = impl_->text->encode_raw(text);
+  prompt.text = text;
+  return prompt;
+}
+
+Result<Prompt> Engine::user_prompt(std::string_view user, std::string_view system) const {
+  if (impl_->text->chat_template() == nullptr) {
+    std::string text(system);
+    if (!text.empty()) text += "\n\n";
+    text += user;
+    LANTERN_ASSIGN(Prompt prompt, raw_prompt(text));
+    prompt.notices.emplace_back(kNoTemplateNotice);
+    return prompt;
+  }
+  text::RenderInput input;
+  if (!system.empty()) input.messages.push_back({{"role", "system"}, {"content", system}});
+  input.messages.push_back({{"role", "user"}, {"content", user}});
+  input.date = local_time_now();
+  return chat_prompt(std::move(input));
+}
+
+Result<Prompt> Engine::chat_prompt(text::RenderInput input) const {
+  LANTERN_ASSIGN(auto spans, impl_->text->render(std::move(input)));
+  Prompt prompt;
+  prompt.ids = impl_->text->encode(spans);
+  prompt.text = text::to_text(spans);
+  prompt.answer = text::StreamStart::kText;
+  return prompt;
+}
+
+}  // namespace lantern::engine

@@ -1,0 +1,18 @@
+#include "gate/local_model.h"
+
+#include <utility>
+
+namespace lantern::gate {
+
+Result<engine::Engine> load_model(std::string_view reference, const AdmitOptions& admit,
+                                  engine::EngineOptions options) {
+  LANTERN_ASSIGN(auto model, Admission::admit(reference, admit));
+  return engine::Engine::load(std::move(model), std::move(options));
+}
+
+Result<engine::TextIo> load_text(std::string_view reference) {
+  LANTERN_ASSIGN(auto checkpoint, inspect(reference));
+  return engine::TextIo::load(*checkpoint);
+}
+
+}  // namespace lantern::gate
