@@ -26,7 +26,7 @@ struct Tensor {
   std::vector<int64_t> shape;  // outermost first: [rows, cols], [experts, rows, cols]
   uint64_t bytes = 0;          // of data
   uint32_t file = 0;           // index into Checkpoint::files()
-  uint64_t offset = 0;         // absolute, in that file
+  uint64_t offset = 0;         // absolute, in that file; 0 where the data is put together
 };
 
 class Checkpoint {
@@ -41,6 +41,11 @@ class Checkpoint {
   friend Status read_tensor(const AdmittedModel&, const Tensor&, uint64_t, std::span<std::byte>);
   /// Fills `out` from byte `offset` of the tensor's data, which lies inside it.
   virtual Status read(const Tensor& tensor, uint64_t offset, std::span<std::byte> out) const = 0;
+  /// For a checkpoint made of another one's tensors: read() of that one.
+  static Status read_source(const Checkpoint& source, const Tensor& tensor, uint64_t offset,
+                            std::span<std::byte> out) {
+    return source.read(tensor, offset, out);
+  }
 };
 
 /// Fills `out` with the tensor's bytes from `offset` on (row-major, little-endian, in its own block
