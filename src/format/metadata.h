@@ -20,6 +20,7 @@ namespace lantern::format {
 /// strings; a std::string each would cost more time than reading the file.
 class StringArray {
  public:
+  using value_type = std::string_view;
   class Iterator {
    public:
     using iterator_category = std::input_iterator_tag;
