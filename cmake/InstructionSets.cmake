@@ -5,6 +5,10 @@
 set(LANTERN_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(LANTERN_FLAGS_avxvnni ${LANTERN_FLAGS_avx2} -mavxvnni)
 set(LANTERN_FLAGS_avx512 ${LANTERN_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC's own intrinsics start from registers undefined on purpose (GCC bug 105593).
+  list(APPEND LANTERN_FLAGS_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
 
 function(lantern_instruction_set_flags)
   foreach(source ${ARGN})
