@@ -104,10 +104,12 @@ struct LogitsOptions {
   std::stop_token cancel;
 };
 
+class Benchmark;
 class Conversation;
 
 class Engine {
  public:
+  struct Impl;  // engine_impl.h, for this room
   /// Loads weights and the text side at the same time. Errors: the checkpoint's, the tokenizer's
   /// and the architecture's (kCorrupt, kUnsupported), kExhausted where weights and the smallest
   /// useful cache do not fit memory (both numbers are named), kInvalidArgument options and
@@ -144,8 +146,8 @@ class Engine {
   Status logits(std::span<const int32_t> ids, const LogitsOptions& options, const LogitsSink& sink);
 
  private:
+  friend class Benchmark;
   friend class Conversation;
-  struct Impl;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -10,9 +10,6 @@
 namespace lantern::engine {
 namespace {
 
-// Long enough for the matrix products' full speed, short enough that cancelling is prompt and
-// activations stay small.
-constexpr int64_t kChunkDefault = 512;
 // Logits handed to a sink at a time.
 constexpr int64_t kLogitsBytesMax = 16 << 20;
 
@@ -116,7 +113,7 @@ Status Engine::Impl::check_prompt(const Prompt& prompt, const GenerateOptions& o
 Result<bool> Engine::Impl::prefill(Sequence& sequence, const Prompt& prompt,
                                    const GenerateOptions& options, int64_t planned_length,
                                    Companions& others, std::vector<float>& logits) {
-  const auto chunk = static_cast<size_t>(options.chunk > 0 ? options.chunk : kChunkDefault);
+  const auto chunk = static_cast<size_t>(options.chunk > 0 ? options.chunk : kUsualChunk);
   const std::span<const int32_t> ids = prompt.ids;
   while (sequence.ids.size() < ids.size()) {
     if (options.cancel.stop_requested()) return false;
@@ -217,7 +214,7 @@ Status Engine::logits(std::span<const int32_t> ids, const LogitsOptions& options
   const int64_t n_vocab = impl_->info.model.n_vocab;
   const int64_t fitting =
       std::max<int64_t>(1, kLogitsBytesMax / (n_vocab * static_cast<int64_t>(sizeof(float))));
-  int64_t chunk = std::min({fitting, kChunkDefault, n_ids});
+  int64_t chunk = std::min({fitting, kUsualChunk, n_ids});
   if (options.chunk > 0) chunk = std::min(options.chunk, chunk);
 
   Sequence sequence(*impl_->kv);

@@ -39,9 +39,15 @@ Result<KvPool> KvPool::create(std::span<const arch::ModelInfo::Layer> layers, Op
 KvPool::~KvPool() = default;
 
 uint64_t KvPool::bytes_for(int64_t n) const {
-  uint64_t page = 0;
-  for (const auto& layer : layer_bytes_) page += layer.key_page + layer.value_page;
-  return page * pages_for(n);
+  uint64_t bytes = 0;
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    uint64_t pages = pages_for(n);
+    // The window, the chunk that is being run, and what release_passed() keeps beside them.
+    if (layers_[l].window > 0)
+      pages = std::min(pages, pages_for(layers_[l].window) + pages_for(kUsualChunk) + 2);
+    bytes += pages * (layer_bytes_[l].key_page + layer_bytes_[l].value_page);
+  }
+  return bytes;
 }
 
 Error KvPool::exhausted(uint64_t bytes) const {

@@ -27,6 +27,10 @@
 
 namespace lantern::engine {
 
+/// Tokens of a prompt in one step: long enough for the matrix products' full speed, short
+/// enough that cancelling is prompt and activations stay small.
+inline constexpr int64_t kUsualChunk = 512;
+
 class KvPool {
  public:
   struct Options {
@@ -44,7 +48,7 @@ class KvPool {
   [[nodiscard]] kernels::KvType type() const { return options_.type; }
   [[nodiscard]] uint64_t bytes_in_use() const { return bytes_in_use_; }
   [[nodiscard]] uint64_t bytes_held() const { return bytes_held_; }  // kept pages included
-  /// Bytes of a whole sequence of `n` positions; windows are not taken off.
+  /// Bytes of a sequence of `n` positions that is run in chunks of at most kUsualChunk.
   [[nodiscard]] uint64_t bytes_for(int64_t n) const;
 
  private:

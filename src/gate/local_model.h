@@ -5,7 +5,9 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "engine/benchmark.h"
 #include "engine/engine.h"
+#include "engine/estimate.h"
 #include "gate/admission.h"
 
 namespace lantern::gate {
