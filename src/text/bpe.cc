@@ -48,7 +48,7 @@ Result<BpeModel> BpeModel::create(const BpeSpec& from) {
   model.by_character_ = spec.kind == TokenizerKind::kSentencePieceBpe;
   model.ignore_merges_ = from.ignore_merges;
   model.fuse_unk_ = spec.fuse_unk;
-  model.unk_ = spec.unk.value_or(-1);
+  model.unk_ = from.unk;
   model.byte_tokens_ = from.byte_tokens;
   model.byte_fallback_ = model.by_character_ && spec.byte_fallback && from.byte_tokens[0] >= 0;
 

@@ -28,6 +28,7 @@ struct BpeSpec {
   const StringTable* pieces = nullptr;           // by id; outlives the model, at a fixed address
   const std::vector<uint8_t>* usable = nullptr;  // by id: may come out of ordinary text
   std::array<TokenId, 256> byte_tokens;          // -1 where there is none
+  TokenId unk = -1;                              // for what no token has; -1: that is left out
   bool ignore_merges = false;
 };
 

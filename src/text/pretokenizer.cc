@@ -18,6 +18,8 @@ namespace {
 //   |\s+
 // smollm, starcoder, refact: every \p{N} is cut out alone first (pre_tokenizers.Digits), then
 // gpt-2 between them, for which a digit is the end of the text.
+constexpr std::string_view kGpt2 =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kQwen2 =
@@ -218,6 +220,7 @@ Result<PreTokenizer> find_pre_tokenizer(std::string_view gguf_name) {
 }
 
 std::optional<std::string_view> pre_tokenizer_of_pattern(std::string_view pattern) {
+  if (pattern == kGpt2) return "gpt-2";
   // A dbrx file has the same pattern; what else tells the two apart is in tokenizer.json itself.
   if (pattern == kLlama3) return "llama-bpe";
   if (pattern == kQwen2) return "qwen2";

@@ -259,6 +259,12 @@ Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
   if (s.added.empty()) impl->derive_added();
   impl->add_pieces();
   LANTERN_ASSIGN(bpe.byte_tokens, impl->byte_tokens());
+  // Control characters that a byte-level vocabulary lacks must not become a special token, such as
+  // the <|endoftext|> that some files name as unknown.
+  bpe.unk = s.unk.value_or(-1);
+  if (s.kind == TokenizerKind::kByteLevelBpe && bpe.unk >= 0 &&
+      impl->special[static_cast<size_t>(bpe.unk)] != 0)
+    bpe.unk = -1;
   bpe.spec = &s;
   bpe.pieces = &impl->pieces;
   bpe.usable = &impl->usable;

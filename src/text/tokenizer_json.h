@@ -14,7 +14,7 @@ namespace lantern::text {
 /// The ids of bos, eos, ... are not in this file: see apply_tokenizer_config().
 Result<TokenizerSpec> parse_tokenizer_json(std::string_view json, std::string_view what);
 
-/// Adds what tokenizer_config.json says to `spec`: bos, eos, unk and pad tokens, add_bos_token,
+/// Adds what tokenizer_config.json says to `spec`: bos, eos and pad tokens, add_bos_token,
 /// add_eos_token. Tokens that the vocabulary lacks are left unset.
 Status apply_tokenizer_config(std::string_view json, std::string_view what, TokenizerSpec& spec);
 

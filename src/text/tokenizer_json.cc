@@ -1,0 +1,467 @@
+// tokenizer.json is a pipeline: normalizer, pre_tokenizer, model, post_processor, decoder, and
+// the added tokens. Of each only the forms that models of ours use are known, and recognised
+// exactly; a pipeline that differs in any part would give other tokens, so it is refused.
+#include "text/tokenizer_json.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "text/piece_bytes.h"
+#include "text/pretokenizer.h"
+
+namespace lantern::text {
+namespace {
+
+using base::Json;
+
+constexpr size_t kTokensMax = 4u << 20;
+constexpr size_t kPipelineStepsMax = 64;
+
+/// The member `key` of an object; null where there is none or it is JSON's null.
+const Json* member(const Json& object, const char* key) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+Result<bool> bool_or(const Json& object, const char* key, bool otherwise) {
+  const Json* value = member(object, key);
+  if (value == nullptr) return otherwise;
+  if (!value->is_boolean())
+    return make_error(ErrorCode::kCorrupt, "\"{}\" is not true or false", key);
+  return value->get<bool>();
+}
+
+/// "" where it is missing or no string.
+std::string string_or_empty(const Json& object, const char* key) {
+  const Json* value = member(object, key);
+  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+Result<TokenId> token_id(const Json& value) {
+  if (!value.is_number_integer() ||
+      (value.is_number_unsigned() && value.get<uint64_t>() >= kTokensMax) ||
+      value.get<int64_t>() < 0 || value.get<int64_t>() >= static_cast<int64_t>(kTokensMax))
+    return make_error(ErrorCode::kCorrupt, "{} is no token id, 0 to {}",
+                      value.dump(-1, ' ', true).substr(0, 40), kTokensMax - 1);
+  return static_cast<TokenId>(value.get<int64_t>());
+}
+
+Error unsupported(std::string_view part, const Json& step) {
+  return make_error(ErrorCode::kUnsupported, "{}: {} is not supported", part,
+                    step.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 300));
+}
+
+/// The steps of a pipeline's part, with a Sequence laid out flat (they do not nest in practice,
+/// so a Sequence within one is an unsupported step like any other).
+Result<std::vector<const Json*>> steps_of(const Json& root, const char* part, const char* list) {
+  std::vector<const Json*> steps;
+  const Json* value = member(root, part);
+  if (value == nullptr) return steps;
+  if (string_or_empty(*value, "type") != "Sequence") {
+    steps.push_back(value);
+    return steps;
+  }
+  const Json* items = member(*value, list);
+  if (items == nullptr || !items->is_array() || items->size() > kPipelineStepsMax)
+    return make_error(ErrorCode::kCorrupt, "{}.{}: no list of at most {} steps", part, list,
+                      kPipelineStepsMax);
+  for (const Json& item : *items) steps.push_back(&item);
+  return steps;
+}
+
+bool is_replace(const Json& step, std::string_view from, std::string_view to) {
+  const Json* pattern = member(step, "pattern");
+  return string_or_empty(step, "type") == "Replace" && pattern != nullptr &&
+         string_or_empty(*pattern, "String") == from && string_or_empty(step, "content") == to;
+}
+
+class Parser {
+ public:
+  explicit Parser(const Json& root) : root_(root) {}
+
+  Result<TokenizerSpec> parse() {
+    LANTERN_TRY(parse_model());
+    LANTERN_TRY(parse_added_tokens());
+    LANTERN_TRY(parse_normalizer());
+    LANTERN_TRY(parse_pre_tokenizer());
+    LANTERN_TRY(lay_out_tokens());
+    LANTERN_TRY(parse_merges());
+    LANTERN_TRY(parse_post_processor());
+    LANTERN_TRY(parse_decoder());
+    return std::move(spec_);
+  }
+
+ private:
+  Status parse_model();
+  Status parse_added_tokens();
+  Status parse_normalizer();
+  Status parse_pre_tokenizer();
+  Status parse_byte_level(const std::vector<const Json*>& steps);
+  Status parse_metaspace(const std::vector<const Json*>& steps);
+  Status lay_out_tokens();
+  Status parse_merges();
+  Status parse_post_processor();
+  Status parse_template(const Json& step);
+  Status parse_decoder();
+  Status place(std::string_view token, TokenId id);
+
+  const Json& root_;
+  const Json* model_ = nullptr;
+  TokenizerSpec spec_;
+  std::vector<std::string_view> tokens_;  // by id; empty: none yet
+  size_t n_placed_ = 0;
+  bool prepends_ = false;         // the normalizer puts a space in front
+  bool replaces_spaces_ = false;  // the normalizer makes spaces visible
+};
+
+Status Parser::place(std::string_view token, TokenId id) {
+  const auto at = static_cast<size_t>(id);
+  if (tokens_.size() <= at) tokens_.resize(at + 1);
+  if (!tokens_[at].empty() && tokens_[at] != token)
+    return make_error(ErrorCode::kCorrupt, "id {} is given to \"{}\" and to \"{}\"", id,
+                      tokens_[at], token);
+  if (tokens_[at].empty()) ++n_placed_;
+  tokens_[at] = token;
+  return {};
+}
+
+Status Parser::parse_model() {
+  model_ = member(root_, "model");
+  if (model_ == nullptr) return make_error(ErrorCode::kCorrupt, "model: missing");
+  const std::string type = string_or_empty(*model_, "type");
+  // Files of before 2021 leave the type out; only BPE has merges.
+  if (type != "BPE" && !(type.empty() && member(*model_, "merges") != nullptr))
+    return make_error(ErrorCode::kUnsupported, "model.type: \"{}\" is not supported, BPE is", type);
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
+    if (!string_or_empty(*model_, key).empty())
+      return make_error(ErrorCode::kUnsupported, "model.{}: not supported", key);
+  if (const Json* dropout = member(*model_, "dropout");
+      dropout != nullptr && !(dropout->is_number() && dropout->get<double>() == 0))
+    return make_error(ErrorCode::kUnsupported, "model.dropout: not supported");
+  LANTERN_ASSIGN(spec_.fuse_unk, bool_or(*model_, "fuse_unk", false));
+  LANTERN_ASSIGN(spec_.byte_fallback, bool_or(*model_, "byte_fallback", false));
+  LANTERN_ASSIGN(spec_.ignore_merges, bool_or(*model_, "ignore_merges", false));
+  const Json* vocab = member(*model_, "vocab");
+  if (vocab == nullptr || !vocab->is_object())
+    return make_error(ErrorCode::kCorrupt, "model.vocab: missing or no object");
+  if (vocab->size() > kTokensMax)
+    return make_error(ErrorCode::kExhausted, "model.vocab: {} tokens, at most {}", vocab->size(),
+                      kTokensMax);
+  const std::string unk = string_or_empty(*model_, "unk_token");
+  for (const auto& [token, value] : vocab->items()) {
+    auto id = token_id(value);
+    if (!id.ok()) return std::move(id).error().within("model.vocab");
+    if (Status placed = place(token, *id); !placed.ok())
+      return std::move(placed).error().within("model.vocab");
+    if (!unk.empty() && token == unk) spec_.unk = *id;
+  }
+  return {};
+}
+
+Status Parser::parse_added_tokens() {
+  const Json* list = member(root_, "added_tokens");
+  if (list == nullptr) return {};
+  if (!list->is_array() || list->size() > kTokensMax)
+    return make_error(ErrorCode::kCorrupt, "added_tokens: no list of at most {}", kTokensMax);
+  const Json& vocab = *member(*model_, "vocab");
+  std::vector<TokenId> ids;
+  for (const Json& item : *list) {
+    const Json* content = member(item, "content");
+    const Json* id_value = member(item, "id");
+    if (content == nullptr || !content->is_string() || id_value == nullptr)
+      return make_error(ErrorCode::kCorrupt, "added_tokens: one without \"id\" or \"content\"");
+    const auto& text = content->get_ref<const std::string&>();
+    if (text.empty()) continue;
+    AddedToken token;
+    LANTERN_ASSIGN(token.id, token_id(*id_value));
+    if (const auto known = vocab.find(text); known != vocab.end() && *known != token.id)
+      return make_error(ErrorCode::kCorrupt, "added_tokens: \"{}\" has id {}, in model.vocab {}",
+                        text, token.id, known->dump());
+    if (Status placed = place(text, token.id); !placed.ok())
+      return std::move(placed).error().within("added_tokens");
+    LANTERN_ASSIGN(token.special, bool_or(item, "special", false));
+    LANTERN_ASSIGN(token.normalized, bool_or(item, "normalized", !token.special));
+    LANTERN_ASSIGN(token.lstrip, bool_or(item, "lstrip", false));
+    LANTERN_ASSIGN(token.rstrip, bool_or(item, "rstrip", false));
+    LANTERN_ASSIGN(const bool single_word, bool_or(item, "single_word", false));
+    if (single_word)
+      return make_error(ErrorCode::kUnsupported,
+                        "added_tokens: \"{}\" is single_word, which is not supported", text);
+    ids.push_back(token.id);
+    spec_.added.push_back(token);
+  }
+  std::sort(ids.begin(), ids.end());
+  if (const auto twice = std::adjacent_find(ids.begin(), ids.end()); twice != ids.end())
+    return make_error(ErrorCode::kCorrupt, "added_tokens: id {} is given twice", *twice);
+  return {};
+}
+
+Status Parser::parse_normalizer() {
+  LANTERN_ASSIGN(const auto steps, steps_of(root_, "normalizer", "normalizers"));
+  spec_.nfc = false;
+  for (const Json* step : steps) {
+    const std::string type = string_or_empty(*step, "type");
+    if (type == "NFC")
+      spec_.nfc = true;
+    else if (type == "Prepend" && string_or_empty(*step, "prepend") == kVisibleSpace)
+      prepends_ = true;
+    else if (is_replace(*step, " ", kVisibleSpace))
+      replaces_spaces_ = true;
+    else
+      return unsupported("normalizer", *step);
+  }
+  return {};
+}
+
+Status Parser::parse_pre_tokenizer() {
+  LANTERN_ASSIGN(const auto steps, steps_of(root_, "pre_tokenizer", "pretokenizers"));
+  const bool byte_level = std::any_of(steps.begin(), steps.end(), [](const Json* step) {
+    return string_or_empty(*step, "type") == "ByteLevel";
+  });
+  return byte_level ? parse_byte_level(steps) : parse_metaspace(steps);
+}
+
+Status Parser::parse_byte_level(const std::vector<const Json*>& steps) {
+  spec_.kind = TokenizerKind::kByteLevelBpe;
+  spec_.byte_fallback = false;
+  if (prepends_ || replaces_spaces_)
+    return make_error(ErrorCode::kUnsupported,
+                      "normalizer: visible spaces before ByteLevel are not supported");
+  const Json& last = *steps.back();
+  if (string_or_empty(last, "type") != "ByteLevel" || steps.size() > 2)
+    return unsupported("pre_tokenizer", *member(root_, "pre_tokenizer"));
+  LANTERN_ASSIGN(const bool use_regex, bool_or(last, "use_regex", true));
+  LANTERN_ASSIGN(const bool prefix, bool_or(last, "add_prefix_space", true));
+  spec_.space_prefix = prefix ? SpacePrefix::kEveryUnlessThere : SpacePrefix::kNever;
+  spec_.strip_leading_space = false;
+  if (steps.size() == 1 && use_regex) {
+    spec_.pre = "gpt-2";
+    return {};
+  }
+  const Json& first = *steps.front();
+  // After a first step the space would go in front of every piece it cut.
+  if (steps.size() == 2 && !prefix) {
+    if (string_or_empty(first, "type") == "Digits" && use_regex) {
+      LANTERN_ASSIGN(const bool individual, bool_or(first, "individual_digits", false));
+      if (individual) {
+        spec_.pre = "smollm";
+        return {};
+      }
+    }
+    const Json* pattern = member(first, "pattern");
+    if (string_or_empty(first, "type") == "Split" && pattern != nullptr && !use_regex) {
+      LANTERN_ASSIGN(const bool invert, bool_or(first, "invert", false));
+      // The known patterns match every character, so keeping only the matches is no other cut.
+      const std::string behavior = string_or_empty(first, "behavior");
+      const auto name = pre_tokenizer_of_pattern(string_or_empty(*pattern, "Regex"));
+      if (name && ((behavior == "Isolated" && !invert) || (behavior == "Removed" && invert))) {
+        spec_.pre = *name;
+        return {};
+      }
+    }
+  }
+  return unsupported("pre_tokenizer", *member(root_, "pre_tokenizer"));
+}
+
+Status Parser::parse_metaspace(const std::vector<const Json*>& steps) {
+  spec_.kind = TokenizerKind::kSentencePieceBpe;
+  spec_.space_prefix = prepends_ ? SpacePrefix::kEverySegment : SpacePrefix::kNever;
+  if (steps.size() > 1) return unsupported("pre_tokenizer", *member(root_, "pre_tokenizer"));
+  if (steps.empty()) {
+    if (replaces_spaces_) return {};
+    return make_error(ErrorCode::kUnsupported,
+                      "pre_tokenizer: there is none, and the normalizer keeps spaces");
+  }
+  const Json& step = *steps.front();
+  const std::string type = string_or_empty(step, "type");
+  if (type == "Split") {
+    // Gemma cuts at plain spaces, of which its normalizer has left none.
+    const Json* pattern = member(step, "pattern");
+    if (replaces_spaces_ && pattern != nullptr && string_or_empty(*pattern, "String") == " ")
+      return {};
+    return unsupported("pre_tokenizer", step);
+  }
+  if (type != "Metaspace" || string_or_empty(step, "replacement") != kVisibleSpace || prepends_)
+    return unsupported("pre_tokenizer", step);
+  // Before 2023 the scheme was a bool.
+  LANTERN_ASSIGN(const bool prefix, bool_or(step, "add_prefix_space", true));
+  std::string scheme = string_or_empty(step, "prepend_scheme");
+  if (scheme.empty()) scheme = prefix ? "always" : "never";
+  if (scheme == "always")
+    spec_.space_prefix = SpacePrefix::kEveryUnlessThere;
+  else if (scheme == "first")
+    spec_.space_prefix = SpacePrefix::kFirstUnlessThere;
+  else if (scheme != "never")
+    return unsupported("pre_tokenizer", step);
+  LANTERN_ASSIGN(spec_.split_at_each_space, bool_or(step, "split", true));
+  return {};
+}
+
+/// Fills the spec's tokens and types. Ids that no token has are left unused, as long as they
+/// are not the most.
+Status Parser::lay_out_tokens() {
+  if (tokens_.size() / 2 > n_placed_ + 1024)
+    return make_error(ErrorCode::kCorrupt, "model.vocab: ids reach {} for {} tokens",
+                      tokens_.size() - 1, n_placed_);
+  size_t n_bytes = 0;
+  for (std::string_view token : tokens_) n_bytes += token.size();
+  spec_.tokens.reserve(tokens_.size(), n_bytes);
+  spec_.types.reserve(tokens_.size());
+  for (std::string_view token : tokens_) {
+    const bool byte = spec_.byte_fallback && byte_token_value(token) >= 0;
+    spec_.tokens.push_back(token);
+    spec_.types.push_back(token.empty() ? TokenType::kUnused
+                          : byte        ? TokenType::kByte
+                                        : TokenType::kNormal);
+  }
+  for (const AddedToken& token : spec_.added) {
+    TokenType& type = spec_.types[static_cast<size_t>(token.id)];
+    if (type != TokenType::kByte)
+      type = token.special ? TokenType::kControl : TokenType::kUserDefined;
+  }
+  return {};
+}
+
+Status Parser::parse_merges() {
+  const Json* merges = member(*model_, "merges");
+  if (merges == nullptr || !merges->is_array())
+    return make_error(ErrorCode::kCorrupt, "model.merges: missing or no list");
+  spec_.merges.reserve(merges->size(), merges->size() * 12);
+  std::string line;
+  for (const Json& merge : *merges) {
+    if (merge.is_string()) {
+      spec_.merges.push_back(merge.get_ref<const std::string&>());
+      continue;
+    }
+    if (!merge.is_array() || merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string())
+      return make_error(ErrorCode::kCorrupt, "model.merges[{}]: not two tokens",
+                        &merge - merges->get_ref<const Json::array_t&>().data());
+    const auto& left = merge[0].get_ref<const std::string&>();
+    const auto& right = merge[1].get_ref<const std::string&>();
+    // No text has a plain space once it is spelled as tokens are, so such a merge never applies;
+    // leaving it out keeps the others' order.
+    if (left.find(' ') != std::string::npos || right.find(' ') != std::string::npos) continue;
+    line.assign(left).append(1, ' ').append(right);
+    spec_.merges.push_back(line);
+  }
+  return {};
+}
+
+Status Parser::parse_post_processor() {
+  LANTERN_ASSIGN(const auto steps, steps_of(root_, "post_processor", "processors"));
+  spec_.add_bos = false;
+  spec_.add_eos = false;
+  for (const Json* step : steps) {
+    const std::string type = string_or_empty(*step, "type");
+    if (type == "TemplateProcessing")
+      LANTERN_TRY(parse_template(*step));
+    else if (type != "ByteLevel")  // that one moves offsets, not tokens
+      return unsupported("post_processor", *step);
+  }
+  return {};
+}
+
+Status Parser::parse_template(const Json& step) {
+  const Json* single = member(step, "single");
+  if (single == nullptr || !single->is_array() || single->size() > kPipelineStepsMax)
+    return make_error(ErrorCode::kCorrupt, "post_processor.single: no list");
+  bool after_text = false;
+  for (const Json& item : *single) {
+    if (member(item, "Sequence") != nullptr) {
+      if (after_text) return unsupported("post_processor", step);
+      after_text = true;
+      continue;
+    }
+    const Json* token = member(item, "SpecialToken");
+    if (token == nullptr) return unsupported("post_processor", step);
+    const Json* all = member(step, "special_tokens");
+    const Json* entry =
+        all == nullptr ? nullptr : member(*all, string_or_empty(*token, "id").c_str());
+    const Json* ids = entry == nullptr ? nullptr : member(*entry, "ids");
+    if (ids == nullptr || !ids->is_array() || ids->size() != 1)
+      return unsupported("post_processor", step);
+    LANTERN_ASSIGN(const TokenId id, token_id((*ids)[0]));
+    if (static_cast<size_t>(id) >= tokens_.size())
+      return make_error(ErrorCode::kCorrupt, "post_processor: id {} lies outside the vocabulary",
+                        id);
+    std::optional<bool>& adds = after_text ? spec_.add_eos : spec_.add_bos;
+    if (*adds) return unsupported("post_processor", step);
+    adds = true;
+    (after_text ? spec_.eos : spec_.bos) = id;
+  }
+  return {};
+}
+
+Status Parser::parse_decoder() {
+  LANTERN_ASSIGN(const auto steps, steps_of(root_, "decoder", "decoders"));
+  const Json* whole = member(root_, "decoder");
+  if (whole == nullptr) return make_error(ErrorCode::kUnsupported, "decoder: there is none");
+  if (spec_.kind == TokenizerKind::kByteLevelBpe) {
+    if (steps.size() == 1 && string_or_empty(*steps[0], "type") == "ByteLevel") return {};
+    return unsupported("decoder", *whole);
+  }
+  // Replace, ByteFallback, Fuse, and Strip where encoding puts a space in front.
+  const auto is = [&](size_t i, std::string_view type) {
+    return string_or_empty(*steps[i], "type") == type;
+  };
+  if (steps.size() < 3 || steps.size() > 4 || !is_replace(*steps[0], kVisibleSpace, " ") ||
+      !is(1, "ByteFallback") || !is(2, "Fuse"))
+    return unsupported("decoder", *whole);
+  spec_.strip_leading_space = steps.size() == 4;
+  if (steps.size() == 4) {
+    const Json& strip = *steps[3];
+    const Json* start = member(strip, "start");
+    const Json* stop = member(strip, "stop");
+    if (!is(3, "Strip") || string_or_empty(strip, "content") != " " || start == nullptr ||
+        *start != 1 || (stop != nullptr && *stop != 0))
+      return unsupported("decoder", *whole);
+  }
+  return {};
+}
+
+std::optional<TokenId> find_spelling(const TokenizerSpec& spec, std::string_view spelling) {
+  for (size_t id = 0; id < spec.tokens.size(); ++id)
+    if (spec.tokens[id] == spelling) return static_cast<TokenId>(id);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<TokenizerSpec> parse_tokenizer_json(std::string_view json, std::string_view what) {
+  LANTERN_ASSIGN(const Json root, base::parse_json(json, what));
+  auto spec = Parser(root).parse();
+  if (!spec.ok()) return std::move(spec).error().within(what);
+  return spec;
+}
+
+Status apply_tokenizer_config(std::string_view json, std::string_view what, TokenizerSpec& spec) {
+  LANTERN_ASSIGN(const Json root, base::parse_json(json, what));
+  if (!root.is_object()) return make_error(ErrorCode::kCorrupt, "{}: no JSON object", what);
+  const auto set = [&](const char* key, std::optional<TokenId>& id) {
+    // Either the text itself or an object that describes the token.
+    std::string spelling = string_or_empty(root, key);
+    if (const Json* object = member(root, key); object != nullptr && object->is_object())
+      spelling = string_or_empty(*object, "content");
+    if (spelling.empty()) return;
+    if (const auto found = find_spelling(spec, spelling)) id = found;
+  };
+  set("bos_token", spec.bos);
+  set("eos_token", spec.eos);
+  set("pad_token", spec.pad);
+  if (member(root, "add_bos_token") != nullptr) {
+    auto value = bool_or(root, "add_bos_token", false);
+    if (!value.ok()) return std::move(value).error().within(what);
+    spec.add_bos = *value;
+  }
+  if (member(root, "add_eos_token") != nullptr) {
+    auto value = bool_or(root, "add_eos_token", false);
+    if (!value.ok()) return std::move(value).error().within(what);
+    spec.add_eos = *value;
+  }
+  return {};
+}
+
+}  // namespace lantern::text
