@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "arch/hf.h"
 #include "arch/network.h"
 #include "arch/spec.h"
 #include "arch/transformer.h"
@@ -38,6 +39,9 @@ Result<Model> Model::load(const format::AdmittedModel& model, LoadOptions option
                 .layers = {},
                 .weight_bytes = network.bytes,
                 .notices = network.notices};
+  if (const format::MetadataValue* said = metadata.find(kNoticesKey))
+    if (const auto* lines = std::get_if<std::vector<std::string>>(said))
+      impl->info.notices.insert(impl->info.notices.begin(), lines->begin(), lines->end());
   for (const LayerParameters& layer : network.hyper.layers)
     impl->info.layers.push_back({.n_kv_heads = layer.n_kv_heads,
                                  .head_dim = network.hyper.head_dim,

@@ -10,7 +10,7 @@
 
 namespace lantern::arch {
 
-/// Vectors that a model does not have are empty, matrices have no rows.
+/// Vectors that a model does not have are empty, matrices nothing, and are not asked.
 struct LayerWeights {
   std::vector<float> attn_norm;       // [n_embd]
   std::vector<float> attn_post_norm;  // [n_embd]
@@ -45,17 +45,16 @@ struct RopeFrequencies {
 struct Network {
   HyperParameters hyper;
   int64_t n_vocab = 0;
-  kernels::Matrix embedding;       // [n_vocab, n_embd]
-  kernels::Matrix untied_head;     // [n_vocab, n_embd], no rows where the embedding serves
+  kernels::Matrix embedding;    // [n_vocab, n_embd]
+  kernels::Matrix untied_head;  // [n_vocab, n_embd]; nothing where the embedding serves
+  bool tied = true;
   std::vector<float> output_norm;  // [n_embd]
   std::vector<LayerWeights> layers;
   RopeFrequencies rope;
   uint64_t bytes = 0;                // memory held by weights
   std::vector<std::string> notices;  // what a person should know: tensors that nothing uses
 
-  [[nodiscard]] const kernels::Matrix& head() const {
-    return untied_head.rows() > 0 ? untied_head : embedding;
-  }
+  [[nodiscard]] const kernels::Matrix& head() const { return tied ? embedding : untied_head; }
 };
 
 }  // namespace lantern::arch

@@ -377,7 +377,8 @@ Status Loader::load() {
                       net_.hyper.n_embd);
   net_.n_vocab = embedding->shape[0];
   LANTERN_ASSIGN(net_.embedding, matrix("token_embd.weight", net_.n_vocab, net_.hyper.n_embd));
-  if (model_.checkpoint().find("output.weight") != nullptr) {
+  net_.tied = model_.checkpoint().find("output.weight") == nullptr;
+  if (!net_.tied) {
     LANTERN_ASSIGN(net_.untied_head, matrix("output.weight", net_.n_vocab, net_.hyper.n_embd));
   }
   LANTERN_ASSIGN(net_.output_norm, vector("output_norm.weight", net_.hyper.n_embd));

@@ -27,7 +27,10 @@ Status read(const Keys& keys, HyperParameters& hyper) {
 }
 
 Status from_config(const HfConfig& config, MetadataWriter& keys) {
-  LANTERN_ASSIGN(int64_t n_experts, config.integer("num_experts", 1, kExpertsMax));
+  // transformers 4 and 5 call it differently.
+  std::string_view count =
+      config.find("num_experts") != nullptr ? "num_experts" : "num_local_experts";
+  LANTERN_ASSIGN(int64_t n_experts, config.integer(count, 1, kExpertsMax));
   LANTERN_ASSIGN(int64_t n_used, config.integer("num_experts_per_tok", 1, n_experts));
   LANTERN_ASSIGN(int64_t n_ff, config.integer("moe_intermediate_size", 1, kWidthMax));
   LANTERN_ASSIGN(bool norm, config.boolean_or("norm_topk_prob", false));
