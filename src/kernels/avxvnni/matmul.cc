@@ -1,0 +1,34 @@
+// Matrix products with AVX-VNNI: AVX2's registers, AVX-512's dot products.
+#include "kernels/matmul_kernels.h"
+#include "kernels/vector/matmul_vector_256.h"
+
+namespace lantern::kernels {
+namespace {
+
+constexpr int kTokensTogether = 4;
+constexpr int kFloatTokens = 4;
+
+LANTERN_INLINE VI dot_ones(VI acc, VI w) {
+  return _mm256_dpbusd_avx_epi32(acc, w, _mm256_set1_epi8(1));
+}
+/// acc + the lanes' sums of four products of unsigned bytes of w and signed codes.
+template <bool kLarge>
+LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
+  return _mm256_dpbusd_avx_epi32(acc, w, broadcast_codes(codes));
+}
+LANTERN_INLINE VI dot_pairs(VI acc, VI w, const int16_t* pair) {
+  return _mm256_dpwssd_avx_epi32(acc, w, broadcast_codes(pair));
+}
+
+}  // namespace
+}  // namespace lantern::kernels
+
+#include "kernels/vector/matmul_products.h"
+#include "kernels/vector/matmul_quantize.h"
+#include "kernels/vector/matmul_table.h"
+
+namespace lantern::kernels {
+
+const MatmulKernels kAvxVnniMatmul = {quantize, {LANTERN_VECTOR_PRODUCTS}};
+
+}  // namespace lantern::kernels
