@@ -19,11 +19,6 @@
 
 namespace lantern::engine {
 
-/// The files beside the weights that TextIo::load() reads, those that exist: config.json,
-/// tokenizer.json, tokenizer_config.json, generation_config.json, chat_template.jinja and named
-/// templates. Empty for GGUF. They are part of the model's identity.
-std::vector<std::filesystem::path> text_files(const format::Checkpoint& checkpoint);
-
 /// The clock on the wall, for RenderInput::date.
 text::LocalTime local_time_now();
 

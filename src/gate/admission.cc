@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "arch/hf.h"
 #include "base/file.h"
-#include "engine/text_io.h"
-#include "format/gguf.h"
+#include "engine/text_sources.h"
 #include "supply/manifest.h"
 #include "supply/reference.h"
 #include "supply/store.h"
@@ -54,10 +54,7 @@ Result<Located> locate(const supply::Store& store, std::string_view text) {
 }
 
 Result<CheckpointPtr> open(const fs::path& path) {
-  std::error_code error;
-  if (fs::is_directory(path, error))
-    return make_error(ErrorCode::kUnsupported, "{}: a folder", path.string());
-  LANTERN_ASSIGN(auto checkpoint, format::open_gguf(path));
+  LANTERN_ASSIGN(auto checkpoint, arch::open_checkpoint(path));
   return CheckpointPtr(std::move(checkpoint));
 }
 

@@ -47,7 +47,6 @@ Result<std::vector<int32_t>> token_ids(const std::string& tokens) {
 }
 
 Result<Exit> run(const Flags& flags) {
-  const std::stop_token cancel = new_interruptible_scope();
   LANTERN_ASSIGN(const std::vector<int32_t> ids, token_ids(flags.tokens));
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
   const auto n_tokens = static_cast<int64_t>(ids.size());
@@ -57,12 +56,14 @@ Result<Exit> run(const Flags& flags) {
                            .total = ids.size(),
                            .unit = base::Progress::Unit::kItems,
                            .item = "tokens"});
-  LANTERN_TRY(engine.logits(
-      ids, {.chunk = flags.batch.chunk, .beside = flags.batch.beside, .cancel = cancel},
-      [&](int64_t, int64_t n, std::span<const float> rows) -> Status {
-        progress.advance(static_cast<uint64_t>(n));
-        return npy.write_rows(rows);
-      }));
+  LANTERN_TRY(engine.logits(ids,
+                            {.chunk = flags.batch.chunk,
+                             .beside = flags.batch.beside,
+                             .cancel = new_interruptible_scope()},
+                            [&](int64_t, int64_t n, std::span<const float> rows) -> Status {
+                              progress.advance(static_cast<uint64_t>(n));
+                              return npy.write_rows(rows);
+                            }));
   LANTERN_TRY(npy.commit());
   progress.finish();
   return Exit::kDone;

@@ -52,7 +52,6 @@ Result<std::string> prompt_text(const Flags& flags) {
 }
 
 Result<Exit> run(const Flags& flags) {
-  const std::stop_token cancel = new_interruptible_scope();
   if (flags.raw && !flags.system.empty())
     return make_error(ErrorCode::kInvalidArgument,
                       "--system needs the chat template, --raw does without");
@@ -65,7 +64,7 @@ Result<Exit> run(const Flags& flags) {
   engine::GenerateOptions options = flags.sampling.options();
   options.chunk = flags.batch.chunk;
   options.beside = flags.batch.beside;
-  options.cancel = cancel;
+  options.cancel = new_interruptible_scope();
   Status written;
   const SafeText safe;
   if (!flags.json)

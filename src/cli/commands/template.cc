@@ -58,7 +58,7 @@ Result<std::vector<text::Span>> render(const Flags& flags) {
     LANTERN_ASSIGN(std::string source, base::read_text_file(flags.source, kFileBytesMax));
     LANTERN_ASSIGN(const text::ChatTemplate chat_template,
                    text::ChatTemplate::parse(std::move(source)));
-    engine::set_date_now(input);
+    input.date = engine::local_time_now();
     return chat_template.render(input);
   }
   LANTERN_ASSIGN(const engine::TextIo io, gate::load_text(flags.source));

@@ -1,0 +1,120 @@
+#include "engine/tokenizer_to_metadata.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace lantern::engine {
+namespace {
+
+using format::Metadata;
+using text::TokenId;
+using text::TokenizerKind;
+using text::TokenizerSpec;
+using text::TokenType;
+
+std::string key(std::string_view name) { return std::string("tokenizer.ggml.").append(name); }
+
+void write_id(Metadata& metadata, std::string_view name, std::optional<TokenId> id) {
+  if (id) metadata.set(key(name), static_cast<uint64_t>(*id));
+}
+
+std::vector<int64_t> token_types(const TokenizerSpec& spec, size_t n_vocab) {
+  std::vector<int64_t> types(n_vocab, static_cast<int64_t>(TokenType::kUnused));
+  for (size_t i = 0; i < spec.tokens.size(); ++i)
+    types[i] = static_cast<int64_t>(i < spec.types.size() ? spec.types[i] : TokenType::kNormal);
+  for (const text::AddedToken& added : spec.added)
+    types[static_cast<size_t>(added.id)] =
+        static_cast<int64_t>(added.special ? TokenType::kControl : TokenType::kUserDefined);
+  return types;
+}
+
+/// Minus the lowest rank of a merge that makes the token; tokens that no merge makes come first or
+/// never take part.
+std::vector<float> scores_from_merges(const TokenizerSpec& spec, size_t n_vocab) {
+  std::unordered_map<std::string, size_t> ids;
+  for (size_t i = 0; i < spec.tokens.size(); ++i) ids.emplace(std::string(spec.tokens[i]), i);
+  std::vector<float> scores(n_vocab, 0.0f);
+  for (size_t rank = spec.merges.size(); rank-- > 0;) {
+    std::string joined(spec.merges[rank]);
+    if (const size_t space = joined.find(' '); space != std::string::npos) joined.erase(space, 1);
+    if (auto found = ids.find(joined); found != ids.end())
+      scores[found->second] = -static_cast<float>(rank + 1);
+  }
+  return scores;
+}
+
+Status check_expressible(const TokenizerSpec& spec) {
+  if (spec.nfc && spec.pre != "qwen2")
+    return make_error(ErrorCode::kUnsupported,
+                      "tokenizer.json: the normalizer NFC has no place in a GGUF file");
+  if (spec.space_prefix == text::SpacePrefix::kEveryUnlessThere)
+    return make_error(ErrorCode::kUnsupported,
+                      "tokenizer.json: this way of prefixing spaces has no place in a GGUF file");
+  return {};
+}
+
+void write_vocabulary(const TokenizerSpec& spec, size_t n_vocab, Metadata& metadata) {
+  format::StringArray tokens;
+  for (size_t i = 0; i < spec.tokens.size(); ++i) tokens.push_back(spec.tokens[i]);
+  for (size_t i = spec.tokens.size(); i < n_vocab; ++i) tokens.push_back(fmt::format("[PAD{}]", i));
+  metadata.set(key("tokens"), std::move(tokens));
+  metadata.set(key("token_type"), token_types(spec, n_vocab), format::MetadataType::kInt32);
+  if (!spec.merges.empty()) {
+    format::StringArray merges;
+    for (size_t i = 0; i < spec.merges.size(); ++i) merges.push_back(spec.merges[i]);
+    metadata.set(key("merges"), std::move(merges));
+  }
+  if (spec.kind == TokenizerKind::kSentencePieceBpe) {
+    std::vector<float> scores = spec.scores;
+    if (scores.empty()) scores = scores_from_merges(spec, n_vocab);
+    scores.resize(n_vocab, std::numeric_limits<float>::lowest());
+    metadata.set(key("scores"), std::move(scores));
+  }
+}
+
+/// The first end id is eos; GGUF has two more places.
+void write_end_ids(const TextSources& sources, Metadata& metadata) {
+  const TokenizerSpec& spec = sources.spec;
+  std::vector<TokenId> more;
+  for (TokenId id : sources.end_ids)
+    if (id != spec.eos && id != spec.eot && id != spec.eom) more.push_back(id);
+  auto eos = spec.eos, eot = spec.eot, eom = spec.eom;
+  auto next = more.begin();
+  for (auto* place : {&eos, &eot, &eom})
+    if (!*place && next != more.end()) *place = *next++;
+  write_id(metadata, "eos_token_id", eos);
+  write_id(metadata, "eot_token_id", eot);
+  write_id(metadata, "eom_token_id", eom);
+}
+
+}  // namespace
+
+Status tokenizer_to_metadata(const TextSources& sources, int64_t n_vocab, Metadata& metadata) {
+  const TokenizerSpec& spec = sources.spec;
+  LANTERN_TRY(check_expressible(spec));
+  const auto n = std::max(static_cast<size_t>(n_vocab), spec.tokens.size());
+  for (const text::AddedToken& added : spec.added)
+    if (added.id < 0 || static_cast<size_t>(added.id) >= n)
+      return make_error(ErrorCode::kCorrupt,
+                        "tokenizer.json: added token {} is outside the vocabulary", added.id);
+  const bool sentence_piece = spec.kind == TokenizerKind::kSentencePieceBpe;
+  metadata.set(key("model"), std::string(sentence_piece ? "llama" : "gpt2"));
+  metadata.set(key("pre"), sentence_piece && spec.pre.empty() ? std::string("default") : spec.pre);
+  write_vocabulary(spec, n, metadata);
+  write_id(metadata, "bos_token_id", spec.bos);
+  write_id(metadata, "unknown_token_id", spec.unk);
+  write_id(metadata, "padding_token_id", spec.pad);
+  write_end_ids(sources, metadata);
+  if (spec.add_bos) metadata.set(key("add_bos_token"), *spec.add_bos);
+  if (spec.add_eos) metadata.set(key("add_eos_token"), *spec.add_eos);
+  if (sentence_piece)
+    metadata.set(key("add_space_prefix"), spec.space_prefix != text::SpacePrefix::kNever);
+  for (const auto& [name, source] : sources.templates)
+    metadata.set("tokenizer.chat_template" + (name.empty() ? "" : "." + name), source);
+  return {};
+}
+
+}  // namespace lantern::engine
