@@ -135,4 +135,10 @@ Result<CheckpointPtr> inspect(std::string_view reference) {
   return open(located.path);
 }
 
+Result<format::Description> describe(std::string_view reference) {
+  LANTERN_ASSIGN(auto store, supply::Store::of_user());
+  LANTERN_ASSIGN(Located located, locate(store, reference));
+  return format::describe(located.path);
+}
+
 }  // namespace lantern::gate

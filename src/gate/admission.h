@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "format/admitted_model.h"
 #include "format/checkpoint.h"
+#include "format/describe.h"
 
 namespace lantern::gate {
 
@@ -37,5 +38,8 @@ class Admission {
 /// A model that may be looked at, not run: `inspect`, `fit`, `tokenize`. No digests are computed.
 /// Errors as above.
 Result<std::shared_ptr<const format::Checkpoint>> inspect(std::string_view reference);
+
+/// The same for `lantern inspect`: what kind of file it is, and what its header says.
+Result<format::Description> describe(std::string_view reference);
 
 }  // namespace lantern::gate
