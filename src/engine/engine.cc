@@ -5,6 +5,7 @@
 #include <future>
 #include <utility>
 
+#include "arch/hf.h"
 #include "base/memory.h"
 #include "engine/engine_impl.h"
 #include "engine/memory_plan.h"
@@ -65,6 +66,8 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
   EngineInfo& info = impl->info;
   info.model = impl->model->info();
   info.notices = impl->text->notices();
+  if (auto lines = checkpoint.metadata().get_strings(arch::kNoticesKey); lines.ok())
+    for (std::string_view line : **lines) info.notices.emplace_back(line);
   uint64_t left = base::available_memory();
   if (options.memory != UINT64_MAX) left = std::min(left, options.memory - weights);
   left -= std::min(left, kScratchBytes);

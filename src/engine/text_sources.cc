@@ -1,13 +1,13 @@
 #include "engine/text_sources.h"
 
-#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "engine/tokenizer_from_metadata.h"
+#include "format/hf_folder.h"
 #include "text/tokenizer_json.h"
 
 namespace lantern::engine {
@@ -19,10 +19,7 @@ using format::Metadata;
 using text::TokenId;
 using Templates = decltype(TextSources::templates);
 
-// Several times the largest published ones.
-constexpr uint64_t kTokenizerJsonBytesMax = 128u << 20;
-constexpr uint64_t kConfigBytesMax = 32u << 20;
-constexpr uint64_t kTemplateBytesMax = 1u << 20;
+// Several times what any published model has.
 constexpr size_t kNamedTemplatesMax = 32;
 
 constexpr std::string_view kTokenizerModelKey = "tokenizer.ggml.model";
@@ -47,26 +44,14 @@ Result<TextSources> from_metadata(const Metadata& metadata) {
   return sources;
 }
 
-// Nothing where there is no such file.
-Result<std::optional<std::string>> read_optional(const fs::path& path, uint64_t bytes_max) {
-  auto content = base::read_text_file(path, bytes_max);
-  if (content.ok()) return std::optional<std::string>(std::move(content).value());
-  if (content.error().code == ErrorCode::kNotFound) return std::optional<std::string>();
-  return std::move(content).error();
-}
-
 // `eos_token_id` of generation_config.json or config.json: one id or a list.
-Status read_end_ids(const fs::path& path, std::vector<TokenId>& ids) {
-  LANTERN_ASSIGN(auto content, read_optional(path, kConfigBytesMax));
-  if (!content) return {};
-  LANTERN_ASSIGN(Json config, base::parse_json(*content, path.string()));
-  if (!config.is_object()) return {};
+Status read_end_ids(const Json& config, std::string_view what, std::vector<TokenId>& ids) {
   auto found = config.find("eos_token_id");
   if (found == config.end() || found->is_null()) return {};
   auto take = [&](const Json& id) -> Status {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX)
-      return make_error(ErrorCode::kCorrupt, "{}: eos_token_id: {} is no token id", path.string(),
-                        id.dump().substr(0, 40));
+      return make_error(ErrorCode::kCorrupt, "{}: eos_token_id: {} is no token id", what,
+                        base::printable(id.dump(), 40));
     ids.push_back(static_cast<TokenId>(id.get<uint64_t>()));
     return {};
   };
@@ -75,71 +60,43 @@ Status read_end_ids(const fs::path& path, std::vector<TokenId>& ids) {
   return {};
 }
 
-// tokenizer_config.json's chat_template: a text, or a list of {name, template}.
-Status read_templates(const Json& config, const std::string& what, Templates& templates) {
-  auto found = config.find("chat_template");
-  if (found == config.end() || found->is_null()) return {};
-  if (found->is_string()) {
-    templates.emplace("", found->get<std::string>());
-    return {};
+// The special tokens that only special_tokens_map.json names.
+void fill_from_map(const format::HfFolder& folder, text::TokenizerSpec& spec) {
+  using Field = std::optional<TokenId> text::TokenizerSpec::*;
+  constexpr std::array<std::pair<std::string_view, Field>, 4> kTokens = {
+      {{"bos_token", &text::TokenizerSpec::bos},
+       {"eos_token", &text::TokenizerSpec::eos},
+       {"unk_token", &text::TokenizerSpec::unk},
+       {"pad_token", &text::TokenizerSpec::pad}}};
+  for (const auto& [name, field] : kTokens) {
+    if (spec.*field) continue;
+    const auto spelling = folder.special_token(name);
+    if (!spelling) continue;
+    for (size_t id = 0; id < spec.tokens.size() && !(spec.*field); ++id)
+      if (spec.tokens[id] == *spelling) spec.*field = static_cast<TokenId>(id);
   }
-  auto wrong = [&] {
-    return make_error(ErrorCode::kCorrupt,
-                      "{}: chat_template: neither text nor a list of {{name, template}}", what);
-  };
-  if (!found->is_array() || found->size() > kNamedTemplatesMax) return wrong();
-  for (const Json& item : *found) {
-    if (!item.is_object() || !item.contains("name") || !item.contains("template") ||
-        !item["name"].is_string() || !item["template"].is_string())
-      return wrong();
-    auto name = item["name"].get<std::string>();
-    if (name == "default") name.clear();
-    templates.emplace(std::move(name), item["template"].get<std::string>());
-  }
-  return {};
 }
 
-constexpr std::string_view kNamedTemplatesFolder = "additional_chat_templates";
-
-std::vector<fs::path> named_template_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::directory_iterator it(folder / kNamedTemplatesFolder, error), end;
-       !error && it != end && files.size() < kNamedTemplatesMax; it.increment(error))
-    if (it->path().extension() == ".jinja") files.push_back(it->path());
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-Result<TextSources> from_folder(const fs::path& folder) {
-  TextSources sources;
-  const fs::path tokenizer = folder / "tokenizer.json";
-  auto json = base::read_text_file(tokenizer, kTokenizerJsonBytesMax);
-  if (!json.ok() && json.error().code == ErrorCode::kNotFound)
+Result<TextSources> from_folder(const fs::path& path) {
+  LANTERN_ASSIGN(format::HfFolder folder, format::HfFolder::open(path));
+  const std::string tokenizer = (path / "tokenizer.json").string();
+  if (!folder.tokenizer_json)
     return make_error(ErrorCode::kNotFound,
                       "{}: no such file, and a Hugging Face folder needs it (a tokenizer.model "
                       "alone is not read)",
-                      tokenizer.string());
-  if (!json.ok()) return std::move(json).error();
-  LANTERN_ASSIGN(sources.spec, text::parse_tokenizer_json(*json, tokenizer.string()));
-
-  const fs::path config_path = folder / "tokenizer_config.json";
-  LANTERN_ASSIGN(auto config_text, read_optional(config_path, kConfigBytesMax));
-  if (config_text) {
-    LANTERN_TRY(text::apply_tokenizer_config(*config_text, config_path.string(), sources.spec));
-    LANTERN_ASSIGN(Json config, base::parse_json(*config_text, config_path.string()));
-    if (config.is_object())
-      LANTERN_TRY(read_templates(config, config_path.string(), sources.templates));
-  }
-  LANTERN_ASSIGN(auto jinja, read_optional(folder / "chat_template.jinja", kTemplateBytesMax));
-  if (jinja) sources.templates[""] = std::move(*jinja);  // transformers prefers the file
-  for (const fs::path& path : named_template_files(folder)) {
-    LANTERN_ASSIGN(auto source, base::read_text_file(path, kTemplateBytesMax));
-    sources.templates[path.stem().string()] = std::move(source);
-  }
-
-  LANTERN_TRY(read_end_ids(folder / "generation_config.json", sources.end_ids));
-  if (sources.end_ids.empty()) LANTERN_TRY(read_end_ids(folder / "config.json", sources.end_ids));
+                      tokenizer);
+  TextSources sources;
+  LANTERN_ASSIGN(sources.spec, text::parse_tokenizer_json(*folder.tokenizer_json, tokenizer));
+  LANTERN_TRY(text::apply_tokenizer_config(
+      folder.tokenizer_config.dump(), (path / "tokenizer_config.json").string(), sources.spec));
+  fill_from_map(folder, sources.spec);
+  for (auto& [name, source] : folder.chat_templates)
+    sources.templates.emplace(name == "default" ? "" : name, std::move(source));
+  LANTERN_TRY(read_end_ids(folder.generation_config, (path / "generation_config.json").string(),
+                           sources.end_ids));
+  if (sources.end_ids.empty())
+    LANTERN_TRY(
+        read_end_ids(folder.text_config(), (path / "config.json").string(), sources.end_ids));
   return sources;
 }
 
@@ -154,12 +111,16 @@ std::vector<fs::path> text_files(const format::Checkpoint& checkpoint) {
   std::vector<fs::path> files;
   if (in_metadata(checkpoint)) return files;
   const fs::path folder = checkpoint.files()[0].parent_path();
-  constexpr std::array<std::string_view, 5> kNames = {
-      "config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json",
-      "chat_template.jinja"};
+  constexpr std::array<std::string_view, 8> kNames = {
+      "config.json",        "generation_config.json",      "tokenizer_config.json",
+      "tokenizer.json",     "special_tokens_map.json",     "chat_template.jinja",
+      "chat_template.json", "model.safetensors.index.json"};
+  std::error_code error;
   for (std::string_view name : kNames)
-    if (std::error_code error; fs::exists(folder / name, error)) files.push_back(folder / name);
-  for (fs::path& path : named_template_files(folder)) files.push_back(std::move(path));
+    if (fs::exists(folder / name, error)) files.push_back(folder / name);
+  for (fs::directory_iterator it(folder / "additional_chat_templates", error), end;
+       !error && it != end; it.increment(error))
+    if (it->path().extension() == ".jinja") files.push_back(it->path());
   return files;
 }
 

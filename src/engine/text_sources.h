@@ -22,9 +22,9 @@ struct TextSources {
 /// kUnsupported, kNotFound where there is no tokenizer.
 Result<TextSources> read_text_sources(const format::Checkpoint& checkpoint);
 
-/// The files beside the weights that read_text_sources() reads, those that exist: config.json,
-/// tokenizer.json, tokenizer_config.json, generation_config.json, chat_template.jinja and named
-/// templates. Empty for GGUF. They are part of the model's identity.
+/// The files beside the weights of a Hugging Face folder that shape an answer, those that exist:
+/// configs, tokenizer, templates, the index of shards. Empty for GGUF. They are part of the
+/// model's identity.
 std::vector<std::filesystem::path> text_files(const format::Checkpoint& checkpoint);
 
 }  // namespace lantern::engine
