@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "supply/catalog.h"
+#include "supply/download.h"
 #include "supply/local_model.h"
 #include "supply/names.h"
 #include "supply/selection.h"
@@ -18,9 +19,10 @@ struct Naming {
   std::string wanted;  // empty: made from the plan's name
 };
 
+/// Deletes files, and what lies beside those that were downloaded.
 void discard(const std::vector<StagedFile>& files) {
   for (const auto& file : files)
-    if (!file.at.empty()) ::unlink(file.at.c_str());
+    if (!file.at.empty()) remove_partial(file.at);
 }
 
 /// Compares what came with what was announced or pinned.
@@ -139,7 +141,8 @@ Result<Pulled> pull_plan(const PullContext& context, Source& source, Plan plan,
                     .pulled_at = {}};
   Pulled pulled{.model = {}, .alias = *alias, .was_here_already = all_stored};
   LANTERN_ASSIGN(pulled.model,
-                 context.store.admit(std::move(manifest), std::move(files), *alias, context.stop));
+                 context.store.admit(std::move(manifest), files, *alias, context.stop));
+  for (const auto& file : files) forget_partial(file.at);
   return pulled;
 }
 

@@ -13,6 +13,10 @@ constexpr uint64_t kOverheadBytes = 1u << 20;
 
 Result<std::unique_ptr<Source>> make_source(Reference reference) {
   switch (reference.kind) {
+    case Reference::Kind::kHub:
+      return make_hub_source(std::move(reference));
+    case Reference::Kind::kUrl:
+      return make_url_source(std::move(reference));
     case Reference::Kind::kPypi:
       return make_pypi_source(std::move(reference));
     case Reference::Kind::kPath:

@@ -69,8 +69,7 @@ Status StagedWriter::write(std::span<const std::byte> bytes) {
 }
 
 Result<StagedFile> StagedWriter::finish() {
-  if (::fchmod(fd_.get(), 0400) != 0 || ::fsync(fd_.get()) != 0)
-    return base::errno_error(errno, at_.string());
+  if (::fsync(fd_.get()) != 0) return base::errno_error(errno, at_.string());
   return StagedFile{.name = std::move(name_),
                     .at = std::exchange(at_, {}),
                     .size = size_,

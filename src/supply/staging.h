@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -17,12 +18,13 @@
 
 namespace lantern::supply {
 
-/// A finished file: synced to disk, mode 0400, its digest that of the bytes which were written.
+/// A finished file: synced to disk, its digest that of the bytes which were written.
 struct StagedFile {
   std::string name = {};          // its path inside the model
   std::filesystem::path at = {};  // empty: the store has a blob of this digest already
   uint64_t size = 0;
   base::Digest digest{};
+  std::shared_ptr<base::UniqueFd> held = {};  // keeps other processes from it until it is admitted
 };
 
 /// A folder of its own inside the store, locked while in use and deleted with its content at the

@@ -224,6 +224,7 @@ Status Store::admit_blob(const StagedFile& file) const {
     return {};
   }
   LANTERN_TRY(base::make_private_folder(blob.parent_path()));
+  if (::chmod(file.at.c_str(), 0400) != 0) return base::errno_error(errno, file.at.string());
   LANTERN_TRY(rename_synced(file.at, blob));
   // After the rename, which moves ctime. Young as it is, it vouches only once hashed again.
   LANTERN_ASSIGN(base::ReadFile opened, base::ReadFile::open(blob));
