@@ -8,7 +8,6 @@
 // alone.
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -158,10 +157,10 @@ class AttentionRun {
       head_dim_ = std::max(head_dim_, round_up_to_lanes(kv.head_dim));
       value_dim_ = std::max(value_dim_, round_up_to_lanes(kv.value_dim));
     }
+    query_floats_ = div_up(max_rows_, kTileRowGroup) * kTileRowGroup * head_dim_;
     partial_floats_ = round_up_to_lanes(max_rows_) * 2 + max_rows_ * value_dim_;
-    scratch_floats_ = max_rows_ * head_dim_ +
-                      attention_scratch_floats(max_rows_, head_dim_, value_dim_) +
-                      2 * partial_floats_;
+    scratch_floats_ =
+        query_floats_ + attention_scratch_floats(head_dim_, value_dim_) + 2 * partial_floats_;
     int64_t n = n_threads_ * scratch_floats_ + n_partials_ * partial_floats_ + kLanes;
     memory_ = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(n));
     void* start = memory_.get();
@@ -175,8 +174,8 @@ class AttentionRun {
   }
   Scratch scratch(int thread) const {
     float* p = start_ + thread * scratch_floats_;
-    float* kernel = p + max_rows_ * head_dim_;
-    float* running = kernel + attention_scratch_floats(max_rows_, head_dim_, value_dim_);
+    float* kernel = p + query_floats_;
+    float* running = kernel + attention_scratch_floats(head_dim_, value_dim_);
     return {.q = p,
             .kernel = kernel,
             .running = partial(running),
@@ -201,11 +200,11 @@ class AttentionRun {
   AttentionTile pack(const Tile& t, const Scratch& s) const {
     const KvView& kv = t.sequence->kv;
     int64_t g = group(*t.sequence);
-    for (int64_t i = 0; i < t.n_queries; ++i)
-      std::memcpy(
-          s.q + i * g * kv.head_dim,
-          t.sequence->q + (t.first_query + i) * shape_.q_stride + t.kv_head * g * kv.head_dim,
-          static_cast<size_t>(g * kv.head_dim) * sizeof(float));
+    for (int64_t r = 0; r < n_rows(t); ++r) {
+      const float* q = t.sequence->q + (t.first_query + r / g) * shape_.q_stride +
+                       (t.kv_head * g + r % g) * kv.head_dim;
+      for (int64_t d = 0; d < kv.head_dim; ++d) s.q[packed_query_index(r, d, kv.head_dim)] = q[d];
+    }
     return {.n_rows = n_rows(t),
             .head_dim = kv.head_dim,
             .value_dim = kv.value_dim,
@@ -229,27 +228,6 @@ class AttentionRun {
                    head(kv.value_pages[page], kv.value_dim), row_limits, out);
   }
 
-  /// Takes a block's rows into the running result; `started` says which rows have one.
-  void merge_block(const Tile& t, const RowLimits* row_limits, std::vector<uint8_t>& started,
-                   const AttentionPartial& running, const AttentionPartial& block) const {
-    int64_t value_dim = t.sequence->kv.value_dim;
-    int64_t stride = round_up_to_lanes(value_dim);
-    for (int64_t r = 0; r < n_rows(t); ++r) {
-      if (row_limits[r].low >= row_limits[r].high) continue;
-      float* output = running.output + r * stride;
-      const float* block_output = block.output + r * stride;
-      if (started[static_cast<size_t>(r)] != 0) {
-        kernels_.merge(value_dim, &running.maximum[r], &running.sum[r], output, block.maximum[r],
-                       block.sum[r], block_output);
-        continue;
-      }
-      started[static_cast<size_t>(r)] = 1;
-      running.maximum[r] = block.maximum[r];
-      running.sum[r] = block.sum[r];
-      std::memcpy(output, block_output, static_cast<size_t>(value_dim) * sizeof(float));
-    }
-  }
-
   void finish(const Tile& t, const AttentionPartial& running) const {
     const KvView& kv = t.sequence->kv;
     int64_t g = group(*t.sequence);
@@ -266,12 +244,12 @@ class AttentionRun {
     Scratch s = scratch(thread);
     AttentionTile tile = pack(t, s);
     std::vector<RowLimits> row_limits(static_cast<size_t>(tile.n_rows));
-    std::vector<uint8_t> started(static_cast<size_t>(tile.n_rows));
+    std::fill_n(s.running.sum, tile.n_rows, 0.0f);
     bool whole = item.first_block == t.first_block && item.end_block == t.end_block;
     for (int64_t b = item.first_block; b < item.end_block; ++b) {
       AttentionPartial out = whole ? s.block : stored_partial(t, b);
       run_block(t, tile, b, row_limits.data(), out);
-      if (whole) merge_block(t, row_limits.data(), started, s.running, out);
+      if (whole) kernels_.merge(tile.n_rows, tile.value_dim, row_limits.data(), s.running, out);
     }
     if (!whole) {
       int64_t done = item.end_block - item.first_block;
@@ -280,7 +258,8 @@ class AttentionRun {
       for (int64_t b = t.first_block; b < t.end_block; ++b) {
         for (int64_t r = 0; r < tile.n_rows; ++r)
           row_limits[static_cast<size_t>(r)] = limits(t, r, b);
-        merge_block(t, row_limits.data(), started, s.running, stored_partial(t, b));
+        kernels_.merge(tile.n_rows, tile.value_dim, row_limits.data(), s.running,
+                       stored_partial(t, b));
       }
     }
     finish(t, s.running);
@@ -298,6 +277,7 @@ class AttentionRun {
   int64_t max_rows_ = 0;
   int64_t head_dim_ = 0;
   int64_t value_dim_ = 0;
+  int64_t query_floats_ = 0;
   int64_t partial_floats_ = 0;
   int64_t scratch_floats_ = 0;
   std::unique_ptr<float[]> memory_;

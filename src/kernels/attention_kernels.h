@@ -28,9 +28,16 @@ struct AttentionTile {
   float score_scale;  // scale * log2(e)
   float scale;        // used with softcap
   float softcap;      // 0: none
-  const float* q;     // [n_rows, head_dim]
+  const float* q;     // [n_rows / 8][head_dim][8 rows], see packed_query_index()
   float* scratch;     // attention_scratch_floats()
 };
+
+/// Rows whose queries stand side by side, dimension after dimension.
+constexpr int64_t kTileRowGroup = 8;
+
+static constexpr int64_t packed_query_index(int64_t row, int64_t dim, int64_t head_dim) {
+  return (row / kTileRowGroup * head_dim + dim) * kTileRowGroup + row % kTileRowGroup;
+}
 
 /// A row's visible positions within the block; none where low >= high.
 struct RowLimits {
@@ -38,20 +45,20 @@ struct RowLimits {
   int32_t high;
 };
 
-/// One block's results, or a row's running ones. output [n_rows, round_up_to_lanes(value_dim)].
+/// One block's results, or the running ones.
 struct AttentionPartial {
-  float* maximum;  // [n_rows]
-  float* sum;      // [n_rows]
-  float* output;
+  float* maximum;  // [round_up_to_lanes(n_rows)]
+  float* sum;      // the same; 0 for a row that has met no block yet
+  float* output;   // [n_rows, round_up_to_lanes(value_dim)]
 };
 
 struct AttentionKernels {
   /// Rows without a visible position are left unwritten.
   void (*block)(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values,
                 const RowLimits* limits, const AttentionPartial& out);
-  /// Merges a later block of one row into the running result.
-  void (*merge)(int64_t value_dim, float* maximum, float* sum, float* output, float block_maximum,
-                float block_sum, const float* block_output);
+  /// Merges a later block into the running results of the rows that see some of it.
+  void (*merge)(int64_t n_rows, int64_t value_dim, const RowLimits* limits,
+                const AttentionPartial& running, const AttentionPartial& later);
   /// out[value_dim] = output / sum.
   void (*finish)(int64_t value_dim, float sum, const float* output, float* out);
   /// Writes n positions (slot, slot + 1, ... of one page) of one head; k rows `stride` floats
@@ -62,10 +69,10 @@ struct AttentionKernels {
                        int64_t stride, uint8_t* head);
 };
 
-/// Scratch of one tile: a block of keys and one of values widened to float32, scores of all rows.
-static constexpr int64_t attention_scratch_floats(int64_t n_rows, int64_t head_dim,
-                                                  int64_t value_dim) {
-  return kKvPagePositions * (round_up_to_lanes(head_dim) + round_up_to_lanes(value_dim) + n_rows);
+/// Scratch of one tile: scores of a group of rows, a block of keys and one of values in float32.
+static constexpr int64_t attention_scratch_floats(int64_t head_dim, int64_t value_dim) {
+  return kKvPagePositions *
+         (kTileRowGroup + round_up_to_lanes(head_dim) + round_up_to_lanes(value_dim));
 }
 
 extern const AttentionKernels kRefAttention;

@@ -5,6 +5,7 @@
 
 #include "kernels/elementwise_kernels.h"
 #include "kernels/kernel_table.h"
+#include "kernels/lanes.h"
 #include "kernels/ops.h"
 
 namespace lantern::kernels {

@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "kernels/lanes.h"
+
 namespace lantern::kernels {
 
 enum class KvType { kF32, kF16, kQ8_0 };
@@ -23,11 +25,6 @@ constexpr int64_t kKvPagePositions = 128;
 
 /// Dimensions that share a scale in q8_0.
 constexpr int64_t kKvQuantBlock = 32;
-
-/// Floats of a vector, on every instruction set.
-constexpr int64_t kLanes = 16;
-
-static constexpr int64_t round_up_to_lanes(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 /// Bytes of one head's part of a page.
 static constexpr int64_t kv_head_bytes(KvType type, int64_t dim) {

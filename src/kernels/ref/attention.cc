@@ -38,12 +38,12 @@ float load_element(KvType type, const uint8_t* head, int64_t dim, int64_t index,
   return scale * static_cast<float>(load<int8_t>(head, index));
 }
 
-float score(const AttentionTile& tile, const float* q, const uint8_t* keys, int64_t position) {
+float score(const AttentionTile& tile, int64_t row, const uint8_t* keys, int64_t position) {
   float s = 0.0f;
   for (int64_t d = 0; d < tile.head_dim; ++d) {
     float k = load_element(tile.type, keys, tile.head_dim, key_index(position, d, tile.head_dim),
                            key_scale_index(position, d, tile.head_dim));
-    s = std::fma(q[d], k, s);
+    s = std::fma(tile.q[packed_query_index(row, d, tile.head_dim)], k, s);
   }
   if (tile.softcap == 0.0f) return s * tile.score_scale;
   return tile.softcap * tanh_f32(s * tile.scale / tile.softcap) * kLog2E;
@@ -55,7 +55,7 @@ void block(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values
   for (int64_t r = 0; r < tile.n_rows; ++r) {
     auto [low, high] = limits[r];
     if (low >= high) continue;
-    for (int64_t i = low; i < high; ++i) p[i] = score(tile, tile.q + r * tile.head_dim, keys, i);
+    for (int64_t i = low; i < high; ++i) p[i] = score(tile, r, keys, i);
     float maximum = p[low];
     for (int64_t i = low; i < high; ++i) maximum = p[i] > maximum ? p[i] : maximum;
     PartialSums sums;
@@ -77,14 +77,32 @@ void block(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values
   }
 }
 
-void merge(int64_t value_dim, float* maximum, float* sum, float* output, float block_maximum,
-           float block_sum, const float* block_output) {
+void merge_row(int64_t value_dim, float* maximum, float* sum, float* output, float block_maximum,
+               float block_sum, const float* block_output) {
   float merged = block_maximum > *maximum ? block_maximum : *maximum;
   float a = exp2_flushed_f32(*maximum - merged);
   float b = exp2_flushed_f32(block_maximum - merged);
   *maximum = merged;
   *sum = std::fma(*sum, a, block_sum * b);
   for (int64_t d = 0; d < value_dim; ++d) output[d] = std::fma(output[d], a, block_output[d] * b);
+}
+
+void merge(int64_t n_rows, int64_t value_dim, const RowLimits* limits,
+           const AttentionPartial& running, const AttentionPartial& later) {
+  int64_t width = round_up_to_lanes(value_dim);
+  for (int64_t r = 0; r < n_rows; ++r) {
+    if (limits[r].low >= limits[r].high) continue;
+    float* output = running.output + r * width;
+    const float* block_output = later.output + r * width;
+    if (running.sum[r] == 0.0f) {
+      running.maximum[r] = later.maximum[r];
+      running.sum[r] = later.sum[r];
+      for (int64_t d = 0; d < value_dim; ++d) output[d] = block_output[d];
+    } else {
+      merge_row(value_dim, &running.maximum[r], &running.sum[r], output, later.maximum[r],
+                later.sum[r], block_output);
+    }
+  }
 }
 
 void finish(int64_t value_dim, float sum, const float* output, float* out) {
@@ -146,11 +164,15 @@ void write_values(KvType type, int64_t value_dim, int64_t slot, int64_t n, const
                   int64_t stride, uint8_t* head) {
   for (int64_t i = 0; i < n; ++i) {
     int64_t position = slot + i;
-    // q8_0 has no padding: 32 divides its widths.
     write_row(
         type, value_dim, v + i * stride, head,
         [=](int64_t d) { return value_index(position, d, value_dim); },
         [=](int64_t d) { return value_scale_index(position, d, value_dim); });
+    // The padding is part of the page: zeros. (q8_0 has none: 32 divides its widths.)
+    for (int64_t d = value_dim; d < round_up_to_lanes(value_dim); ++d) {
+      if (type == KvType::kF32) store(head, value_index(position, d, value_dim), 0.0f);
+      if (type == KvType::kF16) store(head, value_index(position, d, value_dim), uint16_t{0});
+    }
   }
 }
 

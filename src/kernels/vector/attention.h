@@ -1,0 +1,415 @@
+// Attention of a tile over one block, sixteen lanes wide: the sums of ref/attention.cc in its
+// order. Included after an instruction set's vector.h, by its files alone.
+//
+// Both halves are small matrix products whose sums stay in registers, kMicroRows rows by a few
+// vectors of columns: scores [rows, positions] = q [rows, dim] * keys [dim, positions], and outputs
+// [rows, dims] = p [rows, positions] * values [positions, dims].
+#pragma once
+
+#include "kernels/attention_kernels.h"
+#include "kernels/vector/functions.h"
+
+namespace lantern::kernels {
+namespace {
+
+/// From so many rows on, a block of f16 is widened to float32 once instead of at every use.
+constexpr int64_t kWidenRows = kMicroRows + 1;
+
+/// How a product's row factors lie: the element of step j and row r is a[j * kStep + r * kRow].
+struct PackedQueries {
+  static constexpr int64_t kStep = kTileRowGroup;
+  static constexpr int64_t kRow = 1;
+};
+struct ScoreRows {
+  static constexpr int64_t kStep = 1;
+  static constexpr int64_t kRow = kKvPagePositions;
+};
+
+enum class Start { kZero, kOutput };
+
+/// out[r][c] (+)= sum over j < n of a(j, r) * b[j * b_step + c * b_column], in order of j, for R
+/// rows and C vectors of columns.
+template <int R, int C, typename A, Start kStart, typename T>
+LANTERN_INLINE void product(int64_t n, const float* a, const T* b, int64_t b_step, int64_t b_column,
+                            float* out, int64_t out_row) {
+  Floats sums[R][C];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c)
+      sums[r][c] = kStart == Start::kZero ? broadcast(0.0f) : load(out + r * out_row + c * kLanes);
+  for (int64_t j = 0; j < n; ++j) {
+    Floats column[C];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) column[c] = load(b + c * b_column);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      Floats factor = broadcast(a[r * A::kRow]);
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) sums[r][c] = fma(factor, column[c], sums[r][c]);
+    }
+    a += A::kStep;
+    b += b_step;
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) store(out + r * out_row + c * kLanes, sums[r][c]);
+}
+
+/// The same for n_columns vectors.
+template <int R, typename A, Start kStart, typename T>
+LANTERN_INLINE void products(int64_t n, const float* a, const T* b, int64_t b_step,
+                             int64_t b_column, int64_t n_columns, float* out, int64_t out_row) {
+  constexpr int C = micro_columns(R);
+  int64_t c = 0;
+  for (; c + C <= n_columns; c += C)
+    product<R, C, A, kStart>(n, a, b + c * b_column, b_step, b_column, out + c * kLanes, out_row);
+  if constexpr (C > 1)
+    for (; c < n_columns; ++c)
+      product<R, 1, A, kStart>(n, a, b + c * b_column, b_step, b_column, out + c * kLanes, out_row);
+}
+
+/// Scores to scaled ones, in place. Returns the factor that is left to multiply with.
+LANTERN_INLINE float cap_scores(const AttentionTile& tile, int64_t first, int64_t end, float* p) {
+  if (tile.softcap == 0.0f) return tile.score_scale;
+  Floats cap = broadcast(tile.softcap);
+  for (int64_t i = first; i < end; i += kLanes) {
+    Floats t = tanh_v(div(mul(load(p + i), broadcast(tile.scale)), cap));
+    store(p + i, mul(mul(cap, t), broadcast(kLog2E)));
+  }
+  return 1.0f;
+}
+
+/// Scores p[low, high) to weights in place; their maximum and sum. kWhole: all 128 are visible.
+template <bool kWhole>
+LANTERN_INLINE void weights(const AttentionTile& tile, RowLimits limits, float* p, float* maximum,
+                            float* sum) {
+  int64_t first = kWhole ? 0 : limits.low / kLanes * kLanes;
+  int64_t end = kWhole ? kKvPagePositions : limits.high;
+  Floats factor = broadcast(cap_scores(tile, first, end, p));
+  auto visible = [&](int64_t i) { return lanes_between(limits.low - i, limits.high - i); };
+
+  Floats lowest = broadcast(-__builtin_inff());
+  Floats greatest = lowest;
+  for (int64_t i = first; i < end; i += kLanes) {
+    Floats y = mul(load(p + i), factor);
+    if constexpr (!kWhole) y = select(visible(i), y, lowest);
+    greatest = max(y, greatest);
+  }
+  *maximum = fold_max(greatest);
+  Floats m = broadcast(*maximum);
+  Floats sums = broadcast(0.0f);
+  for (int64_t i = first; i < end; i += kLanes) {
+    Floats e = exp2_flushed_v(sub(mul(load(p + i), factor), m));
+    if constexpr (!kWhole) e = select(visible(i), e, broadcast(0.0f));
+    store(p + i, e);
+    sums = add(sums, e);
+  }
+  *sum = fold_add(sums);
+}
+
+/// R rows from `row` on against one block.
+template <int R, typename T>
+void attend_rows(const AttentionTile& tile, int64_t row, const T* keys, const T* values,
+                 const RowLimits* limits, const AttentionPartial& out) {
+  // What some row sees, and what all of them see.
+  int64_t low = kKvPagePositions, high = 0, common_low = 0, common_high = kKvPagePositions;
+  bool all_visible = true;
+  for (int r = 0; r < R; ++r) {
+    RowLimits l = limits[row + r];
+    if (l.low >= l.high) {
+      all_visible = false;
+      continue;
+    }
+    low = l.low < low ? l.low : low;
+    high = l.high > high ? l.high : high;
+    common_low = l.low > common_low ? l.low : common_low;
+    common_high = l.high < common_high ? l.high : common_high;
+  }
+  if (high == 0) return;
+
+  float* p = tile.scratch;
+  int64_t group = low / kLanes;
+  int64_t n_groups = (high + kLanes - 1) / kLanes - group;
+  int64_t key_group = tile.head_dim * kLanes;
+  const float* q =
+      tile.q + row / kTileRowGroup * kTileRowGroup * tile.head_dim + row % kTileRowGroup;
+  products<R, PackedQueries, Start::kZero>(tile.head_dim, q, keys + group * key_group, kLanes,
+                                           key_group, n_groups, p + group * kLanes,
+                                           kKvPagePositions);
+
+  bool whole = all_visible && common_low == 0 && common_high == kKvPagePositions;
+  for (int r = 0; r < R; ++r) {
+    RowLimits l = limits[row + r];
+    float* row_p = p + r * kKvPagePositions;
+    if (whole) {
+      weights<true>(tile, l, row_p, &out.maximum[row + r], &out.sum[row + r]);
+    } else if (l.low < l.high) {
+      weights<false>(tile, l, row_p, &out.maximum[row + r], &out.sum[row + r]);
+    }
+  }
+
+  int64_t width = round_up_to_lanes(tile.value_dim);
+  int64_t n_columns = width / kLanes;
+  float* o = out.output + row * width;
+  if (whole) {
+    products<R, ScoreRows, Start::kZero>(kKvPagePositions, p, values, width, kLanes, n_columns, o,
+                                         width);
+    return;
+  }
+  // Positions that only some rows see are added row by row, before and after the common ones.
+  bool together = all_visible && common_low < common_high;
+  auto add_alone = [&](int r, int64_t first, int64_t end) {
+    if (first < end)
+      products<1, ScoreRows, Start::kOutput>(end - first, p + r * kKvPagePositions + first,
+                                             values + first * width, width, kLanes, n_columns,
+                                             o + r * width, width);
+  };
+  for (int r = 0; r < R; ++r) {
+    RowLimits l = limits[row + r];
+    if (l.low >= l.high) continue;
+    for (int64_t d = 0; d < width; d += kLanes) store(o + r * width + d, broadcast(0.0f));
+    add_alone(r, l.low, together ? common_low : l.high);
+  }
+  if (!together) return;
+  products<R, ScoreRows, Start::kOutput>(common_high - common_low, p + common_low,
+                                         values + common_low * width, width, kLanes, n_columns, o,
+                                         width);
+  for (int r = 0; r < R; ++r) add_alone(r, common_high, limits[row + r].high);
+}
+
+template <typename T>
+void attend(const AttentionTile& tile, const T* keys, const T* values, const RowLimits* limits,
+            const AttentionPartial& out) {
+  for (int64_t row = 0; row < tile.n_rows; row += kMicroRows) {
+    int64_t n = tile.n_rows - row < kMicroRows ? tile.n_rows - row : kMicroRows;
+    switch (n) {
+      case 1:
+        attend_rows<1>(tile, row, keys, values, limits, out);
+        break;
+      case 2:
+        attend_rows<2>(tile, row, keys, values, limits, out);
+        break;
+      case 3:
+        attend_rows<3>(tile, row, keys, values, limits, out);
+        break;
+      case 4:
+        attend_rows<4>(tile, row, keys, values, limits, out);
+        break;
+      default:
+        if constexpr (kMicroRows > 4) {
+          switch (n) {
+            case 5:
+              attend_rows<5>(tile, row, keys, values, limits, out);
+              break;
+            case 6:
+              attend_rows<6>(tile, row, keys, values, limits, out);
+              break;
+            case 7:
+              attend_rows<7>(tile, row, keys, values, limits, out);
+              break;
+            default:
+              attend_rows<8>(tile, row, keys, values, limits, out);
+              break;
+          }
+        }
+    }
+  }
+}
+
+LANTERN_INLINE void widen(int64_t first, int64_t end, const uint16_t* from, float* to) {
+  for (int64_t i = first; i < end; i += kLanes) store(to + i, load(from + i));
+}
+
+/// Keys of groups [first, end) of 16 positions.
+void widen_keys_q8(int64_t first, int64_t end, int64_t dim, const int8_t* codes,
+                   const uint16_t* scales, float* to) {
+  for (int64_t g = first; g < end; ++g) {
+    for (int64_t d = 0; d < dim; d += kKvQuantBlock) {
+      Floats scale = load(scales + key_scale_index(g * kLanes, d, dim));
+      int64_t start = key_index(g * kLanes, d, dim);
+      for (int64_t i = start; i < start + kKvQuantBlock * kLanes; i += kLanes)
+        store(to + i, mul(scale, load(codes + i)));
+    }
+  }
+}
+
+/// Values of positions [first, end).
+void widen_values_q8(int64_t first, int64_t end, int64_t dim, const int8_t* codes,
+                     const uint16_t* scales, float* to) {
+  for (int64_t i = first * dim; i < end * dim; i += kKvQuantBlock) {
+    Floats scale = broadcast(float_of(scales[i / kKvQuantBlock]));
+    store(to + i, mul(scale, load(codes + i)));
+    store(to + i + kLanes, mul(scale, load(codes + i + kLanes)));
+  }
+}
+
+void block(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values,
+           const RowLimits* limits, const AttentionPartial& out) {
+  int64_t low = kKvPagePositions, high = 0;
+  for (int64_t r = 0; r < tile.n_rows; ++r) {
+    if (limits[r].low >= limits[r].high) continue;
+    low = limits[r].low < low ? limits[r].low : low;
+    high = limits[r].high > high ? limits[r].high : high;
+  }
+  if (high == 0) return;
+  if (tile.type == KvType::kF32) {
+    attend(tile, reinterpret_cast<const float*>(keys), reinterpret_cast<const float*>(values),
+           limits, out);
+    return;
+  }
+  const auto* half_keys = reinterpret_cast<const uint16_t*>(keys);
+  const auto* half_values = reinterpret_cast<const uint16_t*>(values);
+  if (tile.type == KvType::kF16 && tile.n_rows < kWidenRows) {
+    attend(tile, half_keys, half_values, limits, out);
+    return;
+  }
+  float* wide_keys = tile.scratch + kTileRowGroup * kKvPagePositions;
+  float* wide_values = wide_keys + kKvPagePositions * round_up_to_lanes(tile.head_dim);
+  int64_t group = low / kLanes;
+  int64_t end_group = (high + kLanes - 1) / kLanes;
+  if (tile.type == KvType::kF16) {
+    int64_t width = round_up_to_lanes(tile.value_dim);
+    widen(group * tile.head_dim * kLanes, end_group * tile.head_dim * kLanes, half_keys, wide_keys);
+    widen(low * width, high * width, half_values, wide_values);
+  } else {
+    int64_t key_codes = kKvPagePositions * tile.head_dim;
+    int64_t value_codes = kKvPagePositions * tile.value_dim;
+    widen_keys_q8(group, end_group, tile.head_dim, reinterpret_cast<const int8_t*>(keys),
+                  reinterpret_cast<const uint16_t*>(keys + key_codes), wide_keys);
+    widen_values_q8(low, high, tile.value_dim, reinterpret_cast<const int8_t*>(values),
+                    reinterpret_cast<const uint16_t*>(values + value_codes), wide_values);
+  }
+  attend(tile, static_cast<const float*>(wide_keys), static_cast<const float*>(wide_values), limits,
+         out);
+}
+
+void merge(int64_t n_rows, int64_t value_dim, const RowLimits* limits,
+           const AttentionPartial& running, const AttentionPartial& later) {
+  int64_t width = round_up_to_lanes(value_dim);
+  for (int64_t first = 0; first < n_rows; first += kLanes) {
+    // Rows past the end and rows that this block does not touch compute numbers nobody reads.
+    Floats m = load(running.maximum + first);
+    Floats block_m = load(later.maximum + first);
+    Floats merged = max(block_m, m);
+    float maxima[kLanes], a[kLanes], b[kLanes];
+    store(maxima, merged);
+    store(a, exp2_flushed_v(sub(m, merged)));
+    store(b, exp2_flushed_v(sub(block_m, merged)));
+    int64_t end = n_rows - first < kLanes ? n_rows - first : kLanes;
+    for (int64_t i = 0; i < end; ++i) {
+      int64_t r = first + i;
+      if (limits[r].low >= limits[r].high) continue;
+      float* o = running.output + r * width;
+      const float* block_o = later.output + r * width;
+      if (running.sum[r] == 0.0f) {
+        running.maximum[r] = later.maximum[r];
+        running.sum[r] = later.sum[r];
+        for (int64_t d = 0; d < width; d += kLanes) store(o + d, load(block_o + d));
+        continue;
+      }
+      running.maximum[r] = maxima[i];
+      running.sum[r] = __builtin_fmaf(running.sum[r], a[i], later.sum[r] * b[i]);
+      Floats old_factor = broadcast(a[i]);
+      Floats new_factor = broadcast(b[i]);
+      for (int64_t d = 0; d < width; d += kLanes)
+        store(o + d, fma(load(o + d), old_factor, mul(load(block_o + d), new_factor)));
+    }
+  }
+}
+
+void finish(int64_t value_dim, float sum, const float* output, float* out) {
+  Floats divisor = broadcast(sum);
+  int64_t d = 0;
+  for (; d + kLanes <= value_dim; d += kLanes) store(out + d, div(load(output + d), divisor));
+  if (d < value_dim)
+    store_masked(lanes_between(0, value_dim - d), out + d, div(load(output + d), divisor));
+}
+
+/// ref's quantize(): 32 codes and their scale.
+LANTERN_INLINE uint16_t quantize(const float* x, int8_t* codes) {
+  Floats a = load(x);
+  Floats b = load(x + kLanes);
+  int32_t greatest = fold_max(max(bits(abs(a)), bits(abs(b))));
+  float magnitude;
+  __builtin_memcpy(&magnitude, &greatest, sizeof magnitude);
+  uint16_t half = half_of(magnitude / 127.0f);
+  bool usable = (half & 0x7fff) != 0 && (half & 0x7c00) != 0x7c00;
+  Floats scale = broadcast(float_of(half));
+  Floats limit = broadcast(127.0f);
+  Floats lowest = broadcast(-127.0f);
+  auto code = [&](Floats v) {
+    return usable ? max(lowest, min(limit, div(v, scale))) : broadcast(0.0f);
+  };
+  store_int8(codes, code(a));
+  store_int8(codes + kLanes, code(b));
+  return half;
+}
+
+void write_keys(KvType type, int64_t head_dim, int64_t slot, int64_t n, const float* k,
+                int64_t stride, uint8_t* head) {
+  auto* floats = reinterpret_cast<float*>(head);
+  auto* halves = reinterpret_cast<uint16_t*>(head);
+  auto* codes = reinterpret_cast<int8_t*>(head);
+  auto* scales = reinterpret_cast<uint16_t*>(head + kKvPagePositions * head_dim);
+  for (int64_t i = 0; i < n; ++i) {
+    const float* x = k + i * stride;
+    int64_t position = slot + i;
+    int64_t start = key_index(position, 0, head_dim);
+    if (type == KvType::kF32) {
+      for (int64_t d = 0; d < head_dim; ++d) floats[start + d * kLanes] = x[d];
+    } else if (type == KvType::kF16) {
+      for (int64_t d = 0; d < head_dim; d += kLanes) {
+        int64_t count = head_dim - d < kLanes ? head_dim - d : kLanes;
+        uint16_t row[kLanes];
+        store_half(row, load_masked(lanes_between(0, count), x + d));
+        for (int64_t j = 0; j < count; ++j) halves[start + (d + j) * kLanes] = row[j];
+      }
+    } else {
+      for (int64_t d = 0; d < head_dim; d += kKvQuantBlock) {
+        int8_t row[kKvQuantBlock];
+        scales[key_scale_index(position, d, head_dim)] = quantize(x + d, row);
+        for (int64_t j = 0; j < kKvQuantBlock; ++j) codes[start + (d + j) * kLanes] = row[j];
+      }
+    }
+  }
+}
+
+void write_values(KvType type, int64_t value_dim, int64_t slot, int64_t n, const float* v,
+                  int64_t stride, uint8_t* head) {
+  auto* floats = reinterpret_cast<float*>(head);
+  auto* halves = reinterpret_cast<uint16_t*>(head);
+  auto* scales = reinterpret_cast<uint16_t*>(head + kKvPagePositions * value_dim);
+  for (int64_t i = 0; i < n; ++i) {
+    const float* x = v + i * stride;
+    int64_t position = slot + i;
+    if (type == KvType::kQ8_0) {
+      auto* codes = reinterpret_cast<int8_t*>(head) + position * value_dim;
+      for (int64_t d = 0; d < value_dim; d += kKvQuantBlock)
+        scales[value_scale_index(position, d, value_dim)] = quantize(x + d, codes + d);
+      continue;
+    }
+    // The padding is written too, with zeros.
+    int64_t start = value_index(position, 0, value_dim);
+    for (int64_t d = 0; d < value_dim; d += kLanes) {
+      Floats row = load_masked(lanes_between(0, value_dim - d), x + d);
+      if (type == KvType::kF32) {
+        store(floats + start + d, row);
+      } else {
+        store_half(halves + start + d, row);
+      }
+    }
+  }
+}
+
+constexpr AttentionKernels kAttention = {
+    .block = block,
+    .merge = merge,
+    .finish = finish,
+    .write_keys = write_keys,
+    .write_values = write_values,
+};
+
+}  // namespace
+}  // namespace lantern::kernels
