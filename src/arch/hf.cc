@@ -216,7 +216,7 @@ Result<std::unique_ptr<format::Checkpoint>> map_folder(const format::HfFolder& f
   LANTERN_ASSIGN(const Spec* spec, find_spec_for_hf(config.architecture()));
   LANTERN_TRY(config.set_defaults(spec->hf_defaults));
 
-  format::Metadata metadata;
+  format::Metadata metadata((folder.path / "config.json").string());
   metadata.set("general.architecture", std::string(spec->name));
   metadata.set("general.name", folder.path.filename().string());
   if (folder.licence_id) metadata.set("general.license", *folder.licence_id);
@@ -226,8 +226,9 @@ Result<std::unique_ptr<format::Checkpoint>> map_folder(const format::HfFolder& f
 
   Mapper mapper(*spec, config, *folder.weights);
   LANTERN_TRY(mapper.map());
-  if (auto notices = mapper.take_notices(); !notices.empty())
-    metadata.set(std::string(kNoticesKey), std::move(notices));
+  format::StringArray notices;
+  for (const std::string& notice : mapper.take_notices()) notices.push_back(notice);
+  if (!notices.empty()) metadata.set(std::string(kNoticesKey), std::move(notices));
   return format::rename_tensors(folder.weights, std::move(metadata), mapper.take_tensors());
 }
 

@@ -161,25 +161,8 @@ Result<std::string> Keys::text_or(std::string_view name, std::string otherwise) 
 
 Result<std::vector<int64_t>> Keys::per_layer(std::string_view name, int64_t n_layers, int64_t min,
                                              int64_t max) const {
-  const format::MetadataValue* value = metadata_.find(key(name));
-  if (value == nullptr || !is_array(*value)) {
-    LANTERN_ASSIGN(int64_t one, integer(name, min, max));
-    return std::vector<int64_t>(static_cast<size_t>(n_layers), one);
-  }
-  std::vector<int64_t> out;
-  if (const auto* integers = std::get_if<std::vector<int64_t>>(value)) out = *integers;
-  if (const auto* naturals = std::get_if<std::vector<uint64_t>>(value))
-    for (uint64_t natural : *naturals)
-      out.push_back(std::cmp_greater(natural, max) ? -1 : static_cast<int64_t>(natural));
-  if (std::cmp_not_equal(out.size(), n_layers))
-    return make_error(ErrorCode::kCorrupt,
-                      "metadata key {}: needs one integer, or one per layer ({})", key(name),
-                      n_layers);
-  for (int64_t element : out)
-    if (element < min || element > max)
-      return make_error(ErrorCode::kCorrupt, "metadata key {}: an element is not within [{}, {}]",
-                        key(name), min, max);
-  return out;
+  return required(
+      metadata_.get_ints_per_layer(key(name), static_cast<size_t>(n_layers), min, max));
 }
 
 Result<std::vector<bool>> Keys::window_pattern(std::string_view name, int64_t n_layers,

@@ -40,8 +40,8 @@ Result<Model> Model::load(const format::AdmittedModel& model, LoadOptions option
                 .weight_bytes = network.bytes,
                 .notices = network.notices};
   if (const format::MetadataValue* said = metadata.find(kNoticesKey))
-    if (const auto* lines = std::get_if<std::vector<std::string>>(said))
-      impl->info.notices.insert(impl->info.notices.begin(), lines->begin(), lines->end());
+    if (const auto* lines = std::get_if<format::StringArray>(said))
+      for (std::string_view line : *lines) impl->info.notices.emplace_back(line);
   for (const LayerParameters& layer : network.hyper.layers)
     impl->info.layers.push_back({.n_kv_heads = layer.n_kv_heads,
                                  .head_dim = network.hyper.head_dim,
