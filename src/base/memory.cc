@@ -4,21 +4,24 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "base/file.h"
-
 namespace lantern::base {
 namespace {
 
-constexpr uint64_t kFileBytesMax = 1u << 20;
+// The kernel's files say they are empty, so they are read to their end. None of these is larger.
+constexpr size_t kFileBytesMax = 1u << 20;
 
 std::optional<std::string> read(const std::filesystem::path& path) {
-  auto text = read_text_file(path, kFileBytesMax);
-  if (!text.ok()) return std::nullopt;
-  return std::move(text).value();
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return std::nullopt;
+  std::string text(kFileBytesMax, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(in.gcount()));
+  return text;
 }
 
 std::optional<uint64_t> number(std::string_view text) {

@@ -59,6 +59,11 @@ TEST_F(Memory, KnowsNothingWithoutFiles) {
   EXPECT_EQ(available(), UINT64_MAX);
 }
 
+TEST(AvailableMemory, IsReadFromTheKernel) {
+  EXPECT_GT(available_memory(), uint64_t{1} << 20);
+  EXPECT_LT(available_memory(), uint64_t{1} << 50);
+}
+
 TEST(PeakResidentMemory, GrowsWithWhatIsTouched) {
   const uint64_t before = peak_resident_memory();
   EXPECT_GT(before, 0u);

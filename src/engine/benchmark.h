@@ -16,9 +16,9 @@ struct BenchmarkOptions {
   int64_t generate = 128;  // ids decoded one by one; 0: none
   int64_t depth = 0;       // ids already in the cache before either
   int repetitions = 5;     // after one that does not count
-  std::stop_token cancel;
+  std::stop_token cancel = {};
   /// Called after each repetition.
-  std::function<void(int done, int total)> progress;
+  std::function<void(int done, int total)> progress = {};
 };
 
 /// Tokens per second over the repetitions.

@@ -38,7 +38,7 @@ struct EngineOptions {
   int64_t context = 0;           // positions a sequence may have; 0: the model's own, or what fits
   uint64_t memory = UINT64_MAX;  // bytes it may take, beside what the machine has left
   /// Called while weights load, with bytes done and in all; false cancels (kCancelled).
-  std::function<bool(uint64_t done, uint64_t total)> progress;
+  std::function<bool(uint64_t done, uint64_t total)> progress = {};
 };
 
 /// What was loaded, and how.
@@ -75,15 +75,15 @@ std::string_view finish_reason_name(FinishReason reason);
 
 struct GenerateOptions {
   SamplerOptions sampler;
-  int64_t max_tokens = 0;         // 0: until the model ends or the context does
-  std::vector<std::string> stop;  // at most 64 of 1 to 1024 bytes; not part of the answer
-  bool ignore_end = false;        // go on past the model's end ids (bench)
-  int64_t chunk = 0;              // the prompt in pieces of so many ids; 0: the engine's choice
-  int64_t beside = 0;             // other sequences in the batch, at most 256
-  std::stop_token cancel;
+  int64_t max_tokens = 0;              // 0: until the model ends or the context does
+  std::vector<std::string> stop = {};  // at most 64 of 1 to 1024 bytes; not part of the answer
+  bool ignore_end = false;             // go on past the model's end ids (bench)
+  int64_t chunk = 0;   // the prompt in pieces of so many ids; 0: the engine's choice
+  int64_t beside = 0;  // other sequences in the batch, at most 256
+  std::stop_token cancel = {};
   /// The answer as it grows: whole UTF-8 characters, never a part of a stop string. Pieces joined
   /// are GenerateResult::text. May be empty.
-  std::function<void(std::string_view piece)> on_text;
+  std::function<void(std::string_view piece)> on_text = {};
 };
 
 struct GenerateResult {
@@ -101,7 +101,7 @@ struct GenerateResult {
 struct LogitsOptions {
   int64_t chunk = 0;   // as in GenerateOptions
   int64_t beside = 0;  // likewise
-  std::stop_token cancel;
+  std::stop_token cancel = {};
 };
 
 class Benchmark;

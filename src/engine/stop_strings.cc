@@ -25,11 +25,19 @@ Result<StopStrings> StopStrings::create(std::vector<std::string> strings) {
 std::string StopStrings::push(std::string_view piece) {
   if (stopped_) return {};
   held_.append(piece);
-  size_t first = std::string::npos;
-  for (const std::string& s : strings_) first = std::min(first, held_.find(s));
-  if (first != std::string::npos) {
+  // The first to be complete counts, whatever the pieces; of several at once the longest.
+  size_t begin = std::string::npos, end = std::string::npos;
+  for (const std::string& s : strings_) {
+    const size_t at = held_.find(s);
+    if (at == std::string::npos) continue;
+    if (at + s.size() < end || (at + s.size() == end && at < begin)) {
+      begin = at;
+      end = at + s.size();
+    }
+  }
+  if (begin != std::string::npos) {
     stopped_ = true;
-    held_.resize(first);
+    held_.resize(begin);
     return std::exchange(held_, {});
   }
   const size_t shown = held_.size() - held_bytes();

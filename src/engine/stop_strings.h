@@ -17,9 +17,9 @@ class StopStrings {
   /// kInvalidArgument for an empty string, one that is no UTF-8 or too long, or too many.
   static Result<StopStrings> create(std::vector<std::string> strings);
 
-  /// Takes the next piece of text; returns what may be shown. Where a stop string is complete,
-  /// that is all before the earliest one, stopped() is true from then on and all later text is
-  /// dropped.
+  /// Takes the next piece of text; returns what may be shown. Once a stop string is complete
+  /// (the first to be, of several at once the longest) that is all before it, stopped() is true
+  /// and all later text is dropped.
   std::string push(std::string_view piece);
   /// What is still held back, at the end of the text.
   std::string flush();

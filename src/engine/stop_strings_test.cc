@@ -25,16 +25,18 @@ TEST(StopStrings, HoldsBackWhatMayBecomeOne) {
   EXPECT_EQ(stop->flush(), "");
 }
 
-TEST(StopStrings, TheEarliestCounts) {
-  auto stop = StopStrings::create({"cd", "bcde"});
-  EXPECT_EQ(stop->push("abcdef"), "a");
+TEST(StopStrings, TheFirstToBeCompleteCountsAndOfThoseTheLongest) {
+  auto first = StopStrings::create({"cd", "bcde"});
+  EXPECT_EQ(first->push("abcdef"), "ab");
+  auto longest = StopStrings::create({"cd", "bcd"});
+  EXPECT_EQ(longest->push("abcdef"), "a");
   auto end = StopStrings::create({"abc"});
   EXPECT_EQ(end->push("xab"), "x");
   EXPECT_EQ(end->flush(), "ab");
 }
 
-// Cut anywhere, the shown text is what comes before the first stop string of the whole, and
-// nothing that was shown is ever a part of it.
+// Cut anywhere, the shown text is what comes before the stop string that the shortest beginning of
+// the whole ends with, and nothing that was shown is ever a part of it.
 TEST(StopStrings, DoesNotDependOnWhereTheTextIsCut) {
   std::mt19937 random(7);
   for (int round = 0; round < 2000; ++round) {
@@ -45,7 +47,10 @@ TEST(StopStrings, DoesNotDependOnWhereTheTextIsCut) {
     };
     const std::vector<std::string> strings = {word(1 + random() % 5), word(3 + random() % 5)};
     const std::string text = word(random() % 24);
-    size_t first = std::min(text.find(strings[0]), text.find(strings[1]));
+    size_t first = std::string::npos;
+    for (size_t n = 1; n <= text.size() && first == std::string::npos; ++n)
+      for (const std::string& s : strings)
+        if (std::string_view(text).substr(0, n).ends_with(s)) first = std::min(first, n - s.size());
     const std::string expected = text.substr(0, first);
 
     auto stop = StopStrings::create(strings);
@@ -66,7 +71,7 @@ TEST(StopStrings, RefusesWhatCannotBeMeant) {
   EXPECT_EQ(StopStrings::create({""}).error().code, ErrorCode::kInvalidArgument);
   EXPECT_FALSE(StopStrings::create({std::string(1025, 'x')}).ok());
   EXPECT_FALSE(StopStrings::create(std::vector<std::string>(65, "x")).ok());
-  EXPECT_EQ(StopStrings::create({"\xE2\x82"}).error().message, "stop: \\xE2\\x82 is not UTF-8");
+  EXPECT_EQ(StopStrings::create({"\xE2\x82"}).error().message, "stop: \\xe2\\x82 is not UTF-8");
   EXPECT_TRUE(StopStrings::create({}).ok());
 }
 
