@@ -60,7 +60,7 @@ def main():
     divergence, agree = np.concatenate(divergence), np.concatenate(agree)
     print(f"KL divergence: mean {divergence.mean():.5f}, p99 {np.quantile(divergence, 0.99):.4f}; "
           f"top-1 agreement {100 * agree.mean():.2f} % of {len(agree)}")
-    sys.exit(divergence.mean() > 0.002 or agree.mean() < 0.975)
+    sys.exit(1 if divergence.mean() > 0.002 or agree.mean() < 0.975 else 0)
 
 
 if __name__ == "__main__":
