@@ -111,6 +111,7 @@ Result<GgufHeader> Parser::parse() {
     LANTERN_ASSIGN(Tensor tensor, read_tensor_entry(i));
     header_.tensors.push_back(std::move(tensor));
   }
+  LANTERN_TRY(check_names(header_.tensors, source_.name()));
   LANTERN_TRY(place_tensors());
   return std::move(header_);
 }

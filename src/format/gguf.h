@@ -35,7 +35,8 @@ struct GgufHeader {
   uint64_t alignment = 32;
   uint64_t data_offset = 0;  // of the tensors' data, in the file
   Metadata metadata;
-  std::vector<Tensor> tensors;  // in the file's order, offsets absolute, inside the file, disjoint
+  std::vector<Tensor>
+      tensors;  // in the file's order; offsets absolute, data inside the file, disjoint
 };
 
 /// The header of one file. Errors name the file, the field and the fault:

@@ -282,6 +282,7 @@ Result<SafetensorsHeader> parse_safetensors(const Source& source, const Safetens
     Error error = handler.error().value_or(Error{ErrorCode::kCorrupt, "header: not valid JSON"});
     return std::move(error).within(source.name());
   }
+  LANTERN_TRY(check_names(header.tensors, source.name()));
   LANTERN_TRY(place(header.tensors, 8 + header_bytes, source));
   return header;
 }

@@ -10,19 +10,36 @@
 
 namespace lantern::format {
 
+namespace {
+
+/// Indices into `tensors` in the order of their names; the error where one stands twice.
+Result<std::vector<uint32_t>> sort_by_name(std::span<const Tensor> tensors,
+                                           std::string_view source) {
+  std::vector<uint32_t> by_name(tensors.size());
+  std::iota(by_name.begin(), by_name.end(), 0u);
+  std::sort(by_name.begin(), by_name.end(),
+            [&](uint32_t a, uint32_t b) { return tensors[a].name < tensors[b].name; });
+  auto twice = std::adjacent_find(by_name.begin(), by_name.end(), [&](uint32_t a, uint32_t b) {
+    return tensors[a].name == tensors[b].name;
+  });
+  if (twice != by_name.end())
+    return make_error(ErrorCode::kCorrupt, "{}: tensor {} stands twice in the file", source,
+                      base::printable(tensors[*twice].name));
+  return by_name;
+}
+
+}  // namespace
+
+Status check_names(std::span<const Tensor> tensors, std::string_view source) {
+  auto sorted = sort_by_name(tensors, source);
+  if (!sorted.ok()) return std::move(sorted).error();
+  return {};
+}
+
 Result<TensorTable> TensorTable::create(std::vector<Tensor> tensors, std::string_view source) {
   TensorTable table;
   table.tensors_ = std::move(tensors);
-  table.by_name_.resize(table.tensors_.size());
-  std::iota(table.by_name_.begin(), table.by_name_.end(), 0u);
-  auto name_of = [&](uint32_t i) -> const std::string& { return table.tensors_[i].name; };
-  std::sort(table.by_name_.begin(), table.by_name_.end(),
-            [&](uint32_t a, uint32_t b) { return name_of(a) < name_of(b); });
-  auto twice = std::adjacent_find(table.by_name_.begin(), table.by_name_.end(),
-                                  [&](uint32_t a, uint32_t b) { return name_of(a) == name_of(b); });
-  if (twice != table.by_name_.end())
-    return make_error(ErrorCode::kCorrupt, "{}: tensor {} stands twice in the file", source,
-                      base::printable(name_of(*twice)));
+  LANTERN_ASSIGN(table.by_name_, sort_by_name(table.tensors_, source));
   return table;
 }
 

@@ -28,6 +28,9 @@ class TensorTable {
   std::vector<uint32_t> by_name_;
 };
 
+/// kCorrupt where two tensors have one name. `source` names the file in messages.
+Status check_names(std::span<const Tensor> tensors, std::string_view source);
+
 /// kCorrupt where a tensor's bytes reach past `file_size`, or two tensors of one file overlap.
 /// `source` names the file in messages.
 Status check_extents(std::span<const Tensor> tensors, uint64_t file_size, std::string_view source);
