@@ -25,7 +25,7 @@ void EngineFlags::define(CLI::App& app) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
 }
 
-Result<engine::Engine> EngineFlags::load() const {
+Result<engine::Engine> EngineFlags::load(engine::TextSide text) const {
   LANTERN_ASSIGN(const kernels::KvType kv_type, kv_type_from_name(kv));
   base::Progress loading({.label = "Loading " + model});
   auto follow = [](base::Progress& progress) {
@@ -38,7 +38,11 @@ Result<engine::Engine> EngineFlags::load() const {
   Result<engine::Engine> engine = gate::load_model(
       model,
       {.stop = new_interruptible_scope(), .progress = base::ProgressOutput::standard_error()},
-      {.threads = threads, .kv_type = kv_type, .context = context, .progress = follow(loading)});
+      {.text = text,
+       .threads = threads,
+       .kv_type = kv_type,
+       .context = context,
+       .progress = follow(loading)});
   if (engine.ok())
     for (const std::string& notice : engine->info().notices) tell(notice);
   return engine;

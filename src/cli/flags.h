@@ -19,7 +19,7 @@ struct EngineFlags {
 
   void define(CLI::App& app);
   /// Loads the model with a progress bar; notices go to stderr.
-  Result<engine::Engine> load() const;
+  Result<engine::Engine> load(engine::TextSide text = engine::TextSide::kNeeded) const;
 };
 
 /// How to draw tokens: --temperature, --top-k, --top-p, --min-p, --repeat-penalty, --seed,

@@ -5,7 +5,7 @@
 #include <future>
 #include <utility>
 
-#include "arch/hf.h"
+#include "base/check.h"
 #include "base/memory.h"
 #include "engine/engine_impl.h"
 #include "engine/memory_plan.h"
@@ -59,15 +59,17 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
       *impl->admitted, {.context = &impl->context, .progress = std::move(options.progress)});
   auto text_loaded = text.get();
   if (!loaded.ok()) return std::move(loaded).error();
-  if (!text_loaded.ok()) return std::move(text_loaded).error();
+  if (!text_loaded.ok() && options.text == TextSide::kNeeded) return std::move(text_loaded).error();
   impl->model.emplace(std::move(loaded).value());
-  impl->text.emplace(std::move(text_loaded).value());
+  if (text_loaded.ok()) impl->text.emplace(std::move(text_loaded).value());
 
   EngineInfo& info = impl->info;
   info.model = impl->model->info();
-  info.notices = impl->text->notices();
-  if (auto lines = checkpoint.metadata().get_strings(arch::kNoticesKey); lines.ok())
-    for (std::string_view line : **lines) info.notices.emplace_back(line);
+  info.notices = info.model.notices;
+  if (impl->text) {
+    const auto& of_text = impl->text->notices();
+    info.notices.insert(info.notices.end(), of_text.begin(), of_text.end());
+  }
   uint64_t left = base::available_memory();
   if (options.memory != UINT64_MAX) left = std::min(left, options.memory - weights);
   left -= std::min(left, kScratchBytes);
@@ -93,7 +95,10 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
 }
 
 const EngineInfo& Engine::info() const { return impl_->info; }
-const TextIo& Engine::text() const { return *impl_->text; }
+const TextIo& Engine::text() const {
+  LANTERN_CHECK(impl_->text.has_value());
+  return *impl_->text;
+}
 
 Result<Prompt> Engine::raw_prompt(std::string_view text) const {
   Prompt prompt;

@@ -32,7 +32,12 @@
 
 namespace lantern::engine {
 
+/// Whether a model without tokenizer loads too: for logits(), which needs ids alone. Nothing that
+/// takes or gives text may be called then.
+enum class TextSide { kNeeded, kIfThere };
+
 struct EngineOptions {
+  TextSide text = TextSide::kNeeded;
   int threads = 0;  // 0: the physical cores that affinity and cgroup allow
   kernels::KvType kv_type = kernels::KvType::kF16;
   int64_t context = 0;           // positions a sequence may have; 0: the model's own, or what fits
@@ -74,7 +79,7 @@ enum class FinishReason {
 std::string_view finish_reason_name(FinishReason reason);
 
 struct GenerateOptions {
-  SamplerOptions sampler;
+  SamplerOptions sampler = {};
   int64_t max_tokens = 0;              // 0: until the model ends or the context does
   std::vector<std::string> stop = {};  // at most 64 of 1 to 1024 bytes; not part of the answer
   bool ignore_end = false;             // go on past the model's end ids (bench)

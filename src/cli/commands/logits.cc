@@ -48,7 +48,7 @@ Result<std::vector<int32_t>> token_ids(const std::string& tokens) {
 
 Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(const std::vector<int32_t> ids, token_ids(flags.tokens));
-  LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
+  LANTERN_ASSIGN(engine::Engine engine, flags.engine.load(engine::TextSide::kIfThere));
   const auto n_tokens = static_cast<int64_t>(ids.size());
   LANTERN_ASSIGN(format::NpyWriter npy,
                  format::NpyWriter::create(flags.out, n_tokens, engine.info().model.n_vocab));
