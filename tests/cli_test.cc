@@ -93,6 +93,13 @@ TEST(Program, CompletionsAndManPageNameEveryCommand) {
   }
 }
 
+TEST(Program, TheCommandReferenceIsTheProgramsOwn) {
+  std::ifstream file(std::string(LANTERN_SOURCE_DIR) + "/docs/commands.md");
+  const std::string committed((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(run_lantern({"completion", "markdown"}).out, committed)
+      << "run: lantern completion markdown > docs/commands.md";
+}
+
 // --- on the default model ---
 
 class DefaultModel : public ::testing::Test {

@@ -37,6 +37,15 @@ std::string roff(const std::string& text) {
   return replaced(out, "\n.", "\n\\&.");
 }
 
+/// " MODEL [PROMPT]"
+std::string positionals(const CLI::App& command) {
+  std::string text;
+  for (const CLI::Option* option : command.get_options())
+    if (option->get_lnames().empty() && option->get_snames().empty())
+      text += option->get_required() ? " " + option->get_name() : " [" + option->get_name() + "]";
+  return text;
+}
+
 constexpr std::string_view kExits =
     "0 done; 1 the answer is no; 2 bad input or usage; 3 inconclusive; 4 refused by policy; "
     "5 too little memory or disk; 6 network or I/O; 130 interrupted.";
@@ -111,6 +120,25 @@ std::string fish_completion(const CLI::App& app) {
   return out;
 }
 
+std::string markdown(const CLI::App& app) {
+  std::string out =
+      "# Commands\n\nMade by `lantern completion markdown` from the definitions that parse the "
+      "arguments; a test holds the two together.\n\nExit codes: " +
+      std::string(kExits) + "\n";
+  for (const Command* command : all_commands()) {
+    const CLI::App* sub = app.get_subcommand(std::string(command->name));
+    out += fmt::format("\n## lantern {}{}\n{}.\n\n| option | meaning |\n|---|---|\n", command->name,
+                       positionals(*sub), command->summary);
+    for (const CLI::Option* option : sub->get_options()) {
+      if (option->check_lname("help")) continue;
+      out += fmt::format("| `{}` | {} |\n", option->get_name(),
+                         replaced(option->get_description(), "|", "\\|"));
+    }
+    if (!command->examples.empty()) out += fmt::format("\n```\n{}\n```\n", command->examples);
+  }
+  return out;
+}
+
 std::string man_page(const CLI::App& app) {
   std::string out = fmt::format(
       ".TH LANTERN 1 \"\" \"lantern {}\" \"User Commands\"\n.SH NAME\nlantern \\- run open "
@@ -121,17 +149,10 @@ std::string man_page(const CLI::App& app) {
       LANTERN_VERSION, roff(app.get_description()));
   for (const Command* command : all_commands()) {
     const CLI::App* sub = app.get_subcommand(std::string(command->name));
-    std::string positionals;
-    for (const CLI::Option* option : sub->get_options())
-      if (option->get_lnames().empty() && option->get_snames().empty())
-        positionals +=
-            option->get_required() ? " " + option->get_name() : " [" + option->get_name() + "]";
     out += fmt::format(".SS lantern {}{}\n{}.\n", roff(std::string(command->name)),
-                       roff(positionals), roff(std::string(command->summary)));
+                       roff(positionals(*sub)), roff(std::string(command->summary)));
     for (const CLI::Option* option : sub->get_options()) {
-      if (option->get_name() == "--help,-h" ||
-          option->get_lnames() == std::vector<std::string>{"help"})
-        continue;
+      if (option->check_lname("help")) continue;
       out += fmt::format(".TP\n.B {}\n{}\n", roff(option->get_name()),
                          roff(option->get_description()));
     }

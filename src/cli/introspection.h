@@ -12,5 +12,7 @@ std::string zsh_completion(const CLI::App& app);
 std::string fish_completion(const CLI::App& app);
 /// lantern(1), in roff's man macros.
 std::string man_page(const CLI::App& app);
+/// docs/commands.md.
+std::string markdown(const CLI::App& app);
 
 }  // namespace lantern::cli

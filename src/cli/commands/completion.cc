@@ -18,6 +18,8 @@ Result<Exit> run(const std::string& what) {
     LANTERN_TRY(print(zsh_completion(app)));
   } else if (what == "fish") {
     LANTERN_TRY(print(fish_completion(app)));
+  } else if (what == "markdown") {
+    LANTERN_TRY(print(markdown(app)));
   } else {
     LANTERN_TRY(print(man_page(app)));
   }
@@ -26,9 +28,10 @@ Result<Exit> run(const std::string& what) {
 
 Action define(CLI::App& app) {
   auto what = std::make_shared<std::string>();
-  app.add_option("WHAT", *what, "bash, zsh, fish, or man for the man page")
+  app.add_option("WHAT", *what,
+                 "bash, zsh or fish; man for the man page, markdown for docs/commands.md")
       ->required()
-      ->check(CLI::IsMember({"bash", "zsh", "fish", "man"}));
+      ->check(CLI::IsMember({"bash", "zsh", "fish", "man", "markdown"}));
   return [what] { return run(*what); };
 }
 
