@@ -56,8 +56,7 @@ struct Failure {
   bool transient = false;
 };
 
-Failure explain_curl(CURLcode code, const char* detail, const Url& url,
-                     const HttpOptions& options) {
+Failure explain_curl(CURLcode code, const char* detail, const Url& url) {
   std::string why = *detail ? detail : curl_easy_strerror(code);
   auto io = [&](bool transient, std::string message) {
     return Failure{Error{ErrorCode::kIo, std::move(message)}, transient};
@@ -71,8 +70,7 @@ Failure explain_curl(CURLcode code, const char* detail, const Url& url,
     case CURLE_COULDNT_CONNECT:
       return io(true, fmt::format("{}: no connection ({})", url.origin, why));
     case CURLE_OPERATION_TIMEDOUT:
-      return io(true, fmt::format("{}: no answer within {} s", url.origin,
-                                  std::max(options.connect_timeout_s, options.stall_timeout_s)));
+      return io(true, fmt::format("{}: no answer in time ({})", url.origin, why));
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
@@ -272,7 +270,7 @@ Result<HttpClient::Outcome> HttpClient::one_hop(const HttpRequest& request, cons
   if (hop.failure) return std::move(*hop.failure);
   Outcome outcome{.reply = std::move(hop.reply), .transient = {}};
   if (code != CURLE_OK) {
-    Failure failure = explain_curl(code, detail, url, options_);
+    Failure failure = explain_curl(code, detail, url);
     if (!failure.transient) return std::move(failure.error);
     outcome.transient = std::move(failure.error);
   }

@@ -57,10 +57,11 @@ Result<Url> resolve_url(const Url& base, std::string_view reference) {
   CURLUcode code = curl_url_set(handle.get(), CURLUPART_URL, base.text.c_str(), 0);
   if (code == CURLUE_OK)
     code = curl_url_set(handle.get(), CURLUPART_URL, std::string(reference).c_str(), 0);
-  if (code != CURLUE_OK)
-    return make_error(ErrorCode::kIo, "{} sent an address that is no URL: \"{}\"", base.host,
-                      printable(reference));
-  return read(std::move(handle));
+  auto resolved = code == CURLUE_OK ? read(std::move(handle)) : Result<Url>(Error{});
+  if (!resolved.ok())
+    return make_error(ErrorCode::kIo, "{}: sends an address that cannot be followed: \"{}\"",
+                      base.origin, printable(reference));
+  return resolved;
 }
 
 Status check_scheme(const Url& url) {

@@ -248,17 +248,21 @@ TEST_F(UrlSource, FollowsRedirectsToOtherPortsOfThisMachine) {
 }
 
 TEST_F(UrlSource, RefusesRedirectsToWhatIsNotEncrypted) {
-  for (std::string target : {"http://example.org/m.gguf", "ftp://example.org/m.gguf",
-                             "file:///etc/passwd", "http://169.254.169.254/"}) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"http://example.org/m.gguf",
+       ": redirects to http://example.org, which is not https: refused"},
+      {"ftp://example.org/m.gguf", ": redirects to ftp://example.org, which is not https: refused"},
+      {"http://169.254.169.254/",
+       ": redirects to http://169.254.169.254, which is not https: refused"},
+      {"file:///etc/passwd", ": sends an address that cannot be followed: \"file:///etc/passwd\""},
+  };
+  for (const auto& [target, message] : cases) {
     StubServer server([&](const StubRequest&) {
       return StubReply{.status = 302, .headers = {{"Location", target}}};
     });
     auto error = failure(server.origin() + "/m.gguf");
     EXPECT_EQ(error.code, ErrorCode::kIo);
-    EXPECT_EQ(error.message.substr(0, server.origin().size() + 14),
-              server.origin() + ": redirects to ")
-        << error.message;
-    EXPECT_TRUE(error.message.ends_with("which is not https: refused")) << error.message;
+    EXPECT_EQ(error.message, server.origin() + message);
   }
 }
 
@@ -299,7 +303,8 @@ TEST_F(UrlSource, SilenceEndsTheAttempt) {
   StubServer server(
       [&](const StubRequest&) { return StubReply{.body = model_, .stall_after = 0}; });
   auto error = failure(server.origin() + "/m.gguf");
-  EXPECT_EQ(error.message, server.origin() + ": no answer within 5 s");
+  EXPECT_TRUE(error.message.starts_with(server.origin() + ": no answer in time ("))
+      << error.message;
 }
 
 TEST_F(UrlSource, NobodyListening) {
