@@ -75,6 +75,38 @@ void run_expert(const HyperParameters& hyper, const LayerWeights& layer, size_t 
   kernels::matmul(context, scratch.activations, std::span(&product, 1));
 }
 
+/// One token, as in decoding: all its experts' gates and ups in one region. Its outputs stand in
+/// the order of its choices.
+void run_one_token(const HyperParameters& hyper, const LayerWeights& layer,
+                   const kernels::Context& context, const kernels::Activations& x,
+                   ExpertScratch& scratch) {
+  const int64_t n_used = hyper.n_experts_used;
+  const int64_t n_ff = hyper.n_ff_expert;
+  float* gate = room(scratch.gate, n_used * n_ff);
+  float* up = room(scratch.up, n_used * n_ff);
+  int32_t* slots = room(scratch.slots, n_used);
+  scratch.products.clear();
+  for (int64_t r = 0; r < n_used; ++r) {
+    const auto expert = static_cast<size_t>(scratch.chosen[static_cast<size_t>(r)]);
+    scratch.products.push_back(
+        {.weight = &layer.expert_gate[expert], .y = gate + r * n_ff, .y_stride = n_ff});
+    scratch.products.push_back(
+        {.weight = &layer.expert_up[expert], .y = up + r * n_ff, .y_stride = n_ff});
+    slots[r] = static_cast<int32_t>(r);
+  }
+  kernels::matmul(context, x, scratch.products);
+  kernels::gated_activation(context, hyper.activation, n_used * n_ff, up, gate);
+  for (int64_t r = 0; r < n_used; ++r) {
+    const kernels::Matrix& down =
+        layer.expert_down[static_cast<size_t>(scratch.chosen[static_cast<size_t>(r)])];
+    scratch.activations.assign(context, gate + r * n_ff, 1, n_ff, n_ff,
+                               kernels::wants_quantized_activations(down.type()));
+    const kernels::Product product{
+        .weight = &down, .y = scratch.outputs.data() + r * hyper.n_embd, .y_stride = hyper.n_embd};
+    kernels::matmul(context, scratch.activations, std::span(&product, 1));
+  }
+}
+
 }  // namespace
 
 void choose_experts(const float* scores, int64_t n, int64_t k, int32_t* chosen) {
@@ -100,10 +132,14 @@ void run_experts(const HyperParameters& hyper, const LayerWeights& layer,
                                 .y_stride = hyper.n_experts};
   kernels::matmul(context, x, std::span(&scores, 1));
   route(hyper, context, n_tokens, scratch);
-  group(hyper, n_tokens, scratch);
   room(scratch.outputs, n_tokens * n_used * n_embd);
-  for (size_t e = 0; e < layer.expert_gate.size(); ++e)
-    run_expert(hyper, layer, e, context, x, scratch);
+  if (n_tokens == 1) {
+    run_one_token(hyper, layer, context, x, scratch);
+  } else {
+    group(hyper, n_tokens, scratch);
+    for (size_t e = 0; e < layer.expert_gate.size(); ++e)
+      run_expert(hyper, layer, e, context, x, scratch);
+  }
 
   context.pool->parallel_for(n_tokens, 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {

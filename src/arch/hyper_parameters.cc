@@ -1,7 +1,6 @@
 #include "arch/hyper_parameters.h"
 
 #include <cmath>
-#include <type_traits>
 #include <utility>
 
 #include "arch/rope.h"
@@ -26,26 +25,6 @@ Result<double> within(Result<double> value, const std::string& key, double min, 
     return make_error(ErrorCode::kCorrupt, "metadata key {}: {} is not within [{}, {}]", key,
                       number, min, max);
   return number;
-}
-
-/// The elements of a boolean array, or of an integer array of zeros and ones.
-std::vector<bool> as_booleans(const format::MetadataValue& value) {
-  std::vector<bool> out;
-  if (const auto* booleans = std::get_if<std::vector<bool>>(&value)) return *booleans;
-  if (const auto* integers = std::get_if<std::vector<int64_t>>(&value))
-    for (int64_t integer : *integers) out.push_back(integer != 0);
-  if (const auto* naturals = std::get_if<std::vector<uint64_t>>(&value))
-    for (uint64_t natural : *naturals) out.push_back(natural != 0);
-  return out;
-}
-
-bool is_array(const format::MetadataValue& value) {
-  return std::visit(
-      [](const auto& held) {
-        using T = std::decay_t<decltype(held)>;
-        return !std::is_arithmetic_v<T> && !std::is_same_v<T, std::string>;
-      },
-      value);
 }
 
 Status read_sizes(const Keys& keys, HyperParameters& hyper) {
@@ -118,7 +97,8 @@ Status read_experts(const Keys& keys, HyperParameters& hyper) {
   LANTERN_ASSIGN(hyper.n_experts, keys.integer_or("expert_count", 0, kExpertsMax, 0));
   if (hyper.n_experts == 0) return {};
   LANTERN_ASSIGN(hyper.n_experts_used, keys.integer("expert_used_count", 1, hyper.n_experts));
-  LANTERN_ASSIGN(hyper.n_ff_expert, keys.integer("expert_feed_forward_length", 1, kWidthMax));
+  LANTERN_ASSIGN(hyper.n_ff_expert,
+                 keys.integer_or("expert_feed_forward_length", 1, kWidthMax, hyper.layers[0].n_ff));
   LANTERN_ASSIGN(double scale, keys.real_or("expert_weights_scale", 0.0, 1e6, 1.0));
   hyper.expert_weights_scale = scale == 0.0 ? 1.0f : static_cast<float>(scale);
   LANTERN_ASSIGN(hyper.expert_weights_norm,
@@ -161,15 +141,14 @@ Result<std::string> Keys::text_or(std::string_view name, std::string otherwise) 
 
 Result<std::vector<int64_t>> Keys::per_layer(std::string_view name, int64_t n_layers, int64_t min,
                                              int64_t max) const {
-  return required(
-      metadata_.get_ints_per_layer(key(name), static_cast<size_t>(n_layers), min, max));
+  return required(metadata_.get_ints_per_layer(key(name), static_cast<size_t>(n_layers), min, max));
 }
 
 Result<std::vector<bool>> Keys::window_pattern(std::string_view name, int64_t n_layers,
                                                int64_t period_default) const {
   const format::MetadataValue* value = metadata_.find(key(name));
-  if (value != nullptr && is_array(*value)) {
-    std::vector<bool> out = as_booleans(*value);
+  if (value != nullptr && std::holds_alternative<std::vector<bool>>(*value)) {
+    LANTERN_ASSIGN(std::vector<bool> out, metadata_.get_bools(key(name)));
     if (std::cmp_not_equal(out.size(), n_layers))
       return make_error(ErrorCode::kCorrupt,
                         "metadata key {}: needs a period, or one boolean per layer ({})", key(name),
@@ -208,7 +187,7 @@ Status check(const HyperParameters& hyper, const Keys& keys) {
                         "metadata key {}: {} does not divide the {} heads of {}",
                         keys.key("attention.head_count_kv"), layer.n_kv_heads, layer.n_heads,
                         keys.key("attention.head_count"));
-    if (hyper.n_experts == 0 && layer.n_ff == 0)
+    if (hyper.n_experts == 0 ? layer.n_ff == 0 : hyper.n_ff_expert == 0)
       return make_error(ErrorCode::kCorrupt, "metadata key {}: must be at least 1",
                         keys.key("feed_forward_length"));
   }

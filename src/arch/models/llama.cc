@@ -9,12 +9,19 @@ namespace {
 
 constexpr std::string_view kHfArchitectures[] = {"LlamaForCausalLM", "MistralForCausalLM"};
 
+Status read(const Keys& keys, HyperParameters& hyper) {
+  // Mixtral's files say llama too: its router's softmax is over the chosen experts alone.
+  LANTERN_ASSIGN(hyper.expert_weights_norm, keys.boolean_or("expert_weights_norm", true));
+  return {};
+}
+
 }  // namespace
 
 extern const Spec k_llama;
 const Spec k_llama{
     .name = "llama",
     .qk_order = QkOrder::kAdjacentPairs,
+    .read = read,
     .hf_architectures = kHfArchitectures,
 };
 
