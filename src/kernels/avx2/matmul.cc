@@ -5,7 +5,8 @@
 namespace lantern::kernels {
 namespace {
 
-constexpr int kTokensTogether = 4;
+constexpr int kTokensAlone = 4;
+constexpr int kTokensInPair = 4;
 constexpr int kFloatTokens = 4;
 
 LANTERN_INLINE VI dot_ones(VI acc, VI w) {
@@ -15,8 +16,7 @@ LANTERN_INLINE VI dot_ones(VI acc, VI w) {
 
 /// acc + the lanes' sums of four products of unsigned bytes of w and signed codes.
 template <bool kLarge>
-LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
-  const VI x = broadcast_codes(codes);
+LANTERN_INLINE VI dot_codes(VI acc, VI w, VI x) {
   if constexpr (!kLarge) {
     // Codes up to 127: a pair of products is at most 2 * 127 * 128 < 2^15.
     const VI pairs = _mm256_maddubs_epi16(w, x);
@@ -28,6 +28,10 @@ LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
     const VI odd = _mm256_madd_epi16(_mm256_srli_epi16(w, 8), _mm256_srai_epi16(x, 8));
     return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
   }
+}
+template <bool kLarge>
+LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
+  return dot_codes<kLarge>(acc, w, broadcast_codes(codes));
 }
 LANTERN_INLINE VI dot_pairs(VI acc, VI w, const int16_t* pair) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(w, broadcast_codes(pair)));

@@ -6,7 +6,9 @@ namespace lantern::kernels {
 namespace {
 
 // 16 sums, 8 vectors of codes and the scales fill the 32 registers.
-constexpr int kTokensTogether = 16;
+constexpr int kTokensAlone = 16;
+// 16 integer sums, in two rows of vectors.
+constexpr int kTokensInPair = 8;
 constexpr int kFloatTokens = 8;
 
 }  // namespace

@@ -24,12 +24,16 @@ LANTERN_INLINE VI load_u8(const uint8_t* p) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 LANTERN_INLINE VF load_floats(const float* p) { return _mm512_loadu_ps(p); }
+LANTERN_INLINE void store_floats(float* p, VF v) { _mm512_storeu_ps(p, v); }
 LANTERN_INLINE VF load_halves(const uint8_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 LANTERN_INLINE VI set_ints(int v) { return _mm512_set1_epi32(v); }
 LANTERN_INLINE VI set_bytes(int v) { return _mm512_set1_epi8(static_cast<char>(v)); }
 LANTERN_INLINE VF set_floats(float v) { return _mm512_set1_ps(v); }
+LANTERN_INLINE VI broadcast_codes(const int8_t* p) {
+  return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p));
+}
 LANTERN_INLINE VF broadcast(const float* p) { return _mm512_set1_ps(*p); }
 
 LANTERN_INLINE VI and_bits(VI a, VI b) { return _mm512_and_si512(a, b); }
@@ -90,11 +94,20 @@ LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
       : "v"(w), "m"(*reinterpret_cast<const int32_t*>(codes)));
   return acc;
 }
+template <bool kLarge>
+LANTERN_INLINE VI dot_codes(VI acc, VI w, VI codes) {
+  return _mm512_dpbusd_epi32(acc, w, codes);
+}
 LANTERN_INLINE VI dot_pairs(VI acc, VI w, const int16_t* pair) {
   asm("vpdpwssd %2%{1to16%}, %1, %0"
       : "+v"(acc)
       : "v"(w), "m"(*reinterpret_cast<const int32_t*>(pair)));
   return acc;
+}
+
+/// Into the second cache.
+LANTERN_INLINE void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
 }
 
 /// The first n lanes' floats; the others are 0 or untouched.

@@ -5,7 +5,8 @@
 namespace lantern::kernels {
 namespace {
 
-constexpr int kTokensTogether = 4;
+constexpr int kTokensAlone = 4;
+constexpr int kTokensInPair = 4;
 constexpr int kFloatTokens = 4;
 
 LANTERN_INLINE VI dot_ones(VI acc, VI w) {
@@ -13,8 +14,12 @@ LANTERN_INLINE VI dot_ones(VI acc, VI w) {
 }
 /// acc + the lanes' sums of four products of unsigned bytes of w and signed codes.
 template <bool kLarge>
+LANTERN_INLINE VI dot_codes(VI acc, VI w, VI codes) {
+  return _mm256_dpbusd_avx_epi32(acc, w, codes);
+}
+template <bool kLarge>
 LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
-  return _mm256_dpbusd_avx_epi32(acc, w, broadcast_codes(codes));
+  return dot_codes<kLarge>(acc, w, broadcast_codes(codes));
 }
 LANTERN_INLINE VI dot_pairs(VI acc, VI w, const int16_t* pair) {
   return _mm256_dpwssd_avx_epi32(acc, w, broadcast_codes(pair));

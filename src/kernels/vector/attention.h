@@ -70,43 +70,75 @@ LANTERN_INLINE void products(int64_t n, const float* a, const T* b, int64_t b_st
       product<R, 1, A, kStart>(n, a, b + c * b_column, b_step, b_column, out + c * kLanes, out_row);
 }
 
-/// Scores to scaled ones, in place. Returns the factor that is left to multiply with.
-LANTERN_INLINE float cap_scores(const AttentionTile& tile, int64_t first, int64_t end, float* p) {
-  if (tile.softcap == 0.0f) return tile.score_scale;
+/// Caps the scores in place where the model does.
+LANTERN_INLINE void cap_scores(const AttentionTile& tile, int64_t first, int64_t end, float* p) {
+  if (tile.softcap == 0.0f) return;
   Floats cap = broadcast(tile.softcap);
   for (int64_t i = first; i < end; i += kLanes) {
     Floats t = tanh_v(div(mul(load(p + i), broadcast(tile.scale)), cap));
-    store(p + i, mul(mul(cap, t), broadcast(kLog2E)));
+    store(p + i, mul(cap, t));
   }
-  return 1.0f;
 }
 
-/// Scores p[low, high) to weights in place; their maximum and sum. kWhole: all 128 are visible.
-template <bool kWhole>
-LANTERN_INLINE void weights(const AttentionTile& tile, RowLimits limits, float* p, float* maximum,
-                            float* sum) {
-  int64_t first = kWhole ? 0 : limits.low / kLanes * kLanes;
-  int64_t end = kWhole ? kKvPagePositions : limits.high;
-  Floats factor = broadcast(cap_scores(tile, first, end, p));
-  auto visible = [&](int64_t i) { return lanes_between(limits.low - i, limits.high - i); };
+LANTERN_INLINE float weight_factor(const AttentionTile& tile) {
+  return tile.softcap == 0.0f ? tile.scale * kLog2E : kLog2E;
+}
 
+/// One row's scores p[low, high) to weights in place; their maximum and sum.
+void weights(const AttentionTile& tile, RowLimits limits, float* p, float* maximum, float* sum) {
+  int64_t first = limits.low / kLanes * kLanes;
+  cap_scores(tile, first, limits.high, p);
+  auto visible = [&](int64_t i) { return lanes_between(limits.low - i, limits.high - i); };
   Floats lowest = broadcast(-__builtin_inff());
   Floats greatest = lowest;
-  for (int64_t i = first; i < end; i += kLanes) {
-    Floats y = mul(load(p + i), factor);
-    if constexpr (!kWhole) y = select(visible(i), y, lowest);
-    greatest = max(y, greatest);
-  }
-  *maximum = fold_max(greatest);
+  for (int64_t i = first; i < limits.high; i += kLanes)
+    greatest = max(select(visible(i), load(p + i), lowest), greatest);
+  float factor = weight_factor(tile);
+  *maximum = fold_max(greatest) * factor;
+  Floats f = broadcast(factor);
   Floats m = broadcast(*maximum);
   Floats sums = broadcast(0.0f);
-  for (int64_t i = first; i < end; i += kLanes) {
-    Floats e = exp2_flushed_v(sub(mul(load(p + i), factor), m));
-    if constexpr (!kWhole) e = select(visible(i), e, broadcast(0.0f));
+  for (int64_t i = first; i < limits.high; i += kLanes) {
+    Floats e = exp2_flushed_v(fms(load(p + i), f, m));
+    e = select(visible(i), e, broadcast(0.0f));
     store(p + i, e);
     sums = add(sums, e);
   }
   *sum = fold_add(sums);
+}
+
+/// R rows that see all 128 positions, step by step for all of them: one row alone would wait for
+/// its maximum and again for its sum.
+template <int R>
+LANTERN_INLINE void whole_weights(const AttentionTile& tile, float* p, float* maximum, float* sum) {
+  float factor = weight_factor(tile);
+  if (tile.softcap != 0.0f) cap_scores(tile, 0, R * kKvPagePositions, p);
+  Floats greatest[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    const float* s = p + r * kKvPagePositions;
+    Floats a = max(max(load(s), load(s + 16)), max(load(s + 32), load(s + 48)));
+    Floats b = max(max(load(s + 64), load(s + 80)), max(load(s + 96), load(s + 112)));
+    greatest[r] = max(a, b);
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) maximum[r] = fold_max(greatest[r]) * factor;
+  Floats f = broadcast(factor);
+  Floats sums[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    Floats m = broadcast(maximum[r]);
+    sums[r] = broadcast(0.0f);
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kKvPagePositions; i += kLanes) {
+      float* s = p + r * kKvPagePositions + i;
+      Floats e = exp2_flushed_v(fms(load(s), f, m));
+      store(s, e);
+      sums[r] = add(sums[r], e);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) sum[r] = fold_add(sums[r]);
 }
 
 /// R rows from `row` on against one block.
@@ -140,14 +172,13 @@ void attend_rows(const AttentionTile& tile, int64_t row, const T* keys, const T*
                                            kKvPagePositions);
 
   bool whole = all_visible && common_low == 0 && common_high == kKvPagePositions;
-  for (int r = 0; r < R; ++r) {
-    RowLimits l = limits[row + r];
-    float* row_p = p + r * kKvPagePositions;
-    if (whole) {
-      weights<true>(tile, l, row_p, &out.maximum[row + r], &out.sum[row + r]);
-    } else if (l.low < l.high) {
-      weights<false>(tile, l, row_p, &out.maximum[row + r], &out.sum[row + r]);
-    }
+  if (whole) {
+    whole_weights<R>(tile, p, out.maximum + row, out.sum + row);
+  } else {
+    for (int r = 0; r < R; ++r)
+      if (limits[row + r].low < limits[row + r].high)
+        weights(tile, limits[row + r], p + r * kKvPagePositions, &out.maximum[row + r],
+                &out.sum[row + r]);
   }
 
   int64_t width = round_up_to_lanes(tile.value_dim);
@@ -179,10 +210,20 @@ void attend_rows(const AttentionTile& tile, int64_t row, const T* keys, const T*
   for (int r = 0; r < R; ++r) add_alone(r, common_high, limits[row + r].high);
 }
 
+/// Fetches a part of the next block's bytes into L2: part `index` of `n`.
+LANTERN_INLINE void fetch_part(const uint8_t* start, int64_t bytes, int64_t index, int64_t n) {
+  if (start == nullptr) return;
+  for (int64_t i = bytes * index / n & -64; i < bytes * (index + 1) / n; i += 64)
+    _mm_prefetch(reinterpret_cast<const char*>(start + i), _MM_HINT_T1);
+}
+
 template <typename T>
-void attend(const AttentionTile& tile, const T* keys, const T* values, const RowLimits* limits,
-            const AttentionPartial& out) {
+void attend(const AttentionTile& tile, const KvBlock& next, const T* keys, const T* values,
+            const RowLimits* limits, const AttentionPartial& out) {
+  int64_t n_steps = (tile.n_rows + kMicroRows - 1) / kMicroRows;
   for (int64_t row = 0; row < tile.n_rows; row += kMicroRows) {
+    fetch_part(next.keys, kv_head_bytes(tile.type, tile.head_dim), row / kMicroRows, n_steps);
+    fetch_part(next.values, kv_head_bytes(tile.type, tile.value_dim), row / kMicroRows, n_steps);
     int64_t n = tile.n_rows - row < kMicroRows ? tile.n_rows - row : kMicroRows;
     switch (n) {
       case 1:
@@ -245,8 +286,10 @@ void widen_values_q8(int64_t first, int64_t end, int64_t dim, const int8_t* code
   }
 }
 
-void block(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values,
+void block(const AttentionTile& tile, const KvBlock& current, const KvBlock& next,
            const RowLimits* limits, const AttentionPartial& out) {
+  const uint8_t* keys = current.keys;
+  const uint8_t* values = current.values;
   int64_t low = kKvPagePositions, high = 0;
   for (int64_t r = 0; r < tile.n_rows; ++r) {
     if (limits[r].low >= limits[r].high) continue;
@@ -255,14 +298,14 @@ void block(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values
   }
   if (high == 0) return;
   if (tile.type == KvType::kF32) {
-    attend(tile, reinterpret_cast<const float*>(keys), reinterpret_cast<const float*>(values),
+    attend(tile, next, reinterpret_cast<const float*>(keys), reinterpret_cast<const float*>(values),
            limits, out);
     return;
   }
   const auto* half_keys = reinterpret_cast<const uint16_t*>(keys);
   const auto* half_values = reinterpret_cast<const uint16_t*>(values);
   if (tile.type == KvType::kF16 && tile.n_rows < kWidenRows) {
-    attend(tile, half_keys, half_values, limits, out);
+    attend(tile, next, half_keys, half_values, limits, out);
     return;
   }
   float* wide_keys = tile.scratch + kTileRowGroup * kKvPagePositions;
@@ -281,8 +324,8 @@ void block(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values
     widen_values_q8(low, high, tile.value_dim, reinterpret_cast<const int8_t*>(values),
                     reinterpret_cast<const uint16_t*>(values + value_codes), wide_values);
   }
-  attend(tile, static_cast<const float*>(wide_keys), static_cast<const float*>(wide_values), limits,
-         out);
+  attend(tile, next, static_cast<const float*>(wide_keys), static_cast<const float*>(wide_values),
+         limits, out);
 }
 
 void merge(int64_t n_rows, int64_t value_dim, const RowLimits* limits,

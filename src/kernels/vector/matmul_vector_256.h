@@ -25,6 +25,7 @@ LANTERN_INLINE VI load_u8(const uint8_t* p) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
 LANTERN_INLINE VF load_floats(const float* p) { return _mm256_loadu_ps(p); }
+LANTERN_INLINE void store_floats(float* p, VF v) { _mm256_storeu_ps(p, v); }
 LANTERN_INLINE VF load_halves(const uint8_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
@@ -82,6 +83,11 @@ LANTERN_INLINE VF xor_sign(VF v) { return _mm256_xor_ps(v, _mm256_set1_ps(-0.0f)
 
 LANTERN_INLINE VI broadcast_codes(const void* p) {
   return _mm256_set1_epi32(*static_cast<const int32_t*>(p));
+}
+
+/// Into the second cache.
+LANTERN_INLINE void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
 }
 
 /// The first n lanes' floats; the others are 0 or untouched.
