@@ -195,7 +195,9 @@ class GoldenModel : public testing::TestWithParam<std::string> {
 
 TEST_P(GoldenModel, AgreesWithTransformersFromFolderAndGguf) {
   const Loaded hf = load(folder_);
-  const Loaded gguf = load(folder_ / "model.gguf");
+  const bool has_gguf = fs::exists(folder_ / "model.gguf");  // not of multimodal folders
+  const Loaded gguf = has_gguf ? load(folder_ / "model.gguf") : load(folder_);
+  EXPECT_EQ(hf.model->info().notices.empty(), has_gguf);
   for (const Case& one : read_cases(folder_)) {
     const std::vector<float> from_hf = run(hf, one.tokens);
     ASSERT_EQ(from_hf.size(), one.logits.size());
@@ -231,7 +233,7 @@ TEST_P(GoldenModel, GivesTheSameBitsHoweverItIsRun) {
          {kernels::Isa::kRef, kernels::Isa::kAvx2, kernels::Isa::kAvxVnni, kernels::Isa::kAvx512}) {
       if (!kernels::isa_supported(isa)) continue;
       for (int n_threads = 1; n_threads <= 4; ++n_threads) {
-        const Loaded other = load(folder_ / "model.gguf", isa, n_threads);
+        const Loaded other = load(folder_, isa, n_threads);
         EXPECT_EQ(run(other, one.tokens, {.chunk = 13, .n_beside = n_threads - 1, .kv = kv}),
                   expected)
             << kernels::isa_name(isa) << ", " << n_threads << " threads";
@@ -241,8 +243,8 @@ TEST_P(GoldenModel, GivesTheSameBitsHoweverItIsRun) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenModel, testing::ValuesIn(model_names()),
-                         [](const testing::TestParamInfo<std::string>& info) {
-                           std::string name = info.param;
+                         [](const testing::TestParamInfo<std::string>& parameter) {
+                           std::string name = parameter.param;
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });

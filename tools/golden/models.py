@@ -96,6 +96,21 @@ VARIANTS = {
                           "rope_parameters": GEMMA3_ROPE, "tie_word_embeddings": True}, "bf16",
                [N_TOKENS]),
 }
+# Multimodal checkpoints: (class prefix, text config class and settings, vision config). Their text part
+# alone is run; there is no GGUF file, which would be that of the text part.
+SMALL = {**BASE, **HEAD, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 1}
+MULTIMODAL = {
+    "gemma3-multimodal": (
+        "Gemma3", ("Gemma3TextConfig", {**SMALL, "sliding_window": 12, "query_pre_attn_scalar": 16,
+                                        "rope_parameters": GEMMA3_ROPE, "sliding_window_pattern": 2,
+                                        "tie_word_embeddings": True}),
+        ("SiglipVisionConfig", dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                                    num_attention_heads=1, image_size=8, patch_size=4))),
+    "mistral3-multimodal": (
+        "Mistral3", ("MistralConfig", {**SMALL, "sliding_window": None, "rms_norm_eps": 1e-5}),
+        ("PixtralVisionConfig", dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                                     num_attention_heads=1, image_size=8, patch_size=4, head_dim=16))),
+}
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -120,6 +135,8 @@ def randomize(model, dtype, seed):
 
 def version_4_config(config):
     """The same config.json as transformers 4 wrote it."""
+    if "text_config" in config:
+        return {**config, "text_config": version_4_config(config["text_config"])}
     out = {k: v for k, v in config.items() if k not in ("rope_parameters", "layer_types", "dtype")}
     out["torch_dtype"] = config.get("dtype", "float32")
     out["transformers_version"] = "4.57.0"
@@ -285,49 +302,59 @@ def write_gguf(path, state, config, prefix, storage):
 # --- a folder ---
 
 def logits_of(folder, tokens):
-    model = transformers.AutoModelForCausalLM.from_pretrained(
+    name = json.loads(pathlib.Path(folder, "config.json").read_text())["architectures"][0]
+    model = getattr(transformers, name).from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager")
     with torch.no_grad():
         return model(torch.tensor([tokens]), use_cache=False).logits[0].numpy()
 
 
+def random_model(name, dtype):
+    """The model of that name, its text vocabulary, and the lengths of its sequences."""
+    if name in MULTIMODAL:
+        prefix, (text_class, text), (vision_class, vision) = MULTIMODAL[name]
+        config = getattr(transformers, f"{prefix}Config")(
+            text_config=getattr(transformers, text_class)(**text).to_dict(),
+            vision_config=getattr(transformers, vision_class)(**vision).to_dict(),
+            tie_word_embeddings=text["tie_word_embeddings"])
+        model = getattr(transformers, f"{prefix}ForConditionalGeneration")(config)
+        lengths = [N_TOKENS]
+    else:
+        prefix, text, _, lengths = VARIANTS[name]
+        config_class = "Gemma3TextConfig" if prefix == "Gemma3" else f"{prefix}Config"
+        model = getattr(transformers, f"{prefix}ForCausalLM")(getattr(transformers, config_class)(**text))
+    randomize(model.eval(), dtype, sum(map(ord, name)))
+    return model, text["vocab_size"], lengths
+
+
 def make(name, out):
-    prefix, settings, storage, lengths = VARIANTS[name]
-    text = "Text" if prefix == "Gemma3" else ""
-    config = getattr(transformers, f"{prefix}{text}Config")(**settings)
-    config._attn_implementation = "eager"
-    model = getattr(transformers, f"{prefix}ForCausalLM")(config).eval()
-    seed = sum(map(ord, name))
-    randomize(model, DTYPES[storage], seed)
     folder = out / name
     folder.mkdir(parents=True)
+    storage = "bf16" if name in MULTIMODAL else VARIANTS[name][2]
+    model, n_vocab, lengths = random_model(name, DTYPES[storage])
     model.to(DTYPES[storage]).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     saved = json.loads((folder / "config.json").read_text())
-
-    state = {}
-    with safe_open(folder / "model.safetensors", "pt") as file:
-        for key in sorted(file.keys()):
-            state[key] = file.get_tensor(key)
-    write_gguf(folder / "model.gguf", state, saved, prefix, storage)
+    if name not in MULTIMODAL:
+        with safe_open(folder / "model.safetensors", "pt") as file:
+            state = {key: file.get_tensor(key) for key in sorted(file.keys())}
+        write_gguf(folder / "model.gguf", state, saved, VARIANTS[name][0], storage)
 
     cases = []
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(sum(map(ord, name)))
     for length in lengths:
-        tokens = generator.integers(0, settings["vocab_size"], length).tolist()
-        logits = logits_of(folder, tokens)
+        tokens = generator.integers(0, n_vocab, length).tolist()
         file = f"logits-{length}.f32"
-        (folder / file).write_bytes(logits.astype("<f4").tobytes())
+        (folder / file).write_bytes(logits_of(folder, tokens).astype("<f4").tobytes())
         cases.append({"tokens": tokens, "logits": file})
-    (folder / "cases.json").write_text(json.dumps({"n_vocab": settings["vocab_size"], "cases": cases}) + "\n")
+    (folder / "cases.json").write_text(json.dumps({"n_vocab": n_vocab, "cases": cases}) + "\n")
 
     old = json.dumps(version_4_config(saved), indent=2) + "\n"
     with tempfile.TemporaryDirectory() as other:
         shutil.copy(folder / "model.safetensors", other)
         pathlib.Path(other, "config.json").write_text(old)
         again = logits_of(other, cases[-1]["tokens"])
-    if not np.array_equal(again, np.frombuffer((folder / cases[-1]["logits"]).read_bytes(),
-                                               "<f4").reshape(again.shape)):
+    if again.astype("<f4").tobytes() != (folder / cases[-1]["logits"]).read_bytes():
         raise SystemExit(f"{name}: config.v4.json means something else than config.json")
     (folder / "config.v4.json").write_text(old)
 
@@ -340,7 +367,7 @@ def main():
     args = parser.parse_args()
     target = pathlib.Path(tempfile.mkdtemp()) if args.check else args.out
     different = []
-    for name in args.names or VARIANTS:
+    for name in args.names or [*VARIANTS, *MULTIMODAL]:
         shutil.rmtree(target / name, ignore_errors=True)
         make(name, target)
         print(name, sum(f.stat().st_size for f in (target / name).iterdir()), "bytes", flush=True)
