@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "kernels/functions_constants.h"
 #include "kernels/kernel_table.h"
 #include "kernels/ops.h"
 
@@ -209,23 +208,22 @@ class AttentionRun {
             .head_dim = kv.head_dim,
             .value_dim = kv.value_dim,
             .type = kv.type,
-            .score_scale = shape_.scale * kLog2E,
             .scale = shape_.scale,
             .softcap = shape_.softcap,
             .q = s.q,
             .scratch = s.kernel};
   }
 
-  void run_block(const Tile& t, const AttentionTile& tile, int64_t block, RowLimits* row_limits,
-                 const AttentionPartial& out) const {
+  /// The tile's head in a block; null pointers from `end` on.
+  KvBlock kv_block(const Tile& t, int64_t block, int64_t end) const {
+    if (block >= end) return {.keys = nullptr, .values = nullptr};
     const KvView& kv = t.sequence->kv;
-    for (int64_t r = 0; r < tile.n_rows; ++r) row_limits[r] = limits(t, r, block);
     auto page = static_cast<size_t>(block);
     auto head = [&](std::byte* p, int64_t dim) {
       return reinterpret_cast<const uint8_t*>(p) + t.kv_head * kv_head_bytes(kv.type, dim);
     };
-    kernels_.block(tile, head(kv.key_pages[page], kv.head_dim),
-                   head(kv.value_pages[page], kv.value_dim), row_limits, out);
+    return {.keys = head(kv.key_pages[page], kv.head_dim),
+            .values = head(kv.value_pages[page], kv.value_dim)};
   }
 
   void finish(const Tile& t, const AttentionPartial& running) const {
@@ -248,7 +246,10 @@ class AttentionRun {
     bool whole = item.first_block == t.first_block && item.end_block == t.end_block;
     for (int64_t b = item.first_block; b < item.end_block; ++b) {
       AttentionPartial out = whole ? s.block : stored_partial(t, b);
-      run_block(t, tile, b, row_limits.data(), out);
+      for (int64_t r = 0; r < tile.n_rows; ++r)
+        row_limits[static_cast<size_t>(r)] = limits(t, r, b);
+      kernels_.block(tile, kv_block(t, b, item.end_block), kv_block(t, b + 1, item.end_block),
+                     row_limits.data(), out);
       if (whole) kernels_.merge(tile.n_rows, tile.value_dim, row_limits.data(), s.running, out);
     }
     if (!whole) {

@@ -25,11 +25,10 @@ struct AttentionTile {
   int64_t head_dim;
   int64_t value_dim;
   KvType type;
-  float score_scale;  // scale * log2(e)
-  float scale;        // used with softcap
-  float softcap;      // 0: none
-  const float* q;     // [n_rows / 8][head_dim][8 rows], see packed_query_index()
-  float* scratch;     // attention_scratch_floats()
+  float scale;     // positive
+  float softcap;   // 0: none
+  const float* q;  // [n_rows / 8][head_dim][8 rows], see packed_query_index()
+  float* scratch;  // attention_scratch_floats()
 };
 
 /// Rows whose queries stand side by side, dimension after dimension.
@@ -52,9 +51,16 @@ struct AttentionPartial {
   float* output;   // [n_rows, round_up_to_lanes(value_dim)]
 };
 
+/// One head's part of a page of keys and of values.
+struct KvBlock {
+  const uint8_t* keys;
+  const uint8_t* values;
+};
+
 struct AttentionKernels {
-  /// Rows without a visible position are left unwritten.
-  void (*block)(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values,
+  /// Rows without a visible position are left unwritten. `next` is the block that will follow, to
+  /// be fetched into the cache meanwhile; null pointers where none will.
+  void (*block)(const AttentionTile& tile, const KvBlock& current, const KvBlock& next,
                 const RowLimits* limits, const AttentionPartial& out);
   /// Merges a later block into the running results of the rows that see some of it.
   void (*merge)(int64_t n_rows, int64_t value_dim, const RowLimits* limits,

@@ -109,7 +109,7 @@ struct AttentionShape {
   int64_t n_heads = 0;
   int64_t q_stride = 0;
   int64_t out_stride = 0;
-  float scale = 1.0f;
+  float scale = 1.0f;  // positive
   float softcap = 0.0f;
   int64_t window = 0;
 };

@@ -92,9 +92,12 @@ LANTERN_INLINE Floats mul(Floats x, Floats y) {
 LANTERN_INLINE Floats div(Floats x, Floats y) {
   return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
 }
-/// x * y + z and z - x * y, rounded once.
+/// x * y + z, x * y - z and z - x * y, rounded once.
 LANTERN_INLINE Floats fma(Floats x, Floats y, Floats z) {
   return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+LANTERN_INLINE Floats fms(Floats x, Floats y, Floats z) {
+  return {_mm256_fmsub_ps(x.a, y.a, z.a), _mm256_fmsub_ps(x.b, y.b, z.b)};
 }
 LANTERN_INLINE Floats fnma(Floats x, Floats y, Floats z) {
   return {_mm256_fnmadd_ps(x.a, y.a, z.a), _mm256_fnmadd_ps(x.b, y.b, z.b)};

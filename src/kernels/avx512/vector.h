@@ -60,8 +60,9 @@ LANTERN_INLINE Floats add(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}
 LANTERN_INLINE Floats sub(Floats a, Floats b) { return {_mm512_sub_ps(a.v, b.v)}; }
 LANTERN_INLINE Floats mul(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
 LANTERN_INLINE Floats div(Floats a, Floats b) { return {_mm512_div_ps(a.v, b.v)}; }
-/// a * b + c and c - a * b, rounded once.
+/// a * b + c, a * b - c and c - a * b, rounded once.
 LANTERN_INLINE Floats fma(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+LANTERN_INLINE Floats fms(Floats a, Floats b, Floats c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }
 LANTERN_INLINE Floats fnma(Floats a, Floats b, Floats c) {
   return {_mm512_fnmadd_ps(a.v, b.v, c.v)};
 }

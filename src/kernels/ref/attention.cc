@@ -45,22 +45,23 @@ float score(const AttentionTile& tile, int64_t row, const uint8_t* keys, int64_t
                            key_scale_index(position, d, tile.head_dim));
     s = std::fma(tile.q[packed_query_index(row, d, tile.head_dim)], k, s);
   }
-  if (tile.softcap == 0.0f) return s * tile.score_scale;
-  return tile.softcap * tanh_f32(s * tile.scale / tile.softcap) * kLog2E;
+  return tile.softcap == 0.0f ? s : tile.softcap * tanh_f32(s * tile.scale / tile.softcap);
 }
 
-void block(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values,
+void block(const AttentionTile& tile, const KvBlock& current, const KvBlock&,
            const RowLimits* limits, const AttentionPartial& out) {
+  const float factor = tile.softcap == 0.0f ? tile.scale * kLog2E : kLog2E;
   float* p = tile.scratch;
   for (int64_t r = 0; r < tile.n_rows; ++r) {
     auto [low, high] = limits[r];
     if (low >= high) continue;
-    for (int64_t i = low; i < high; ++i) p[i] = score(tile, r, keys, i);
-    float maximum = p[low];
-    for (int64_t i = low; i < high; ++i) maximum = p[i] > maximum ? p[i] : maximum;
+    for (int64_t i = low; i < high; ++i) p[i] = score(tile, r, current.keys, i);
+    float greatest = p[low];
+    for (int64_t i = low; i < high; ++i) greatest = p[i] > greatest ? p[i] : greatest;
+    float maximum = greatest * factor;
     PartialSums sums;
     for (int64_t i = low; i < high; ++i) {
-      p[i] = exp2_flushed_f32(p[i] - maximum);
+      p[i] = exp2_flushed_f32(std::fma(p[i], factor, -maximum));
       sums.add(i, p[i]);
     }
     out.maximum[r] = maximum;
@@ -69,7 +70,8 @@ void block(const AttentionTile& tile, const uint8_t* keys, const uint8_t* values
     for (int64_t d = 0; d < tile.value_dim; ++d) {
       o[d] = 0.0f;
       for (int64_t i = low; i < high; ++i) {
-        float v = load_element(tile.type, values, tile.value_dim, value_index(i, d, tile.value_dim),
+        float v = load_element(tile.type, current.values, tile.value_dim,
+                               value_index(i, d, tile.value_dim),
                                value_scale_index(i, d, tile.value_dim));
         o[d] = std::fma(p[i], v, o[d]);
       }
