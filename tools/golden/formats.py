@@ -223,6 +223,48 @@ def write_zip():
         z.writestr(info("b.txt", zipfile.ZIP_BZIP2), text)
 
 
+def hostile(data, at, new):
+    return data[:at] + new + data[at + len(new):]
+
+
+def write_corpora():
+    """Seeds of the fuzz targets: the references, and some of them with one number changed."""
+    largest = b"\xff" * 8
+    corpora = {
+        "gguf": ["all_types.gguf", "version2.gguf", "split/model-00001-of-00003.gguf"],
+        "safetensors": ["small.safetensors", "hf/model-00001-of-00002.safetensors"],
+        "zip": ["plain.zip", "streamed.zip", "zip64.zip", "bzip2.zip"],
+    }
+    for name, files in corpora.items():
+        folder = ROOT / "fuzz/corpus" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            (folder / pathlib.Path(file).stem).write_bytes((OUT / file).read_bytes())
+
+    data = (OUT / "all_types.gguf").read_bytes()
+    folder = ROOT / "fuzz/corpus/gguf"
+    (folder / "hostile_tensor_count").write_bytes(hostile(data, 8, largest))
+    (folder / "hostile_key_count").write_bytes(hostile(data, 16, largest))
+    (folder / "hostile_key_length").write_bytes(hostile(data, 24, largest))
+    name = data.index(b"blk.0.attn_norm.weight") + len(b"blk.0.attn_norm.weight")
+    (folder / "hostile_dimension_count").write_bytes(hostile(data, name, b"\xff" * 4))
+    (folder / "hostile_dimension").write_bytes(hostile(data, name + 4, largest))
+    (folder / "hostile_type").write_bytes(hostile(data, name + 12, b"\x10"))
+    (folder / "hostile_offset").write_bytes(hostile(data, name + 16, largest))
+
+    data = (OUT / "small.safetensors").read_bytes()
+    folder = ROOT / "fuzz/corpus/safetensors"
+    (folder / "hostile_header_length").write_bytes(hostile(data, 0, largest))
+    (folder / "hostile_overlap").write_bytes(data.replace(b"[0,24]", b"[8,32]"))
+
+    data = (OUT / "plain.zip").read_bytes()
+    folder = ROOT / "fuzz/corpus/zip"
+    end = data.rindex(b"PK\x05\x06")
+    (folder / "hostile_entry_count").write_bytes(hostile(data, end + 8, b"\xff" * 4))
+    (folder / "hostile_directory").write_bytes(hostile(data, end + 16, b"\xff" * 4))
+    (folder / "hostile_stream").write_bytes(hostile(data, data.index(b"deflated.txt") + 14, b"\xff" * 4))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", metavar="FILE.gguf")
@@ -234,6 +276,7 @@ def main():
     write_gguf()
     write_huggingface()
     write_zip()
+    write_corpora()
     np.save(OUT / "matrix.npy", np.arange(15, dtype=np.float32).reshape(3, 5) / 4)
 
 
