@@ -14,9 +14,9 @@ struct Ran {
 };
 
 struct RunOptions {
-  std::map<std::string, std::string> environment;  // added to this process's
-  std::string input;                               // standard input
-  int timeout_s = 120;                             // then it is killed
+  std::map<std::string, std::string> environment = {};  // added to this process's
+  std::string input = {};                               // standard input
+  int timeout_s = 120;                                  // then it is killed
 };
 
 /// lantern with these arguments.
