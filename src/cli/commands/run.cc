@@ -5,7 +5,6 @@
 #include "cli/flags.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "kernels/matrix.h"
 
 namespace lantern::cli {
 namespace {
