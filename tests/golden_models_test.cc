@@ -4,6 +4,7 @@
 // Logits lie within 2e-5 of their range of transformers' (its own float32 and float64 differ by
 // up to 2.4e-6 on such models), and are the same bits whatever the file's form, the instruction
 // set, the threads, the pieces of the prompt and the sequences beside it (invariant 3).
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "gate/admission.h"
+#include "gate/convert.h"
 #include "kernels/isa.h"
 #include "kernels/ops.h"
 
@@ -217,6 +219,17 @@ TEST_P(GoldenModel, ReadsTheConfigOfTransformers4) {
   fs::copy_file(folder_ / "model.safetensors", old / "model.safetensors");
   const Loaded is = load(old);
   const Loaded should = load(folder_);
+  for (const Case& one : read_cases(folder_))
+    EXPECT_EQ(run(is, one.tokens), run(should, one.tokens));
+}
+
+TEST_P(GoldenModel, ConvertsToGgufOfTheSameBits) {
+  const fs::path file = home_ / "converted.gguf";
+  auto converted = gate::convert(folder_.string(), file, {});
+  ASSERT_TRUE(converted.ok()) << converted.error().message;
+  const Loaded is = load(file);
+  const Loaded should = load(folder_);
+  EXPECT_THAT(is.model->info().notices, testing::IsEmpty());
   for (const Case& one : read_cases(folder_))
     EXPECT_EQ(run(is, one.tokens), run(should, one.tokens));
 }

@@ -29,6 +29,8 @@ int64_t n_values(const Tensor& tensor) {
 quant::DType target_type(const Tensor& tensor, const ConvertOptions& options,
                          std::vector<std::string>& notices) {
   if (tensor.shape.size() < 2) return quant::DType::kF32;
+  // A router's scores choose experts: small, and worth their precision.
+  if (tensor.name.ends_with("ffn_gate_inp.weight")) return quant::DType::kF32;
   if (!options.type) return tensor.type;
   const quant::Format* format = quant::find_format(*options.type);
   if (row_length(tensor) % format->block_size == 0) return *options.type;
@@ -119,8 +121,15 @@ Result<Converted> convert(std::string_view reference, const std::filesystem::pat
       for (std::string_view line : *lines) converted.notices.emplace_back(line);
   const Tensor* embedding = checkpoint.find("token_embd.weight");
   if (!metadata.has("tokenizer.ggml.model") && embedding != nullptr && !embedding->shape.empty()) {
-    LANTERN_ASSIGN(const engine::TextSources text, engine::read_text_sources(checkpoint));
-    LANTERN_TRY(engine::tokenizer_to_metadata(text, embedding->shape.front(), metadata));
+    const auto text = engine::read_text_sources(checkpoint);
+    if (text.ok()) {
+      LANTERN_TRY(engine::tokenizer_to_metadata(*text, embedding->shape.front(), metadata));
+    } else if (text.error().code == ErrorCode::kNotFound) {
+      converted.notices.push_back("without a tokenizer, for token ids alone: " +
+                                  text.error().message);
+    } else {
+      return text.error();
+    }
   }
 
   std::vector<format::TensorPlan> plan;
