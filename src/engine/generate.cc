@@ -134,6 +134,11 @@ Result<bool> Engine::Impl::prefill(Sequence& sequence, const Prompt& prompt,
 Result<GenerateResult> Engine::Impl::run(Sequence& sequence, const Prompt& prompt,
                                          const GenerateOptions& options, int64_t planned_length) {
   const Stopwatch watch;
+  if (!text)
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: the model has no tokenizer, so it cannot answer; `lantern logits` takes "
+                      "token ids",
+                      info.name);
   LANTERN_TRY(check_batch(options.chunk, options.beside));
   LANTERN_TRY(check_prompt(prompt, options));
   LANTERN_ASSIGN(Sampler sampler, Sampler::create(options.sampler));
