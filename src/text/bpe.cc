@@ -84,42 +84,73 @@ void BpeModel::add_scores(const TokenizerSpec& spec) {
   }
 }
 
+/// Looks up the three pieces of many merges at a time, so that their memory accesses overlap: one
+/// after the other they are most of the time that making a tokenizer takes.
 Status BpeModel::add_merges(const TokenizerSpec& spec) {
+  constexpr size_t kBlock = 64;
+  struct Line {
+    std::array<std::string_view, 3> pieces;  // left, right, merged
+    std::array<uint64_t, 3> hashes;
+  };
   const size_t n = spec.merges.size();
   merges_ = PairIndex(n, random_seed());
   std::optional<StringIndex> every_piece;
-  std::string both;
-  for (size_t rank = 0; rank < n; ++rank) {
-    const std::string_view line = spec.merges[rank];
-    // A part may itself begin with a space, so the first character is never the separator.
-    const size_t space = line.find(' ', 1);
-    if (space == std::string_view::npos || space + 1 == line.size())
-      return make_error(ErrorCode::kCorrupt, "merges[{}]: \"{}\" is not two tokens", rank, line);
-    both.clear();
-    append_piece_bytes(spec.kind, line.substr(0, space), both);
-    const size_t left_bytes = both.size();
-    append_piece_bytes(spec.kind, line.substr(space + 1), both);
-    const std::string_view merged_piece = both;
-    const std::string_view left_piece = merged_piece.substr(0, left_bytes);
-    const std::string_view right_piece = merged_piece.substr(left_bytes);
-    const TokenId left = find(left_piece);
-    const TokenId right = find(right_piece);
-    const TokenId merged = find(merged_piece);
-    if (left >= 0 && right >= 0 && merged >= 0) {
-      merges_.insert(left, right, {static_cast<uint32_t>(rank), merged});
-      continue;
+  std::array<Line, kBlock> lines;
+  std::array<std::array<size_t, 3>, kBlock> places{};  // in `bytes`: left, right, end
+  std::string bytes;
+  for (size_t first = 0; first < n; first += kBlock) {
+    const size_t n_lines = std::min(kBlock, n - first);
+    bytes.clear();
+    for (size_t i = 0; i < n_lines; ++i) {
+      const std::string_view line = spec.merges[first + i];
+      // A part may itself begin with a space, so the first character is never the separator.
+      const size_t space = line.find(' ', 1);
+      if (space == std::string_view::npos || space + 1 == line.size())
+        return make_error(ErrorCode::kCorrupt, "merges[{}]: \"{}\" is not two tokens", first + i,
+                          line);
+      places[i][0] = bytes.size();
+      append_piece_bytes(spec.kind, line.substr(0, space), bytes);
+      places[i][1] = bytes.size();
+      append_piece_bytes(spec.kind, line.substr(space + 1), bytes);
+      places[i][2] = bytes.size();
     }
-    // One that touches a token which ordinary text never yields is left out; others are faults.
-    if (!every_piece) {
-      every_piece.emplace(pieces_->size(), random_seed());
-      for (size_t id = 0; id < pieces_->size(); ++id)
-        every_piece->insert(*pieces_, static_cast<int32_t>(id));
+    for (size_t i = 0; i < n_lines; ++i) {
+      const auto& [left, right, end] = places[i];
+      const std::string_view all = bytes;
+      lines[i].pieces = {all.substr(left, right - left), all.substr(right, end - right),
+                         all.substr(left, end - left)};
+      for (size_t part = 0; part < 3; ++part) {
+        lines[i].hashes[part] = index_.hash(lines[i].pieces[part]);
+        index_.prefetch_slot(lines[i].hashes[part]);
+      }
     }
-    for (std::string_view piece : {left_piece, right_piece, merged_piece})
-      if (every_piece->find(*pieces_, piece) < 0)
-        return make_error(ErrorCode::kCorrupt, "merges[{}]: \"{}\" names \"{}\", which is no token",
-                          rank, line, piece);
+    for (size_t i = 0; i < n_lines; ++i)
+      for (uint64_t hash : lines[i].hashes) index_.prefetch_string(*pieces_, hash);
+    for (size_t i = 0; i < n_lines; ++i) {
+      std::array<TokenId, 3> ids;
+      for (size_t part = 0; part < 3; ++part)
+        ids[part] = index_.find(*pieces_, lines[i].pieces[part], lines[i].hashes[part]);
+      if (ids[0] >= 0 && ids[1] >= 0 && ids[2] >= 0)
+        merges_.insert(ids[0], ids[1], {static_cast<uint32_t>(first + i), ids[2]});
+      else
+        LANTERN_TRY(check_unusable_merge(first + i, lines[i].pieces, every_piece));
+    }
   }
+  return {};
+}
+
+/// A merge that touches a token which ordinary text never yields is left out; one that names what
+/// is no token at all is a fault. `every_piece` is made at first need.
+Status BpeModel::check_unusable_merge(size_t rank, std::span<const std::string_view> pieces,
+                                      std::optional<StringIndex>& every_piece) const {
+  if (!every_piece) {
+    every_piece.emplace(pieces_->size(), random_seed());
+    for (size_t id = 0; id < pieces_->size(); ++id)
+      every_piece->insert(*pieces_, static_cast<int32_t>(id));
+  }
+  for (std::string_view piece : pieces)
+    if (every_piece->find(*pieces_, piece) < 0)
+      return make_error(ErrorCode::kCorrupt, "merges[{}]: \"{}\" is no token", rank, piece);
   return {};
 }
 

@@ -13,6 +13,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -41,6 +43,8 @@ class BpeModel {
   /// Appends the tokens of `word`, which is not empty.
   void encode_word(std::string_view word, Workspace& workspace, std::vector<TokenId>& out) const;
 
+  /// Whether characters that are no token become their bytes' tokens.
+  [[nodiscard]] bool has_byte_tokens() const { return byte_fallback_; }
   /// The usable token of exactly these bytes, or -1.
   [[nodiscard]] TokenId find(std::string_view piece) const { return index_.find(*pieces_, piece); }
 
@@ -60,6 +64,8 @@ class BpeModel {
 
   BpeModel() = default;
   Status add_merges(const TokenizerSpec& spec);
+  Status check_unusable_merge(size_t rank, std::span<const std::string_view> pieces,
+                              std::optional<StringIndex>& every_piece) const;
   void add_scores(const TokenizerSpec& spec);
   void split(std::string_view word, std::vector<Symbol>& symbols) const;
   void split_unknown(std::string_view character, size_t at, bool& unknown_run,

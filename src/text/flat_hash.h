@@ -70,6 +70,14 @@ class StringIndex {
     slots_[at] = {tag(h), i};
   }
 
+  /// Brings the slot of hash(text) near, and next what it points to, for a find() soon after.
+  /// Three memory accesses that wait for one another are most of what a look-up costs.
+  void prefetch_slot(uint64_t h) const { __builtin_prefetch(&slots_[h & mask_]); }
+  void prefetch_string(const StringTable& strings, uint64_t h) const {
+    const int32_t index = slots_[h & mask_].index;
+    if (index >= 0) strings.prefetch(static_cast<size_t>(index));
+  }
+
   [[nodiscard]] uint64_t hash(std::string_view text) const { return hash_bytes(text, seed_); }
 
   /// -1 where no string is equal. `h` is hash(text).
@@ -110,7 +118,7 @@ class PairIndex {
   PairIndex() = default;
   PairIndex(size_t n_pairs, uint64_t seed) : seed_(seed | 1) {
     size_t capacity = 16;
-    while (capacity < n_pairs * 2) capacity *= 2;
+    while (capacity < n_pairs + n_pairs / 2) capacity *= 2;
     slots_.resize(capacity);
     mask_ = capacity - 1;
   }

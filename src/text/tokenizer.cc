@@ -129,6 +129,8 @@ struct Tokenizer::Impl {
   // SentencePiece: no piece has a space after another character, so no merge crosses the
   // boundary before a space and each word can be merged alone.
   bool words_apart = false;
+  // By ASCII character: no piece holds it beside another character, so it is a word of its own.
+  std::array<bool, 256> alone{};
 
   [[nodiscard]] bool sentence_piece() const {
     return spec.kind == TokenizerKind::kSentencePieceBpe;
@@ -141,6 +143,7 @@ struct Tokenizer::Impl {
   void add_pieces();
   Result<std::array<TokenId, 256>> byte_tokens() const;
   Status add_matchers();
+  void find_boundaries();
 
   struct Job {
     BpeModel::Workspace workspace;
@@ -153,6 +156,7 @@ struct Tokenizer::Impl {
                       Job& job) const;
   void encode_normalized(std::string_view text, bool at_start, Job& job) const;
   void encode_words(std::string_view text, Job& job) const;
+  [[nodiscard]] const char* word_before(const char* p, const char* end, bool at_spaces) const;
   [[nodiscard]] std::string normalize(std::string_view segment) const;
 };
 
@@ -175,7 +179,9 @@ void Tokenizer::Impl::add_pieces() {
   std::vector<uint8_t> verbatim(n, 0);
   for (AddedToken& token : spec.added) {
     const auto id = static_cast<size_t>(token.id);
-    if (looks_like_marker(spec.tokens[id])) token.special = true;
+    const bool frames_a_text = token.id == spec.bos || token.id == spec.eos ||
+                               token.id == spec.eot || token.id == spec.eom;
+    if (frames_a_text || looks_like_marker(spec.tokens[id])) token.special = true;
     verbatim[id] = 1;
     if (token.special) special[id] = 1;
   }
@@ -218,6 +224,23 @@ Result<std::array<TokenId, 256>> Tokenizer::Impl::byte_tokens() const {
   if (sentence_piece() && n_found == 0 && !spec.unk)
     return make_error(ErrorCode::kCorrupt, "tokens: neither byte tokens nor an unknown token");
   return tokens;
+}
+
+/// SentencePiece merges a text as one word. Cutting it where no piece reaches across gives the
+/// same tokens, and words that are short and come again.
+void Tokenizer::Impl::find_boundaries() {
+  words_apart = true;
+  // A run of unknown characters becomes one token, which a cut would make several.
+  const bool may_cut = spec.byte_fallback && model->has_byte_tokens();
+  for (size_t c = 0; c < 0x80; ++c) alone[c] = may_cut && c != ' ';
+  for (size_t id = 0; id < pieces.size(); ++id) {
+    const std::string_view piece = pieces[id];
+    if (usable[id] == 0 || piece.size() < 2) continue;
+    const size_t word = piece.find_first_not_of(' ');
+    if (word != std::string_view::npos && piece.find(' ', word) != std::string_view::npos)
+      words_apart = false;
+    for (char c : piece) alone[static_cast<uint8_t>(c)] = false;
+  }
 }
 
 Status Tokenizer::Impl::add_matchers() {
@@ -271,14 +294,7 @@ Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
   LANTERN_ASSIGN(impl->model, BpeModel::create(bpe));
   LANTERN_TRY(impl->add_matchers());
 
-  impl->words_apart = true;
-  for (size_t id = 0; id < impl->pieces.size() && impl->words_apart; ++id) {
-    if (impl->usable[id] == 0) continue;
-    const std::string_view piece = impl->pieces[id];
-    const size_t word = piece.find_first_not_of(' ');
-    if (word != std::string_view::npos && piece.find(' ', word) != std::string_view::npos)
-      impl->words_apart = false;
-  }
+  if (impl->sentence_piece()) impl->find_boundaries();
   s.merges = {};
   s.scores = {};
   return Tokenizer(std::move(impl));
@@ -382,17 +398,24 @@ void Tokenizer::Impl::encode_words(std::string_view text, Job& job) const {
     return;
   }
   while (p != end) {
-    const char* e = p;
-    if (spec.split_at_each_space) {
-      e = std::find(p + 1, end, ' ');
-    } else if (words_apart) {
-      while (e != end && *e == ' ') ++e;
-      e = std::find(e, end, ' ');
-    } else {
-      e = end;
+    const char* e = p + 1;
+    if (!alone[static_cast<uint8_t>(*p)]) {
+      if (spec.split_at_each_space) {
+        e = word_before(e, end, true);
+      } else {
+        if (words_apart)
+          while (e != end && e[-1] == ' ' && *e == ' ') ++e;
+        e = word_before(e, end, words_apart);
+      }
     }
     word(e);
   }
+}
+
+/// The first place at or after p where SentencePiece text may be cut.
+const char* Tokenizer::Impl::word_before(const char* p, const char* end, bool at_spaces) const {
+  while (p != end && !alone[static_cast<uint8_t>(*p)] && !(at_spaces && *p == ' ')) ++p;
+  return p;
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

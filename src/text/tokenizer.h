@@ -5,7 +5,8 @@
 // from GGUF metadata by the engine or by parse_tokenizer_json() (text/tokenizer_json.h).
 //
 // Special tokens (invariant "text is part of it"). A special token is a control token, or a
-// user-defined one that looks like a turn marker, <|...|> or <｜...｜>. It is recognised only in
+// user-defined one that begins or ends a text or a turn (bos, eos, eot, eom; phi-3's </s>) or
+// looks like a marker of turns, <|...|> or <｜...｜>. It is recognised only in
 // text that the caller marks as its own: EncodeOptions::special, or a literal span. In all other
 // text its characters stay characters, and no merge may build it either. Other user-defined
 // tokens (gemma's runs of newlines, <tool_call>) are ordinary vocabulary and are recognised

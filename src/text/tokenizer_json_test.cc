@@ -42,7 +42,7 @@ TEST(TokenizerJson, HostileFilesAreErrorsThatNameTheFault) {
       {"id_fraction", ErrorCode::kCorrupt, "1.5 is no token id"},
       {"vocab_empty", ErrorCode::kCorrupt, "merges: missing"},
       {"vocab_list", ErrorCode::kCorrupt, "model.vocab"},
-      {"merge_missing_piece", ErrorCode::kCorrupt, "\"zzz\", which is no token"},
+      {"merge_missing_piece", ErrorCode::kCorrupt, "\"zzz\" is no token"},
       {"merge_of_one", ErrorCode::kCorrupt, "\"ab\" is not two tokens"},
       {"merge_of_three", ErrorCode::kCorrupt, "model.merges[0]"},
       {"merge_of_numbers", ErrorCode::kCorrupt, "model.merges[0]"},

@@ -198,7 +198,11 @@ TEST(Tokenizer, AUserDefinedTurnMarkerCountsAsSpecial) {
   for (AddedToken& token : spec.added) token.special = false;
   for (TokenType& type : spec.types)
     if (type == TokenType::kControl) type = TokenType::kUserDefined;
+  spec.eos = 40;
+  spec.types[40] = TokenType::kUserDefined;
+  spec.added.push_back({.id = 40});
   const Tokenizer tokenizer = make(std::move(spec));
+  EXPECT_TRUE(tokenizer.is_special(40));
   const TokenId end = *tokenizer.find("<|im_end|>");
   EXPECT_TRUE(tokenizer.is_special(end));
   EXPECT_EQ(tokenizer.encode("<|im_end|>", {.special = true}), Ids{end});
