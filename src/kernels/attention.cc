@@ -199,10 +199,15 @@ class AttentionRun {
   AttentionTile pack(const Tile& t, const Scratch& s) const {
     const KvView& kv = t.sequence->kv;
     int64_t g = group(*t.sequence);
-    for (int64_t r = 0; r < n_rows(t); ++r) {
-      const float* q = t.sequence->q + (t.first_query + r / g) * shape_.q_stride +
-                       (t.kv_head * g + r % g) * kv.head_dim;
-      for (int64_t d = 0; d < kv.head_dim; ++d) s.q[packed_query_index(r, d, kv.head_dim)] = q[d];
+    for (int64_t first = 0; first < n_rows(t); first += kTileRowGroup) {
+      const float* rows[kTileRowGroup];
+      for (int64_t i = 0; i < kTileRowGroup; ++i) {
+        // A last group that is not full repeats the last row; nobody reads its results.
+        int64_t r = std::min(first + i, n_rows(t) - 1);
+        rows[i] = t.sequence->q + (t.first_query + r / g) * shape_.q_stride +
+                  (t.kv_head * g + r % g) * kv.head_dim;
+      }
+      kernels_.pack_queries(kv.head_dim, rows, s.q + first * kv.head_dim);
     }
     return {.n_rows = n_rows(t),
             .head_dim = kv.head_dim,

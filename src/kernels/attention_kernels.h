@@ -58,6 +58,8 @@ struct KvBlock {
 };
 
 struct AttentionKernels {
+  /// 8 rows of head_dim floats side by side: packed[dim * 8 + row].
+  void (*pack_queries)(int64_t head_dim, const float* const* rows, float* packed);
   /// Rows without a visible position are left unwritten. `next` is the block that will follow, to
   /// be fetched into the cache meanwhile; null pointers where none will.
   void (*block)(const AttentionTile& tile, const KvBlock& current, const KvBlock& next,

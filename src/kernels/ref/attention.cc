@@ -12,6 +12,11 @@
 namespace lantern::kernels {
 namespace {
 
+void pack_queries(int64_t head_dim, const float* const* rows, float* packed) {
+  for (int64_t d = 0; d < head_dim; ++d)
+    for (int64_t r = 0; r < kTileRowGroup; ++r) packed[d * kTileRowGroup + r] = rows[r][d];
+}
+
 template <typename T>
 T load(const uint8_t* base, int64_t index) {
   T value;
@@ -181,6 +186,7 @@ void write_values(KvType type, int64_t value_dim, int64_t slot, int64_t n, const
 }  // namespace
 
 const AttentionKernels kRefAttention = {
+    .pack_queries = pack_queries,
     .block = block,
     .merge = merge,
     .finish = finish,

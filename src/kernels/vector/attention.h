@@ -12,6 +12,34 @@
 namespace lantern::kernels {
 namespace {
 
+/// 8 x 8 floats: to[j * 8 + i] = from[i][j].
+LANTERN_INLINE void transpose(const float* const* from, int64_t offset, float* to) {
+  __m256 r[8], t[8];
+  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from[i] + offset);
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+    r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
+    r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+    r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(to + 8 * i, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+    _mm256_storeu_ps(to + 8 * (i + 4), _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+  }
+}
+
+void pack_queries(int64_t head_dim, const float* const* rows, float* packed) {
+  static_assert(kTileRowGroup == 8);
+  int64_t d = 0;
+  for (; d + 8 <= head_dim; d += 8) transpose(rows, d, packed + d * kTileRowGroup);
+  for (; d < head_dim; ++d)
+    for (int64_t r = 0; r < kTileRowGroup; ++r) packed[d * kTileRowGroup + r] = rows[r][d];
+}
+
 /// From so many rows on, a block of f16 is widened to float32 once instead of at every use.
 constexpr int64_t kWidenRows = kMicroRows + 1;
 
@@ -27,11 +55,15 @@ struct ScoreRows {
 
 enum class Start { kZero, kOutput };
 
+/// kNext: every load of keys or values also fetches what stands at the same place of the next
+/// block. With few rows nothing else is left to do while memory answers.
+enum class Fetch { kNone, kNext };
+
 /// out[r][c] (+)= sum over j < n of a(j, r) * b[j * b_step + c * b_column], in order of j, for R
 /// rows and C vectors of columns.
-template <int R, int C, typename A, Start kStart, typename T>
+template <int R, int C, typename A, Start kStart, Fetch kFetch, typename T>
 LANTERN_INLINE void product(int64_t n, const float* a, const T* b, int64_t b_step, int64_t b_column,
-                            float* out, int64_t out_row) {
+                            int64_t next_bytes, float* out, int64_t out_row) {
   Floats sums[R][C];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -41,7 +73,11 @@ LANTERN_INLINE void product(int64_t n, const float* a, const T* b, int64_t b_ste
   for (int64_t j = 0; j < n; ++j) {
     Floats column[C];
 #pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) column[c] = load(b + c * b_column);
+    for (int c = 0; c < C; ++c) {
+      column[c] = load(b + c * b_column);
+      if constexpr (kFetch == Fetch::kNext)
+        _mm_prefetch(reinterpret_cast<const char*>(b + c * b_column) + next_bytes, _MM_HINT_T1);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       Floats factor = broadcast(a[r * A::kRow]);
@@ -57,17 +93,20 @@ LANTERN_INLINE void product(int64_t n, const float* a, const T* b, int64_t b_ste
     for (int c = 0; c < C; ++c) store(out + r * out_row + c * kLanes, sums[r][c]);
 }
 
-/// The same for n_columns vectors.
-template <int R, typename A, Start kStart, typename T>
+/// The same for n_columns vectors. next_bytes: from this block's keys or values to the next one's.
+template <int R, typename A, Start kStart, Fetch kFetch, typename T>
 LANTERN_INLINE void products(int64_t n, const float* a, const T* b, int64_t b_step,
-                             int64_t b_column, int64_t n_columns, float* out, int64_t out_row) {
+                             int64_t b_column, int64_t next_bytes, int64_t n_columns, float* out,
+                             int64_t out_row) {
   constexpr int C = micro_columns(R);
   int64_t c = 0;
   for (; c + C <= n_columns; c += C)
-    product<R, C, A, kStart>(n, a, b + c * b_column, b_step, b_column, out + c * kLanes, out_row);
+    product<R, C, A, kStart, kFetch>(n, a, b + c * b_column, b_step, b_column, next_bytes,
+                                     out + c * kLanes, out_row);
   if constexpr (C > 1)
     for (; c < n_columns; ++c)
-      product<R, 1, A, kStart>(n, a, b + c * b_column, b_step, b_column, out + c * kLanes, out_row);
+      product<R, 1, A, kStart, kFetch>(n, a, b + c * b_column, b_step, b_column, next_bytes,
+                                       out + c * kLanes, out_row);
 }
 
 /// Caps the scores in place where the model does.
@@ -141,9 +180,22 @@ LANTERN_INLINE void whole_weights(const AttentionTile& tile, float* p, float* ma
   for (int r = 0; r < R; ++r) sum[r] = fold_add(sums[r]);
 }
 
+/// A block's keys and values as the products read them.
+template <typename T>
+struct Operands {
+  const T* keys;
+  const T* values;
+  int64_t next_keys_bytes;
+  int64_t next_values_bytes;
+};
+
+LANTERN_INLINE int64_t distance(const uint8_t* from, const uint8_t* to) {
+  return static_cast<int64_t>(reinterpret_cast<intptr_t>(to) - reinterpret_cast<intptr_t>(from));
+}
+
 /// R rows from `row` on against one block.
-template <int R, typename T>
-void attend_rows(const AttentionTile& tile, int64_t row, const T* keys, const T* values,
+template <int R, Fetch kFetch, typename T>
+void attend_rows(const AttentionTile& tile, int64_t row, const Operands<T>& kv,
                  const RowLimits* limits, const AttentionPartial& out) {
   // What some row sees, and what all of them see.
   int64_t low = kKvPagePositions, high = 0, common_low = 0, common_high = kKvPagePositions;
@@ -167,9 +219,9 @@ void attend_rows(const AttentionTile& tile, int64_t row, const T* keys, const T*
   int64_t key_group = tile.head_dim * kLanes;
   const float* q =
       tile.q + row / kTileRowGroup * kTileRowGroup * tile.head_dim + row % kTileRowGroup;
-  products<R, PackedQueries, Start::kZero>(tile.head_dim, q, keys + group * key_group, kLanes,
-                                           key_group, n_groups, p + group * kLanes,
-                                           kKvPagePositions);
+  products<R, PackedQueries, Start::kZero, kFetch>(tile.head_dim, q, kv.keys + group * key_group,
+                                                   kLanes, key_group, kv.next_keys_bytes, n_groups,
+                                                   p + group * kLanes, kKvPagePositions);
 
   bool whole = all_visible && common_low == 0 && common_high == kKvPagePositions;
   if (whole) {
@@ -185,17 +237,17 @@ void attend_rows(const AttentionTile& tile, int64_t row, const T* keys, const T*
   int64_t n_columns = width / kLanes;
   float* o = out.output + row * width;
   if (whole) {
-    products<R, ScoreRows, Start::kZero>(kKvPagePositions, p, values, width, kLanes, n_columns, o,
-                                         width);
+    products<R, ScoreRows, Start::kZero, kFetch>(kKvPagePositions, p, kv.values, width, kLanes,
+                                                 kv.next_values_bytes, n_columns, o, width);
     return;
   }
   // Positions that only some rows see are added row by row, before and after the common ones.
   bool together = all_visible && common_low < common_high;
   auto add_alone = [&](int r, int64_t first, int64_t end) {
     if (first < end)
-      products<1, ScoreRows, Start::kOutput>(end - first, p + r * kKvPagePositions + first,
-                                             values + first * width, width, kLanes, n_columns,
-                                             o + r * width, width);
+      products<1, ScoreRows, Start::kOutput, Fetch::kNone>(
+          end - first, p + r * kKvPagePositions + first, kv.values + first * width, width, kLanes,
+          0, n_columns, o + r * width, width);
   };
   for (int r = 0; r < R; ++r) {
     RowLimits l = limits[row + r];
@@ -204,57 +256,78 @@ void attend_rows(const AttentionTile& tile, int64_t row, const T* keys, const T*
     add_alone(r, l.low, together ? common_low : l.high);
   }
   if (!together) return;
-  products<R, ScoreRows, Start::kOutput>(common_high - common_low, p + common_low,
-                                         values + common_low * width, width, kLanes, n_columns, o,
-                                         width);
+  products<R, ScoreRows, Start::kOutput, Fetch::kNone>(common_high - common_low, p + common_low,
+                                                       kv.values + common_low * width, width,
+                                                       kLanes, 0, n_columns, o, width);
   for (int r = 0; r < R; ++r) add_alone(r, common_high, limits[row + r].high);
 }
 
-/// Fetches a part of the next block's bytes into L2: part `index` of `n`.
+template <Fetch kFetch, typename T>
+void attend_some_rows(int64_t n, const AttentionTile& tile, int64_t row, const Operands<T>& kv,
+                      const RowLimits* limits, const AttentionPartial& out) {
+  switch (n) {
+    case 1:
+      return attend_rows<1, kFetch>(tile, row, kv, limits, out);
+    case 2:
+      return attend_rows<2, kFetch>(tile, row, kv, limits, out);
+    case 3:
+      return attend_rows<3, kFetch>(tile, row, kv, limits, out);
+    case 4:
+      return attend_rows<4, kFetch>(tile, row, kv, limits, out);
+    default:
+      break;
+  }
+  if constexpr (kMicroRows > 4) {
+    switch (n) {
+      case 5:
+        return attend_rows<5, kFetch>(tile, row, kv, limits, out);
+      case 6:
+        return attend_rows<6, kFetch>(tile, row, kv, limits, out);
+      case 7:
+        return attend_rows<7, kFetch>(tile, row, kv, limits, out);
+      default:
+        return attend_rows<8, kFetch>(tile, row, kv, limits, out);
+    }
+  }
+}
+
+/// Fetches part `index` of `n` of the next block's bytes.
 LANTERN_INLINE void fetch_part(const uint8_t* start, int64_t bytes, int64_t index, int64_t n) {
   if (start == nullptr) return;
   for (int64_t i = bytes * index / n & -64; i < bytes * (index + 1) / n; i += 64)
     _mm_prefetch(reinterpret_cast<const char*>(start + i), _MM_HINT_T1);
 }
 
-template <typename T>
-void attend(const AttentionTile& tile, const KvBlock& next, const T* keys, const T* values,
-            const RowLimits* limits, const AttentionPartial& out) {
+/// All rows over keys and values that were widened.
+void attend_wide(const AttentionTile& tile, const KvBlock& next, const Operands<float>& kv,
+                 const RowLimits* limits, const AttentionPartial& out) {
   int64_t n_steps = (tile.n_rows + kMicroRows - 1) / kMicroRows;
   for (int64_t row = 0; row < tile.n_rows; row += kMicroRows) {
     fetch_part(next.keys, kv_head_bytes(tile.type, tile.head_dim), row / kMicroRows, n_steps);
     fetch_part(next.values, kv_head_bytes(tile.type, tile.value_dim), row / kMicroRows, n_steps);
     int64_t n = tile.n_rows - row < kMicroRows ? tile.n_rows - row : kMicroRows;
-    switch (n) {
-      case 1:
-        attend_rows<1>(tile, row, keys, values, limits, out);
-        break;
-      case 2:
-        attend_rows<2>(tile, row, keys, values, limits, out);
-        break;
-      case 3:
-        attend_rows<3>(tile, row, keys, values, limits, out);
-        break;
-      case 4:
-        attend_rows<4>(tile, row, keys, values, limits, out);
-        break;
-      default:
-        if constexpr (kMicroRows > 4) {
-          switch (n) {
-            case 5:
-              attend_rows<5>(tile, row, keys, values, limits, out);
-              break;
-            case 6:
-              attend_rows<6>(tile, row, keys, values, limits, out);
-              break;
-            case 7:
-              attend_rows<7>(tile, row, keys, values, limits, out);
-              break;
-            default:
-              attend_rows<8>(tile, row, keys, values, limits, out);
-              break;
-          }
-        }
+    attend_some_rows<Fetch::kNone>(n, tile, row, kv, limits, out);
+  }
+}
+
+/// All rows over keys and values as the page holds them.
+template <typename T>
+void attend_page(const AttentionTile& tile, const KvBlock& current, const KvBlock& next,
+                 const RowLimits* limits, const AttentionPartial& out) {
+  Operands<T> kv = {.keys = reinterpret_cast<const T*>(current.keys),
+                    .values = reinterpret_cast<const T*>(current.values),
+                    .next_keys_bytes = 0,
+                    .next_values_bytes = 0};
+  if (next.keys != nullptr) {
+    kv.next_keys_bytes = distance(current.keys, next.keys);
+    kv.next_values_bytes = distance(current.values, next.values);
+  }
+  for (int64_t row = 0; row < tile.n_rows; row += kMicroRows) {
+    int64_t n = tile.n_rows - row < kMicroRows ? tile.n_rows - row : kMicroRows;
+    if (row == 0 && next.keys != nullptr) {
+      attend_some_rows<Fetch::kNext>(n, tile, row, kv, limits, out);
+    } else {
+      attend_some_rows<Fetch::kNone>(n, tile, row, kv, limits, out);
     }
   }
 }
@@ -288,8 +361,6 @@ void widen_values_q8(int64_t first, int64_t end, int64_t dim, const int8_t* code
 
 void block(const AttentionTile& tile, const KvBlock& current, const KvBlock& next,
            const RowLimits* limits, const AttentionPartial& out) {
-  const uint8_t* keys = current.keys;
-  const uint8_t* values = current.values;
   int64_t low = kKvPagePositions, high = 0;
   for (int64_t r = 0; r < tile.n_rows; ++r) {
     if (limits[r].low >= limits[r].high) continue;
@@ -297,25 +368,20 @@ void block(const AttentionTile& tile, const KvBlock& current, const KvBlock& nex
     high = limits[r].high > high ? limits[r].high : high;
   }
   if (high == 0) return;
-  if (tile.type == KvType::kF32) {
-    attend(tile, next, reinterpret_cast<const float*>(keys), reinterpret_cast<const float*>(values),
-           limits, out);
-    return;
-  }
-  const auto* half_keys = reinterpret_cast<const uint16_t*>(keys);
-  const auto* half_values = reinterpret_cast<const uint16_t*>(values);
-  if (tile.type == KvType::kF16 && tile.n_rows < kWidenRows) {
-    attend(tile, next, half_keys, half_values, limits, out);
-    return;
-  }
+  if (tile.type == KvType::kF32) return attend_page<float>(tile, current, next, limits, out);
+  if (tile.type == KvType::kF16 && tile.n_rows < kWidenRows)
+    return attend_page<uint16_t>(tile, current, next, limits, out);
+  const uint8_t* keys = current.keys;
+  const uint8_t* values = current.values;
   float* wide_keys = tile.scratch + kTileRowGroup * kKvPagePositions;
   float* wide_values = wide_keys + kKvPagePositions * round_up_to_lanes(tile.head_dim);
   int64_t group = low / kLanes;
   int64_t end_group = (high + kLanes - 1) / kLanes;
   if (tile.type == KvType::kF16) {
     int64_t width = round_up_to_lanes(tile.value_dim);
-    widen(group * tile.head_dim * kLanes, end_group * tile.head_dim * kLanes, half_keys, wide_keys);
-    widen(low * width, high * width, half_values, wide_values);
+    widen(group * tile.head_dim * kLanes, end_group * tile.head_dim * kLanes,
+          reinterpret_cast<const uint16_t*>(keys), wide_keys);
+    widen(low * width, high * width, reinterpret_cast<const uint16_t*>(values), wide_values);
   } else {
     int64_t key_codes = kKvPagePositions * tile.head_dim;
     int64_t value_codes = kKvPagePositions * tile.value_dim;
@@ -324,8 +390,9 @@ void block(const AttentionTile& tile, const KvBlock& current, const KvBlock& nex
     widen_values_q8(low, high, tile.value_dim, reinterpret_cast<const int8_t*>(values),
                     reinterpret_cast<const uint16_t*>(values + value_codes), wide_values);
   }
-  attend(tile, next, static_cast<const float*>(wide_keys), static_cast<const float*>(wide_values),
-         limits, out);
+  Operands<float> kv = {
+      .keys = wide_keys, .values = wide_values, .next_keys_bytes = 0, .next_values_bytes = 0};
+  attend_wide(tile, next, kv, limits, out);
 }
 
 void merge(int64_t n_rows, int64_t value_dim, const RowLimits* limits,
@@ -447,6 +514,7 @@ void write_values(KvType type, int64_t value_dim, int64_t slot, int64_t n, const
 }
 
 constexpr AttentionKernels kAttention = {
+    .pack_queries = pack_queries,
     .block = block,
     .merge = merge,
     .finish = finish,
