@@ -21,7 +21,7 @@ if(LANTERN_SANITIZE)
     list(APPEND LANTERN_KERNEL_OPTIMISATION -fno-sanitize=undefined)
   endif()
   if(LANTERN_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    list(APPEND LANTERN_KERNEL_OPTIMISATION "SHELL:--param asan-stack=0")
+    list(APPEND LANTERN_KERNEL_OPTIMISATION --param=asan-stack=0)
   endif()
 endif()
 
