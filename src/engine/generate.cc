@@ -141,7 +141,7 @@ Result<GenerateResult> Engine::Impl::run(Sequence& sequence, const Prompt& promp
                       info.name);
   LANTERN_TRY(check_batch(options.chunk, options.beside));
   LANTERN_TRY(check_prompt(prompt, options));
-  LANTERN_ASSIGN(Sampler sampler, Sampler::create(options.sampler));
+  LANTERN_ASSIGN(Sampler sampler, Sampler::create(options.sampler, context));
   LANTERN_ASSIGN(StopStrings stop, StopStrings::create(options.stop));
 
   GenerateResult result;

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/philox.h"
-#include "kernels/functions.h"
+#include "kernels/ops.h"
 
 namespace lantern::engine {
 
@@ -31,9 +31,9 @@ int32_t greedy(std::span<const float> logits) {
   return static_cast<int32_t>(best);
 }
 
-Result<Sampler> Sampler::create(const SamplerOptions& options) {
+Result<Sampler> Sampler::create(const SamplerOptions& options, const kernels::Context& context) {
   LANTERN_TRY(check(options));
-  return Sampler(options);
+  return Sampler(options, context);
 }
 
 bool Sampler::before(const Candidate& a, const Candidate& b) {
@@ -48,8 +48,7 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   take_top_k(logits);
   float largest = candidates_[0].logit;
   for (const Candidate& c : candidates_) largest = std::max(largest, c.logit);
-  if (options_.top_p < 1) keep_top_p(largest);
-  if (options_.min_p > 0) keep_min_p(largest);
+  if (options_.top_p < 1 || options_.min_p > 0) filter(largest);
   return draw(largest, position);
 }
 
@@ -101,48 +100,71 @@ void Sampler::take_top_k(std::span<const float> logits) {
             [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
 }
 
-void Sampler::keep_top_p(float largest) {
-  double total = 0;
-  for (const Candidate& c : candidates_) total += double{kernels::exp_f32(c.logit - largest)};
-  const double wanted = double{options_.top_p} * total;
-
-  heap_ = candidates_;
-  std::make_heap(heap_.begin(), heap_.end(), after);
-  double sum = 0;
-  Candidate last = heap_.front();
-  while (!heap_.empty() && sum < wanted) {
-    std::pop_heap(heap_.begin(), heap_.end(), after);
-    last = heap_.back();
-    heap_.pop_back();
-    sum += double{kernels::exp_f32(last.logit - largest)};
-  }
-  std::erase_if(candidates_, [&](const Candidate& c) { return before(last, c); });
+void Sampler::compute_probabilities(float largest, float temperature) {
+  const size_t n = candidates_.size();
+  probabilities_.resize(n);
+  for (size_t i = 0; i < n; ++i) probabilities_[i] = (candidates_[i].logit - largest) / temperature;
+  const auto width = static_cast<int64_t>(n);
+  kernels::softmax(context_, 1, width, width, probabilities_.data());
 }
 
-void Sampler::keep_min_p(float largest) {
-  std::erase_if(candidates_, [&](const Candidate& c) {
-    return c.logit != largest && kernels::exp_f32(c.logit - largest) < options_.min_p;
-  });
+double Sampler::total_probability() const {
+  double total = 0;
+  for (float p : probabilities_) total += double{p};
+  return total;
+}
+
+Sampler::Candidate Sampler::end_of_top_p() {
+  const double total = total_probability();
+  const double wanted = double{options_.top_p} * total;
+  auto after = [&](size_t a, size_t b) { return before(candidates_[b], candidates_[a]); };
+  // All that are less probable than this hold less than 1 - top_p together, so the run ends
+  // before them; only where rounding says otherwise does the second pass take everything.
+  const double n = static_cast<double>(candidates_.size());
+  for (double least : {(total - wanted) / n, 0.0}) {
+    heap_.clear();
+    for (size_t i = 0; i < candidates_.size(); ++i)
+      if (double{probabilities_[i]} >= least) heap_.push_back(i);
+    std::make_heap(heap_.begin(), heap_.end(), after);
+    double sum = 0;
+    while (!heap_.empty()) {
+      std::pop_heap(heap_.begin(), heap_.end(), after);
+      const size_t i = heap_.back();
+      heap_.pop_back();
+      sum += double{probabilities_[i]};
+      if (sum >= wanted || (least == 0 && heap_.empty())) return candidates_[i];
+    }
+  }
+  return candidates_.front();
+}
+
+void Sampler::filter(float largest) {
+  compute_probabilities(largest, 1.0f);
+  const float least =
+      options_.min_p * *std::max_element(probabilities_.begin(), probabilities_.end());
+  const bool has_end = options_.top_p < 1;
+  const Candidate end = has_end ? end_of_top_p() : candidates_.front();
+  size_t kept = 0;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    if (probabilities_[i] < least || (has_end && before(end, candidates_[i]))) continue;
+    candidates_[kept++] = candidates_[i];
+  }
+  candidates_.resize(kept);
 }
 
 int32_t Sampler::draw(float largest, uint64_t position) {
-  auto weight = [&](const Candidate& c) {
-    return double{kernels::exp_f32((c.logit - largest) / options_.temperature)};
-  };
-  double total = 0;
-  for (const Candidate& c : candidates_) total += weight(c);
-  const double target = sampling_uniform(options_.seed, options_.choice, position) * total;
-
-  std::make_heap(candidates_.begin(), candidates_.end(), after);
+  compute_probabilities(largest, options_.temperature);
+  const double target =
+      sampling_uniform(options_.seed, options_.choice, position) * total_probability();
   double sum = 0;
-  // The last one left is drawn where rounding kept the running sum below the target.
-  while (candidates_.size() > 1) {
-    std::pop_heap(candidates_.begin(), candidates_.end(), after);
-    sum += weight(candidates_.back());
+  int32_t last = candidates_.front().id;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    if (probabilities_[i] == 0) continue;
+    last = candidates_[i].id;  // where rounding keeps the running sum below the target
+    sum += double{probabilities_[i]};
     if (sum > target) break;
-    candidates_.pop_back();
   }
-  return candidates_.back().id;
+  return last;
 }
 
 }  // namespace lantern::engine

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -10,7 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "engine/philox.h"
+#include "kernels/isa.h"
 
 namespace lantern::engine {
 namespace {
@@ -42,6 +45,11 @@ TEST(Philox, UniformLiesInTheUnitIntervalAndDependsOnEveryInput) {
   EXPECT_NE(u, sampling_uniform(7 + (uint64_t{1} << 40), 0, 1));
   EXPECT_NE(u, sampling_uniform(7, 1, 1));
   EXPECT_NE(u, sampling_uniform(7, 0, 1 + (uint64_t{1} << 40)));
+}
+
+Result<Sampler> create(const SamplerOptions& options) {
+  static base::ThreadPool pool(1);
+  return Sampler::create(options, {.isa = kernels::best_isa(), .pool = &pool});
 }
 
 std::vector<float> make_logits(uint64_t state, int n, uint64_t levels, uint64_t spread) {
@@ -78,7 +86,7 @@ TEST(Sampler, EqualsTheNumpyReference) {
     std::istringstream ids(history_text == "-" ? "" : history_text);
     for (std::string id; std::getline(ids, id, ',');) history.push_back(std::stoi(id));
 
-    auto sampler = Sampler::create(o);
+    auto sampler = create(o);
     ASSERT_TRUE(sampler.ok()) << sampler.error().message;
     const auto logits = make_logits(logits_seed, n, levels, spread);
     EXPECT_EQ(sampler->sample(logits, history, position), expected) << line;
@@ -93,7 +101,7 @@ TEST(Sampler, DrawsAsOftenAsTheProbabilitiesSay) {
   // p = 1/2, 1/4, 1/8, 1/8 through logits of log 2's multiples.
   const std::vector<float> logits = {1.3862943f, 0.6931472f, 0, 0};
   SamplerOptions o{.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0, .seed = 3};
-  auto sampler = Sampler::create(o);
+  auto sampler = create(o);
   ASSERT_TRUE(sampler.ok());
   std::map<int32_t, int> counts;
   for (uint64_t i = 0; i < 20'000; ++i) ++counts[sampler->sample(logits, {}, i)];
@@ -108,10 +116,10 @@ TEST(Sampler, TiesGoToTheLowerId) {
   EXPECT_EQ(greedy(logits), 0);
   for (int64_t top_k : {1, 2, 0}) {
     SamplerOptions o{.temperature = 0, .top_k = top_k};
-    EXPECT_EQ(Sampler::create(o)->sample(logits, {}, 0), 0);
+    EXPECT_EQ(create(o)->sample(logits, {}, 0), 0);
   }
   // Of equal logits top_k keeps the lowest ids: nothing past 2 may ever come.
-  auto sampler = Sampler::create({.temperature = 1, .top_k = 3, .top_p = 1, .min_p = 0});
+  auto sampler = create({.temperature = 1, .top_k = 3, .top_p = 1, .min_p = 0});
   for (uint64_t i = 0; i < 200; ++i) EXPECT_LT(sampler->sample(logits, {}, i), 3);
 }
 
@@ -119,17 +127,46 @@ TEST(Sampler, SurvivesLogitsAtTheEdgeOfTheirRange) {
   constexpr float kMax = std::numeric_limits<float>::max();
   constexpr float kInf = std::numeric_limits<float>::infinity();
   for (int64_t top_k : {0, 2, 40}) {
-    auto sampler = Sampler::create({.temperature = 1e-6f, .top_k = top_k, .seed = 1});
+    auto sampler = create({.temperature = 1e-6f, .top_k = top_k, .seed = 1});
     EXPECT_EQ(sampler->sample(std::vector<float>{-kMax, kMax, 0}, {}, 0), 1);
     EXPECT_EQ(sampler->sample(std::vector<float>{-kInf, -3, -kInf}, {}, 0), 1);
     EXPECT_EQ(sampler->sample(std::vector<float>{5}, {}, 0), 0);
   }
 }
 
+TEST(Sampler, DrawsTheSameOnEveryInstructionSet) {
+  const auto logits = make_logits(99, 5003, 1u << 20, 24);
+  base::ThreadPool pool(1);
+  for (const SamplerOptions& o :
+       {SamplerOptions{}, SamplerOptions{.top_k = 0}, SamplerOptions{.top_k = 0, .top_p = 1},
+        SamplerOptions{.temperature = 1.7f, .top_k = 0, .top_p = 1, .min_p = 0}}) {
+    std::vector<int32_t> expected;
+    for (auto isa :
+         {kernels::Isa::kRef, kernels::Isa::kAvx2, kernels::Isa::kAvxVnni, kernels::Isa::kAvx512}) {
+      if (!kernels::isa_supported(isa)) continue;
+      auto sampler = Sampler::create(o, {.isa = isa, .pool = &pool});
+      std::vector<int32_t> drawn;
+      for (uint64_t i = 0; i < 100; ++i) drawn.push_back(sampler->sample(logits, {}, i));
+      if (expected.empty()) expected = drawn;
+      EXPECT_EQ(drawn, expected) << kernels::isa_name(isa);
+    }
+  }
+}
+
+TEST(Sampler, TopPOfAFlatDistributionTakesTheLowestIds) {
+  // All probabilities are equal, so the bound that thins the heap cuts exactly here.
+  const std::vector<float> logits(1000, 0.0f);
+  auto sampler = create({.temperature = 1, .top_k = 0, .top_p = 0.25f, .min_p = 0});
+  int32_t highest = 0;
+  for (uint64_t i = 0; i < 3000; ++i) highest = std::max(highest, sampler->sample(logits, {}, i));
+  EXPECT_LE(highest, 250);
+  EXPECT_GE(highest, 245);
+}
+
 TEST(Sampler, HistoryOutsideTheVocabularyIsPassedOver) {
   const std::vector<float> logits = {1, 2};
   const std::vector<int32_t> history = {-1, 2, 1 << 30, 1};
-  auto sampler = Sampler::create({.temperature = 0, .repeat_penalty = 4});
+  auto sampler = create({.temperature = 0, .repeat_penalty = 4});
   EXPECT_EQ(sampler->sample(logits, history, 0), 0);
 }
 

@@ -71,7 +71,8 @@ def sample(logits, history, position, o):
         if np.abs(p - o["min_p"]).min() < 1e-5:
             raise Close
         order = order[p >= o["min_p"]]
-    w = np.exp((x[order] - x[order[0]]) / o["temperature"])
+    order = np.sort(order)
+    w = np.exp((x[order] - x[order].max()) / o["temperature"])
     c = np.cumsum(w) / w.sum()
     u = uniform(o["seed"], o["choice"], position)
     if np.abs(c - u).min() < 1e-5:
