@@ -41,11 +41,10 @@ class Checkpoint {
   friend Status read_tensor(const AdmittedModel&, const Tensor&, uint64_t, std::span<std::byte>);
   /// Fills `out` from byte `offset` of the tensor's data, which lies inside it.
   virtual Status read(const Tensor& tensor, uint64_t offset, std::span<std::byte> out) const = 0;
-  /// For a checkpoint made of another one's tensors: read() of that one.
-  static Status read_source(const Checkpoint& source, const Tensor& tensor, uint64_t offset,
-                            std::span<std::byte> out) {
-    return source.read(tensor, offset, out);
-  }
+
+ private:
+  /// The one other reader, itself a checkpoint: made of another one's tensors.
+  friend class RenamedCheckpoint;
 };
 
 /// Fills `out` with the tensor's bytes from `offset` on (row-major, little-endian, in its own block

@@ -45,6 +45,9 @@ struct Recipe {
   quant::DType source_type = quant::DType::kF32;
 };
 
+}  // namespace
+
+// Outside of the unnamed namespace: Checkpoint names it as its friend.
 class RenamedCheckpoint final : public Checkpoint {
  public:
   RenamedCheckpoint(std::shared_ptr<const Checkpoint> source, Metadata metadata, TensorTable table,
@@ -83,7 +86,7 @@ class RenamedCheckpoint final : public Checkpoint {
       const Extent& from = *std::prev(extent);
       uint64_t skipped = offset - from.begin;
       uint64_t n = std::min<uint64_t>(from.bytes - skipped, out.size());
-      LANTERN_TRY(read_source(*source_, *from.source, from.source_offset + skipped, out.first(n)));
+      LANTERN_TRY(source_->read(*from.source, from.source_offset + skipped, out.first(n)));
       out = out.subspan(n);
       offset += n;
       ++extent;
@@ -119,6 +122,8 @@ class RenamedCheckpoint final : public Checkpoint {
   TensorTable table_;
   std::vector<Recipe> recipes_;  // by the tensor's place in the table
 };
+
+namespace {
 
 /// The piece's bytes, joined to the last extent where they follow it in the same source.
 Status add_piece(const TensorPiece& piece, const std::string& name, Recipe& recipe) {
