@@ -1,5 +1,5 @@
 // GGUF version 2 and 3, as the GGUF specification in the ggml repository lays it out
-// (docs/formats/gguf.md has the bytes and every check).
+// (docs/formats/model-files.md has the bytes and every check).
 //
 // A header is read once, into private memory, within GgufLimits; nothing of it is trusted
 // before it is checked. All sizes go through base::CheckedSize.
