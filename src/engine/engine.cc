@@ -53,8 +53,10 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
   impl->pool = std::make_unique<base::ThreadPool>(threads);
   impl->context = {.isa = isa, .pool = impl->pool.get()};
 
-  // A vocabulary takes as long to build as a small model's weights to read.
-  auto text = std::async(std::launch::async, [&] { return TextIo::load(checkpoint); });
+  // A vocabulary takes as long to build as a small model's weights to read. Deferred too: where no
+  // further thread may be had, it is built afterwards instead.
+  auto text = std::async(std::launch::async | std::launch::deferred,
+                         [&] { return TextIo::load(checkpoint); });
   auto loaded = arch::Model::load(
       *impl->admitted, {.context = &impl->context, .progress = std::move(options.progress)});
   auto text_loaded = text.get();
