@@ -99,6 +99,7 @@ struct MacroSyntax {
   bool wants_varargs = false, wants_kwargs = false, wants_caller = false;
   bool caller_is_parameter = false;
   Block body;
+  std::vector<NameId> unset;  // see scope_analysis.h
 };
 
 enum class StmtKind : uint8_t {
@@ -129,6 +130,8 @@ struct Stmt {
   std::vector<std::pair<Target, Expr*>> assignments;  // with
   Block body;
   Block otherwise;
+  // Of the scopes of body and otherwise, see scope_analysis.h.
+  std::vector<NameId> unset, unset_otherwise;
   std::unique_ptr<MacroSyntax> macro;
 };
 
@@ -137,6 +140,7 @@ struct Template {
   std::deque<Expr> exprs;
   std::deque<Stmt> stmts;
   Block body;
+  std::vector<NameId> unset;
 };
 
 }  // namespace lantern::text::jinja

@@ -30,7 +30,7 @@ Result<std::optional<Value>> attribute_of(Runtime& rt, const Value& value, std::
   if (value.is(Kind::kRange)) {
     const Range& r = value.range();
     if (name == "start") return std::optional<Value>(Value::integer(r.start));
-    if (name == "stop") return std::optional<Value>(Value::integer(r.start + r.length * r.step));
+    if (name == "stop") return std::optional<Value>(Value::integer(r.stop));
     if (name == "step") return std::optional<Value>(Value::integer(r.step));
   }
   return find_method(rt, value, name);
@@ -133,6 +133,19 @@ Result<Value> slice_text(Runtime& rt, const Text& text, const Bounds& bounds) {
   return out.finish();
 }
 
+Result<Value> slice_range(Runtime& rt, const Range& from, const Bounds& bounds, int64_t count) {
+  auto* range = rt.heap().make<Range>();
+  auto place = [&](int64_t index, int64_t& out) {
+    return !__builtin_mul_overflow(index, from.step, &out) &&
+           !__builtin_add_overflow(out, from.start, &out);
+  };
+  if (!place(bounds.begin, range->start) || !place(bounds.end, range->stop) ||
+      __builtin_mul_overflow(from.step, bounds.step, &range->step))
+    return type_error("the slice of a range does not fit 64 bits");
+  range->length = count;
+  return Value::range(range);
+}
+
 }  // namespace
 
 Result<std::optional<Value>> find_attribute(Runtime& rt, const Value& value,
@@ -177,14 +190,7 @@ Result<Value> get_slice(Runtime& rt, const Value& value, const Value* begin, con
   if (value.is(Kind::kString)) return slice_text(rt, value.text(), bounds);
   const int64_t count = slice_length(bounds);
   if (value.is(Kind::kRange)) {
-    auto* range = rt.heap().make<Range>();
-    const Range& from = value.range();
-    if (__builtin_mul_overflow(from.step, bounds.step, &range->step))
-      return type_error("the step of a range does not fit 64 bits");
-    range->length = count;
-    range->start = count > 0 ? from.at(bounds.begin) : 0;
-    if (count < 2) range->step = 1;  // so that no later sum of start and steps overflows
-    return Value::range(range);
+    return slice_range(rt, value.range(), bounds, count);
   }
   LANTERN_TRY(rt.step(static_cast<uint64_t>(count) / 8));
   LANTERN_TRY(rt.heap().check(static_cast<size_t>(count) * sizeof(Value)));

@@ -131,7 +131,9 @@ Status repr(Writer& w, const Value& value) {
       return {};
     case Kind::kString:
       LANTERN_TRY(w.rt().read(value.text().size_bytes()));
+      w.put(value.is_markup() ? "Markup(" : "");
       repr_string(w, value.text());
+      w.put(value.is_markup() ? ")" : "");
       return {};
     case Kind::kList:
       w.put("[");
@@ -155,9 +157,8 @@ Status repr(Writer& w, const Value& value) {
       return repr_namespace(w, value.ns());
     case Kind::kRange: {
       const Range& r = value.range();
-      const int64_t stop = r.start + r.length * r.step;
-      w.put(r.step == 1 ? fmt::format("range({}, {})", r.start, stop)
-                        : fmt::format("range({}, {}, {})", r.start, stop, r.step));
+      w.put(r.step == 1 ? fmt::format("range({}, {})", r.start, r.stop)
+                        : fmt::format("range({}, {}, {})", r.start, r.stop, r.step));
       return {};
     }
     case Kind::kIterator:

@@ -47,7 +47,13 @@ Result<Value> Interpreter::evaluate_kind(const Expr& expr) {
 Result<Value> Interpreter::evaluate_name(const Expr& expr) {
   for (const Scope* s = scope_; s != nullptr; s = s->parent)
     if (const Value* held = s->find(expr.name)) return *held;
-  return rt_.heap().undefined(fmt::format("'{}' is undefined", template_.names[expr.name]));
+  return undefined_name(expr.name);
+}
+
+Value Interpreter::undefined_name(NameId name) {
+  std::optional<Value>& held = undefined_names_[name];
+  if (!held) held = rt_.heap().undefined(fmt::format("'{}' is undefined", template_.names[name]));
+  return *held;
 }
 
 /// Chains that lean to the left (a.b.c, a + b + c, a|f|g, a and b and c) are walked in a loop:

@@ -123,7 +123,8 @@ Result<Value> round_filter(Runtime& rt, const Value& value, const Arguments& arg
                  binary_operation(rt, Op::kPow, Value::integer(10), Value::integer(precision)));
   LANTERN_ASSIGN(const Value scaled, binary_operation(rt, Op::kMul, value, unit));
   const double whole = name == "ceil" ? std::ceil(scaled.as_real()) : std::floor(scaled.as_real());
-  return Value::real(whole / unit.as_real(), value.origin());
+  // Python's ceil and floor are integers, which have no negative zero.
+  return Value::real((whole + 0.0) / unit.as_real(), value.origin());
 }
 
 Result<Value> string_filter(Runtime& rt, const Value& value, const Arguments&) {

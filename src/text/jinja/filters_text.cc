@@ -119,10 +119,6 @@ Result<Value> indent_filter(Runtime& rt, const Value& value, const Arguments& ar
 }
 
 Result<Value> truncate_filter(Runtime& rt, const Value& value, const Arguments& args) {
-  if (value.is(Kind::kUndefined)) return rt.heap().string(Text());
-  if (!value.is(Kind::kString))
-    return type_error("truncate needs a string, not '{}'", type_name(value));
-  const Text& text = value.text();
   LANTERN_ASSIGN(const int64_t length, args.integer(0, 255));
   Text end("...", SpanKind::kLiteral);
   if (const Value* given = args.find(2)) {
@@ -136,7 +132,11 @@ Result<Value> truncate_filter(Runtime& rt, const Value& value, const Arguments& 
   const int64_t kept = length - static_cast<int64_t>(end.length());
   if (kept < 0 || leeway < 0)
     return type_error("truncate needs a length of at least its end's and no negative leeway");
-  if (static_cast<int64_t>(text.length()) - length <= leeway) return value;
+  const std::optional<int64_t> value_length = length_of(value);
+  if (value_length && *value_length - length <= leeway) return value;
+  if (!value.is(Kind::kString))
+    return type_error("truncate needs a string, not '{}'", type_name(value));
+  const Text& text = value.text();
   size_t end_byte = text.byte_at(static_cast<size_t>(kept));
   if (!args.flag(1, false)) {
     const size_t blank = text.view().substr(0, end_byte).rfind(' ');

@@ -27,12 +27,11 @@ Result<Value> range_function(Runtime& rt, CallArgs args) {
   LANTERN_ASSIGN(const int64_t step, bound.integer(2, 1));
   const int64_t start = only_stop ? 0 : first;
   const int64_t stop = only_stop ? first : second;
-  // Far inside of 64 bits, so that no index of the range, nor of a slice of it, overflows.
-  constexpr int64_t kBound = int64_t{1} << 60;
   if (step == 0) return type_error("range() arg 3 must not be zero");
-  if (std::max({std::abs(std::max(start, -INT64_MAX)), std::abs(std::max(stop, -INT64_MAX)),
-                std::abs(std::max(step, -INT64_MAX))}) > kBound)
-    return type_error("range() takes numbers of at most 60 bits");
+  // Inside of 62 bits, so that no difference overflows.
+  constexpr int64_t kBound = int64_t{1} << 61;
+  for (const int64_t given : {start, stop, step})
+    if (given > kBound || given < -kBound) return type_error("range() takes numbers of 61 bits");
   int64_t length = 0;
   if (step > 0 && start < stop) length = (stop - start - 1) / step + 1;
   if (step < 0 && start > stop) length = (start - stop - 1) / -step + 1;
@@ -40,8 +39,9 @@ Result<Value> range_function(Runtime& rt, CallArgs args) {
     return make_error(ErrorCode::kExhausted, "range() of {} items; the sandbox allows at most {}",
                       length, kRangeMax);
   auto* range = rt.heap().make<Range>();
-  range->start = length > 0 ? start : 0;
-  range->step = length > 1 ? step : 1;
+  range->start = start;
+  range->stop = stop;
+  range->step = step;
   range->length = length;
   return Value::range(range);
 }
@@ -50,6 +50,8 @@ Result<Value> range_function(Runtime& rt, CallArgs args) {
 Result<Dict*> collect(Runtime& rt, CallArgs args) {
   auto* dict = rt.heap().make<Dict>();
   if (args.positional.size() > 1) return type_error("dict expected at most 1 argument");
+  if (!args.positional.empty() && args.positional[0].is(Kind::kUndefined))
+    return undefined_error(args.positional[0]);
   if (!args.positional.empty() && args.positional[0].is(Kind::kDict)) {
     for (const Dict::Entry& e : args.positional[0].dict().entries)
       LANTERN_TRY(put(rt, *dict, e.key, e.value));

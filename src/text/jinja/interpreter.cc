@@ -29,9 +29,11 @@ void Scope::set(NameId name, Value value) {
 /// Makes a scope current and puts the one before back at its end.
 class ScopeGuard {
  public:
-  ScopeGuard(Interpreter& in, Scope* parent) : in_(in), before_(in.scope_) {
+  ScopeGuard(Interpreter& in, Scope* parent, const std::vector<NameId>& unset)
+      : in_(in), before_(in.scope_) {
     mine_ = in.new_scope(parent);
     in.scope_ = mine_;
+    for (const NameId name : unset) mine_->set(name, in.undefined_name(name));
   }
   ScopeGuard(const ScopeGuard&) = delete;
   ScopeGuard& operator=(const ScopeGuard&) = delete;
@@ -81,6 +83,7 @@ class Redirection {
 }  // namespace
 
 Interpreter::Interpreter(const Template& source, Runtime& rt) : template_(source), rt_(rt) {
+  undefined_names_.resize(source.names.size());
   auto id_of = [&](std::string_view name) -> std::optional<NameId> {
     const auto found = std::find(source.names.begin(), source.names.end(), name);
     if (found == source.names.end()) return std::nullopt;
@@ -126,7 +129,7 @@ Result<Text> Interpreter::run(std::vector<std::pair<std::string, Value>> variabl
   }
   TextBuilder out(rt_.heap());
   const Redirection redirection(out_, out);
-  const ScopeGuard scope(*this, context);
+  const ScopeGuard scope(*this, context, template_.unset);
   auto flow = execute(template_.body);
   if (!flow.ok()) return std::move(flow).error();
   return out.take();
@@ -185,7 +188,7 @@ Result<Interpreter::Flow> Interpreter::execute(const Stmt& stmt) {
     case StmtKind::kWith:
       return execute_with(stmt);
     case StmtKind::kScope: {
-      const ScopeGuard scope(*this, scope_);
+      const ScopeGuard scope(*this, scope_, stmt.unset);
       return execute(stmt.body);
     }
     case StmtKind::kBreak:
@@ -215,7 +218,7 @@ Result<Interpreter::Flow> Interpreter::execute_if(const Stmt& stmt) {
 }
 
 Result<bool> Interpreter::passes_filter(const Stmt& loop, Scope* outside, const Value& item) {
-  const ScopeGuard scope(*this, outside);
+  const ScopeGuard scope(*this, outside, {});
   LANTERN_TRY(assign(loop.target, item));
   LANTERN_ASSIGN(const Value value, evaluate(*loop.filter));
   return truthy(value);
@@ -223,7 +226,7 @@ Result<bool> Interpreter::passes_filter(const Stmt& loop, Scope* outside, const 
 
 Result<Interpreter::Flow> Interpreter::execute_turn(const Stmt& stmt, LoopContext* loop,
                                                     const Value& item) {
-  const ScopeGuard scope(*this, scope_);
+  const ScopeGuard scope(*this, scope_, stmt.unset);
   set_special(loop_name_, Value::callable(loop));
   LANTERN_TRY(assign(stmt.target, item));
   return execute(stmt.body);
@@ -240,7 +243,7 @@ Result<Interpreter::Flow> Interpreter::execute_for(const Stmt& stmt, const Value
     if (flow == Flow::kBreak) break;
   }
   if (!loop->started() && !stmt.otherwise.empty()) {
-    const ScopeGuard scope(*this, scope_);
+    const ScopeGuard scope(*this, scope_, stmt.unset_otherwise);
     return execute(stmt.otherwise);
   }
   return Flow::kOn;
@@ -251,7 +254,7 @@ Result<Value> Interpreter::recurse(const Stmt& loop, Scope* outside, const Value
   LANTERN_ASSIGN(Runtime::Depth nesting, rt_.enter());
   TextBuilder out(rt_.heap());
   const Redirection redirection(out_, out);
-  const ScopeGuard scope(*this, outside);
+  const ScopeGuard scope(*this, outside, {});
   LANTERN_TRY(execute_for(loop, iterable, depth));
   return out.finish();
 }
@@ -262,23 +265,23 @@ Result<Interpreter::Flow> Interpreter::execute_with(const Stmt& stmt) {
     LANTERN_ASSIGN(Value value, evaluate(*expr));
     values.push_back(std::move(value));
   }
-  const ScopeGuard scope(*this, scope_);
+  const ScopeGuard scope(*this, scope_, stmt.unset);
   for (size_t i = 0; i < values.size(); ++i)
     LANTERN_TRY(assign(stmt.assignments[i].first, values[i]));
   return execute(stmt.body);
 }
 
-Result<Value> Interpreter::captured(const Block& block) {
+Result<Value> Interpreter::captured(const Stmt& stmt) {
   TextBuilder out(rt_.heap());
   const Redirection redirection(out_, out);
-  const ScopeGuard scope(*this, scope_);
-  auto flow = execute(block);
+  const ScopeGuard scope(*this, scope_, stmt.unset);
+  auto flow = execute(stmt.body);
   if (!flow.ok()) return std::move(flow).error();
   return out.finish();
 }
 
 Status Interpreter::execute_set_block(const Stmt& stmt) {
-  LANTERN_ASSIGN(Value value, captured(stmt.body));
+  LANTERN_ASSIGN(Value value, captured(stmt));
   if (stmt.expr != nullptr) {
     const Value outer = std::exchange(hole_, value);
     auto filtered = evaluate(*stmt.expr);
@@ -290,7 +293,7 @@ Status Interpreter::execute_set_block(const Stmt& stmt) {
 }
 
 Status Interpreter::execute_filter_block(const Stmt& stmt) {
-  LANTERN_ASSIGN(const Value body, captured(stmt.body));
+  LANTERN_ASSIGN(const Value body, captured(stmt));
   const Value outer = std::exchange(hole_, body);
   auto filtered = evaluate(*stmt.expr);
   hole_ = outer;
@@ -356,7 +359,7 @@ Result<Value> Interpreter::call_macro(const MacroSyntax& macro, Scope* defined_i
   LANTERN_ASSIGN(MacroArguments bound, bind_macro(template_, macro, std::move(args)));
   TextBuilder out(rt_.heap());
   const Redirection redirection(out_, out);
-  const ScopeGuard scope(*this, defined_in);
+  const ScopeGuard scope(*this, defined_in, macro.unset);
   const size_t n_without_default = macro.parameters.size() - macro.defaults.size();
   for (size_t i = 0; i < bound.values.size(); ++i) {
     Value value;

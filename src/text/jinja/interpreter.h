@@ -52,7 +52,8 @@ class Interpreter {
   Status execute_call_block(const Stmt& stmt);
   Status execute_filter_block(const Stmt& stmt);
   /// A block's output as a value, in a scope of its own.
-  Result<Value> captured(const Block& block);
+  Result<Value> captured(const Stmt& stmt);
+  Value undefined_name(NameId name);
   Status print(const Value& value);
   Status assign(const Target& target, const Value& value);
   Status assign_attribute(const Target& target, const Value& value);
@@ -85,9 +86,10 @@ class Interpreter {
   Runtime& rt_;
   Scope* scope_ = nullptr;
   TextBuilder* out_ = nullptr;
-  Value hole_;                  // what the filter of a block is applied to
-  std::vector<Scope*> unused_;  // scopes left and not captured
-  bool line_known_ = false;     // the error on its way up names its line
+  std::vector<std::optional<Value>> undefined_names_;  // made when first read
+  Value hole_;                                         // what the filter of a block is applied to
+  std::vector<Scope*> unused_;                         // scopes left and not captured
+  bool line_known_ = false;                            // the error on its way up names its line
 };
 
 }  // namespace lantern::text::jinja

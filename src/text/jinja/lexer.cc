@@ -127,6 +127,7 @@ class Lexer {
   }
 
   Status comment() {
+    if (pos_ >= source_.size()) return {};  // Jinja lets a comment that begins at the end pass
     const size_t close = source_.find("#}", pos_);
     if (close == std::string::npos) return fail("a comment is not closed with #}}");
     char sign = 0;
@@ -148,6 +149,7 @@ class Lexer {
 
   Status raw_block(size_t begin) {
     advance_to(begin);
+    if (begin >= source_.size()) return {};  // as a comment there
     for (size_t tag = source_.find("{%", begin); tag != std::string::npos;
          tag = source_.find("{%", tag + 1)) {
       size_t p = tag + 2;

@@ -88,7 +88,8 @@ Result<Value> real_operation(Op op, double a, double b, SpanKind kind) {
   double remainder = std::fmod(a, b);
   if (remainder != 0 && (remainder < 0) != (b < 0)) remainder += b;
   if (op == Op::kMod) return Value::real(remainder == 0 ? std::copysign(0.0, b) : remainder, kind);
-  return Value::real(std::round((a - remainder) / b), kind);
+  const double quotient = (a - remainder) / b;
+  return Value::real(quotient == 0 ? std::copysign(0.0, a / b) : std::round(quotient), kind);
 }
 
 Result<Value> integer_operation(Op op, int64_t a, int64_t b, SpanKind kind) {
@@ -381,7 +382,6 @@ Result<std::vector<size_t>> sorted_order(Runtime& rt, const std::vector<Value>& 
 }
 
 Status put(Runtime& rt, Dict& dict, Value key, Value value) {
-  if (key.is(Kind::kUndefined)) return type_error("an undefined value cannot be a dict's key");
   LANTERN_ASSIGN(std::string encoded, hash_key(key));
   // The entry, the index's node and the encoded key.
   constexpr size_t kEntryBytes = sizeof(Dict::Entry) + 96;

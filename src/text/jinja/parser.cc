@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "text/jinja/expression_parser.h"
+#include "text/jinja/scope_analysis.h"
 
 namespace lantern::text::jinja {
 namespace {
@@ -19,6 +20,7 @@ class StatementParser : private ExpressionParser {
   Result<std::shared_ptr<const Template>> run() {
     LANTERN_ASSIGN(out().body, block({}));
     LANTERN_TRY(check_known_names());
+    find_unset_names(out());
     return std::shared_ptr<const Template>(take());
   }
 

@@ -145,8 +145,8 @@ struct Iterator : Object {
 };
 
 struct Range : Object {
-  int64_t start = 0, step = 1;
-  int64_t length = 0;
+  int64_t start = 0, stop = 0, step = 1;
+  int64_t length = 0;  // of the items
   [[nodiscard]] int64_t at(int64_t index) const { return start + index * step; }
 };
 
