@@ -60,14 +60,17 @@ class StringIndex {
     mask_ = capacity - 1;
   }
 
-  /// At most as many calls as the constructor was told. An equal string before is replaced.
-  void insert(const StringTable& strings, int32_t i) {
+  /// At most as many calls as the constructor was told. An equal string before is replaced, and
+  /// the result then false.
+  bool insert(const StringTable& strings, int32_t i) {
     const uint64_t h = hash_bytes(strings[static_cast<size_t>(i)], seed_);
     size_t at = h & mask_;
     while (slots_[at].index >= 0 && !(slots_[at].tag == tag(h) &&
                                       equal(strings, slots_[at], strings[static_cast<size_t>(i)])))
       at = (at + 1) & mask_;
+    const bool is_new = slots_[at].index < 0;
     slots_[at] = {tag(h), i};
+    return is_new;
   }
 
   /// Brings the slot of hash(text) near, and next what it points to, for a find() soon after.

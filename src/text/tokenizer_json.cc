@@ -4,10 +4,14 @@
 #include "text/tokenizer_json.h"
 
 #include <algorithm>
+#include <array>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "base/json_builder.h"
+#include "text/flat_hash.h"
 #include "text/piece_bytes.h"
 #include "text/pretokenizer.h"
 
@@ -40,14 +44,127 @@ std::string string_or_empty(const Json& object, const char* key) {
   return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
 }
 
+Error no_token_id(std::string_view value) {
+  return make_error(ErrorCode::kCorrupt, "{} is no token id, 0 to {}", value, kTokensMax - 1);
+}
+
 Result<TokenId> token_id(const Json& value) {
   if (!value.is_number_integer() ||
       (value.is_number_unsigned() && value.get<uint64_t>() >= kTokensMax) ||
       value.get<int64_t>() < 0 || value.get<int64_t>() >= static_cast<int64_t>(kTokensMax))
-    return make_error(ErrorCode::kCorrupt, "{} is no token id, 0 to {}",
-                      value.dump(-1, ' ', true).substr(0, 40), kTokensMax - 1);
+    return no_token_id(value.dump(-1, ' ', true).substr(0, 40));
   return static_cast<TokenId>(value.get<int64_t>());
 }
+
+/// Keeps a tokenizer.json as values but for model.vocab and model.merges, which are most of it:
+/// those go straight into tables, and are left empty among the values.
+class Reader : public base::JsonBuilder<Json> {
+ public:
+  Reader() : JsonBuilder(base::JsonLimits().depth_max) {}
+
+  StringTable vocab;               // in the file's order
+  std::vector<TokenId> vocab_ids;  // of each
+  StringTable merges;              // "left right"
+
+  bool null() override { return outside() ? JsonBuilder::null() : misplaced("null"); }
+  bool boolean(bool value) override {
+    return outside() ? JsonBuilder::boolean(value) : misplaced(value ? "true" : "false");
+  }
+  bool number_integer(int64_t value) override {
+    return outside() ? JsonBuilder::number_integer(value) : misplaced(std::to_string(value));
+  }
+  bool number_unsigned(uint64_t value) override {
+    if (outside()) return JsonBuilder::number_unsigned(value);
+    if (inside_ != Inside::kVocab || value >= kTokensMax) return misplaced(std::to_string(value));
+    vocab_ids.push_back(static_cast<TokenId>(value));
+    return true;
+  }
+  bool number_float(double value, const std::string& text) override {
+    return outside() ? JsonBuilder::number_float(value, text) : misplaced(text);
+  }
+  bool string(std::string& value) override {
+    if (outside()) return JsonBuilder::string(value);
+    if (inside_ == Inside::kVocab) return misplaced('"' + value.substr(0, 40) + '"');
+    if (inside_ == Inside::kMerge) return add_part(value);
+    ++n_merges_;
+    merges.push_back(value);
+    return true;
+  }
+
+  bool start_object(size_t size) override {
+    if (!outside()) return misplaced("an object");
+    if (!JsonBuilder::start_object(size)) return false;
+    if (++depth_ == 3 && at_member("vocab")) inside_ = Inside::kVocab;
+    return true;
+  }
+  bool end_object() override {
+    inside_ = Inside::kNothing;
+    --depth_;
+    return JsonBuilder::end_object();
+  }
+  bool start_array(size_t size) override {
+    if (inside_ == Inside::kMerges) {
+      inside_ = Inside::kMerge;
+      n_parts_ = 0;
+      return true;
+    }
+    if (!outside()) return misplaced("a list");
+    if (!JsonBuilder::start_array(size)) return false;
+    if (++depth_ == 3 && at_member("merges")) inside_ = Inside::kMerges;
+    return true;
+  }
+  bool end_array() override {
+    if (inside_ == Inside::kMerge) {
+      inside_ = Inside::kMerges;
+      return end_pair();
+    }
+    inside_ = Inside::kNothing;
+    --depth_;
+    return JsonBuilder::end_array();
+  }
+  bool key(std::string& name) override {
+    if (inside_ == Inside::kVocab) {
+      vocab.push_back(name);
+      return true;
+    }
+    if (depth_ <= 2) keys_[depth_ - 1] = name;
+    if (depth_ == 1) keys_[1].clear();
+    return JsonBuilder::key(name);
+  }
+
+ private:
+  enum class Inside { kNothing, kVocab, kMerges, kMerge };
+
+  [[nodiscard]] bool outside() const { return inside_ == Inside::kNothing; }
+  [[nodiscard]] bool at_member(std::string_view name) const {
+    return keys_[0] == "model" && keys_[1] == name;
+  }
+  bool misplaced(std::string_view value) {
+    if (inside_ == Inside::kVocab) return fail(no_token_id(value).within("model.vocab"));
+    return fail(make_error(ErrorCode::kCorrupt, "model.merges[{}]: not two tokens", n_merges_));
+  }
+  bool add_part(const std::string& part) {
+    if (++n_parts_ > 2) return misplaced("a third token");
+    (n_parts_ == 1 ? left_ : right_) = part;
+    return true;
+  }
+  bool end_pair() {
+    if (n_parts_ != 2) return misplaced("one token");
+    ++n_merges_;
+    // No text has a plain space once it is spelled as tokens are, so such a merge never applies;
+    // leaving it out keeps the others' order.
+    if ((left_ + right_).find(' ') == std::string::npos)
+      merges.push_back(left_.append(1, ' ').append(right_));
+    return true;
+  }
+
+  size_t depth_ = 0;                 // containers that are open, those inside the tables not
+  std::array<std::string, 2> keys_;  // the last ones at depth 1 and 2
+  Inside inside_ = Inside::kNothing;
+  size_t n_merges_ = 0;
+  int n_parts_ = 0;  // of the pair that is being read
+  std::string left_, right_;
+};
 
 Error unsupported(std::string_view part, const Json& step) {
   return make_error(ErrorCode::kUnsupported, "{}: {} is not supported", part,
@@ -80,7 +197,7 @@ bool is_replace(const Json& step, std::string_view from, std::string_view to) {
 
 class Parser {
  public:
-  explicit Parser(const Json& root) : root_(root) {}
+  explicit Parser(Reader& reader) : reader_(reader), root_(reader.take()) {}
 
   Result<TokenizerSpec> parse() {
     LANTERN_TRY(parse_model());
@@ -88,7 +205,6 @@ class Parser {
     LANTERN_TRY(parse_normalizer());
     LANTERN_TRY(parse_pre_tokenizer());
     LANTERN_TRY(lay_out_tokens());
-    LANTERN_TRY(parse_merges());
     LANTERN_TRY(parse_post_processor());
     LANTERN_TRY(parse_decoder());
     return std::move(spec_);
@@ -102,14 +218,17 @@ class Parser {
   Status parse_byte_level(const std::vector<const Json*>& steps);
   Status parse_metaspace(const std::vector<const Json*>& steps);
   Status lay_out_tokens();
-  Status parse_merges();
   Status parse_post_processor();
   Status parse_template(const Json& step);
   Status parse_decoder();
   Status place(std::string_view token, TokenId id);
 
-  const Json& root_;
+  [[nodiscard]] TokenId find_in_vocab(std::string_view token) const;
+
+  Reader& reader_;
+  const Json root_;
   const Json* model_ = nullptr;
+  StringIndex vocab_index_;  // into reader_.vocab
   TokenizerSpec spec_;
   std::vector<std::string_view> tokens_;  // by id; empty: none yet
   size_t n_placed_ = 0;
@@ -147,18 +266,33 @@ Status Parser::parse_model() {
   const Json* vocab = member(*model_, "vocab");
   if (vocab == nullptr || !vocab->is_object())
     return make_error(ErrorCode::kCorrupt, "model.vocab: missing or no object");
-  if (vocab->size() > kTokensMax)
-    return make_error(ErrorCode::kExhausted, "model.vocab: {} tokens, at most {}", vocab->size(),
+  const Json* merges = member(*model_, "merges");
+  if (merges == nullptr || !merges->is_array())
+    return make_error(ErrorCode::kCorrupt, "model.merges: missing or no list");
+  spec_.merges = std::move(reader_.merges);
+
+  const StringTable& tokens = reader_.vocab;
+  if (tokens.size() > kTokensMax || tokens.overflowed())
+    return make_error(ErrorCode::kExhausted, "model.vocab: {} tokens, at most {}", tokens.size(),
                       kTokensMax);
-  const std::string unk = string_or_empty(*model_, "unk_token");
-  for (const auto& [token, value] : vocab->items()) {
-    auto id = token_id(value);
-    if (!id.ok()) return std::move(id).error().within("model.vocab");
-    if (Status placed = place(token, *id); !placed.ok())
+  std::random_device device;
+  vocab_index_ = StringIndex(tokens.size(), device());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (!vocab_index_.insert(tokens, static_cast<int32_t>(i)))
+      return make_error(ErrorCode::kCorrupt, "model.vocab: \"{}\" stands twice", tokens[i]);
+    if (Status placed = place(tokens[i], reader_.vocab_ids[i]); !placed.ok())
       return std::move(placed).error().within("model.vocab");
-    if (!unk.empty() && token == unk) spec_.unk = *id;
   }
+  const TokenId unk = find_in_vocab(string_or_empty(*model_, "unk_token"));
+  if (unk >= 0) spec_.unk = unk;
   return {};
+}
+
+/// -1 where it is not there.
+TokenId Parser::find_in_vocab(std::string_view token) const {
+  if (reader_.vocab.empty()) return -1;
+  const int32_t i = vocab_index_.find(reader_.vocab, token);
+  return i < 0 ? -1 : reader_.vocab_ids[static_cast<size_t>(i)];
 }
 
 Status Parser::parse_added_tokens() {
@@ -166,7 +300,6 @@ Status Parser::parse_added_tokens() {
   if (list == nullptr) return {};
   if (!list->is_array() || list->size() > kTokensMax)
     return make_error(ErrorCode::kCorrupt, "added_tokens: no list of at most {}", kTokensMax);
-  const Json& vocab = *member(*model_, "vocab");
   std::vector<TokenId> ids;
   for (const Json& item : *list) {
     const Json* content = member(item, "content");
@@ -177,9 +310,9 @@ Status Parser::parse_added_tokens() {
     if (text.empty()) continue;
     AddedToken token;
     LANTERN_ASSIGN(token.id, token_id(*id_value));
-    if (const auto known = vocab.find(text); known != vocab.end() && *known != token.id)
+    if (const TokenId known = find_in_vocab(text); known >= 0 && known != token.id)
       return make_error(ErrorCode::kCorrupt, "added_tokens: \"{}\" has id {}, in model.vocab {}",
-                        text, token.id, known->dump());
+                        text, token.id, known);
     if (Status placed = place(text, token.id); !placed.ok())
       return std::move(placed).error().within("added_tokens");
     LANTERN_ASSIGN(token.special, bool_or(item, "special", false));
@@ -325,31 +458,6 @@ Status Parser::lay_out_tokens() {
   return {};
 }
 
-Status Parser::parse_merges() {
-  const Json* merges = member(*model_, "merges");
-  if (merges == nullptr || !merges->is_array())
-    return make_error(ErrorCode::kCorrupt, "model.merges: missing or no list");
-  spec_.merges.reserve(merges->size(), merges->size() * 12);
-  std::string line;
-  for (const Json& merge : *merges) {
-    if (merge.is_string()) {
-      spec_.merges.push_back(merge.get_ref<const std::string&>());
-      continue;
-    }
-    if (!merge.is_array() || merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string())
-      return make_error(ErrorCode::kCorrupt, "model.merges[{}]: not two tokens",
-                        &merge - merges->get_ref<const Json::array_t&>().data());
-    const auto& left = merge[0].get_ref<const std::string&>();
-    const auto& right = merge[1].get_ref<const std::string&>();
-    // No text has a plain space once it is spelled as tokens are, so such a merge never applies;
-    // leaving it out keeps the others' order.
-    if (left.find(' ') != std::string::npos || right.find(' ') != std::string::npos) continue;
-    line.assign(left).append(1, ' ').append(right);
-    spec_.merges.push_back(line);
-  }
-  return {};
-}
-
 Status Parser::parse_post_processor() {
   LANTERN_ASSIGN(const auto steps, steps_of(root_, "post_processor", "processors"));
   spec_.add_bos = false;
@@ -431,8 +539,9 @@ std::optional<TokenId> find_spelling(const TokenizerSpec& spec, std::string_view
 }  // namespace
 
 Result<TokenizerSpec> parse_tokenizer_json(std::string_view json, std::string_view what) {
-  LANTERN_ASSIGN(const Json root, base::parse_json(json, what));
-  auto spec = Parser(root).parse();
+  Reader reader;
+  LANTERN_TRY(base::build_json(json, what, {}, reader));
+  auto spec = Parser(reader).parse();
   if (!spec.ok()) return std::move(spec).error().within(what);
   return spec;
 }
