@@ -25,9 +25,10 @@ namespace {
 /// Bytes of logits that one slice of the head makes where several sequences' rows are together.
 constexpr int64_t kLogitsSliceBytes = 16 << 20;
 
-/// Feed-forward activations are made for so many tokens at a time: enough to keep the weights'
-/// traffic small beside the arithmetic, and a bound on memory for prompts of any length.
-constexpr int64_t kFeedForwardTokens = 512;
+/// Bytes of activations inside the feed-forward blocks (gate and up, or the experts' outputs) that
+/// are there at once, and the fewest tokens worth a pass over the weights.
+constexpr int64_t kFeedForwardBytes = 32 << 20;
+constexpr int64_t kFeedForwardTokensMin = 128;
 
 /// Rows of q, k and v. Where nothing comes between their products and rope, a token's q, k and v
 /// lie side by side, so that biases and rope are one region each.
@@ -353,8 +354,15 @@ void Step::feed_forward_block(const LayerWeights& layer, const LayerParameters& 
   float* normed = room(ws_.normed, n_rows_ * n_embd);
   norm(ws_.residual.data(), layer.ffn_norm, n_rows_, n_embd, n_embd, normed);
   room(ws_.block, n_rows_ * n_embd);
-  for (int64_t first = 0; first < n_rows_; first += kFeedForwardTokens)
-    feed_forward(layer, shape.n_ff, first, std::min(kFeedForwardTokens, n_rows_ - first));
+  const int64_t values_per_token =
+      layer.has_experts() ? hyper_.n_experts_used * n_embd : 2 * shape.n_ff;
+  const int64_t most =
+      std::max(kFeedForwardTokensMin,
+               kFeedForwardBytes / (values_per_token * static_cast<int64_t>(sizeof(float))));
+  const int64_t n_slices = (n_rows_ + most - 1) / most;
+  const int64_t slice = (n_rows_ + n_slices - 1) / n_slices;
+  for (int64_t first = 0; first < n_rows_; first += slice)
+    feed_forward(layer, shape.n_ff, first, std::min(slice, n_rows_ - first));
   add_block(layer.ffn_post_norm);
 }
 
