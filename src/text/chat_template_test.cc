@@ -72,8 +72,8 @@ RenderInput input_of(const OrderedJson& conversation) {
   input.add_generation_prompt = conversation.value("add_generation_prompt", false);
   input.continue_final_message = conversation.value("continue_final_message", false);
   input.extra = conversation.value("extra", OrderedJson::object());
-  for (const auto& [name, token] :
-       conversation.value("special_tokens", OrderedJson::object()).items())
+  const OrderedJson tokens = conversation.value("special_tokens", OrderedJson::object());
+  for (const auto& [name, token] : tokens.items())
     input.special_tokens[name] = token.get<std::string>();
   return input;
 }
@@ -435,7 +435,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"globals_walk", "{{ range.__globals__['os'] }}", kInvalid},
         Hostile{"changing_messages", "{{ messages.append(1) }}", kInvalid},
         Hostile{"changing_a_message", "{{ messages[0].update({'role': 'system'}) }}", kInvalid}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& hostile) { return std::string(hostile.param.name); });
 
 TEST(ChatTemplateLimits, LongChainsAreNoRecursion) {
   EXPECT_EQ(text_of("{{ 0" + repeated(" + 1", 20000) + " }}"), "20000");
