@@ -12,6 +12,7 @@
 
 #include "base/checked.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "supply/names.h"
 
 namespace lantern::supply {
@@ -67,7 +68,7 @@ class Partial {
   /// Keeps the validator that a later resumption needs; a weak one is none.
   Status remember(std::string etag) {
     etag_ = etag.starts_with('"') ? std::move(etag) : "";
-    base::Json json = {{"etag", printable(etag_, 256)}};
+    base::Json json = {{"etag", base::printable(etag_, 256)}};
     return base::write_file_atomically(meta_path(at_), json.dump() + "\n");
   }
   Result<StagedFile> finish(std::string name);
@@ -307,6 +308,14 @@ Result<StagedFile> download(HttpClient& client, const DownloadRequest& request,
   fs::path at = folder / (base::to_hex(base::sha256(key)) + ".part");
   for (bool again = false;; again = true) {
     LANTERN_ASSIGN(Partial partial, Partial::open(at, context));
+    // Another process may have brought it while this one waited for the lock.
+    if (request.digest && context.store.has_blob(*request.digest)) {
+      remove_partial(at);
+      std::error_code code;
+      uint64_t size = fs::file_size(context.store.blob_path(*request.digest), code);
+      if (!code)
+        return StagedFile{.name = request.name, .at = {}, .size = size, .digest = *request.digest};
+    }
     if (again) LANTERN_TRY(partial.restart());
     Download attempts(client, request, context, std::move(partial));
     LANTERN_TRY(attempts.run());

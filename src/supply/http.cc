@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "base/printable.h"
 #include "base/progress.h"
 #include "supply/names.h"
 #include "supply/reference.h"
@@ -26,7 +27,7 @@ bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-std::string where(const Url& url) { return printable(url.origin + url.path, 300); }
+std::string where(const Url& url) { return base::printable(url.origin + url.path, 300); }
 
 void start_curl() {
   static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -294,7 +295,7 @@ Result<HttpClient::Outcome> HttpClient::attempt(const HttpRequest& request,
                                              is_loopback_host(url.host));
     if (!secure)
       return make_error(ErrorCode::kIo, "{}: redirects to {}, which is not https: refused",
-                        url.origin, printable(next.origin));
+                        url.origin, base::printable(next.origin));
     url = std::move(next);
   }
 }

@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "supply/names.h"
 
 namespace lantern::supply {
@@ -40,7 +41,7 @@ Result<ManifestFile> parse_file(const Json& json, std::string_view where) {
   LANTERN_ASSIGN(file.path, text_field(json, "path", where));
   if (!is_safe_relative_path(file.path))
     return make_error(ErrorCode::kCorrupt, "{}: files: path \"{}\" is not a plain relative path",
-                      where, printable(file.path));
+                      where, base::printable(file.path));
   auto size = json.find("size");
   if (size == json.end() || !size->is_number_unsigned())
     return make_error(ErrorCode::kCorrupt, "{}: {}: size: a number of bytes is needed", where,
@@ -102,7 +103,7 @@ Result<Manifest> parse_manifest(std::string_view text, std::string_view where) {
   LANTERN_ASSIGN(std::string kind, text_field(json, "kind", where));
   if (kind != "gguf" && kind != "huggingface")
     return make_error(ErrorCode::kUnsupported, "{}: kind \"{}\" is not understood", where,
-                      printable(kind));
+                      base::printable(kind));
   manifest.kind = kind == "gguf" ? ModelKind::kGguf : ModelKind::kFolder;
   LANTERN_ASSIGN(manifest.source, text_field(json, "source", where));
   LANTERN_ASSIGN(manifest.revision, text_field(json, "revision", where));

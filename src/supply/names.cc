@@ -69,14 +69,6 @@ bool is_spdx_id(std::string_view text) {
   });
 }
 
-std::string printable(std::string_view text, size_t bytes_max) {
-  std::string out(text.substr(0, bytes_max));
-  for (char& c : out)
-    if (c < 0x20 || c >= 0x7f) c = '?';
-  if (text.size() > bytes_max) out += "...";
-  return out;
-}
-
 bool begins_with_ignoring_case(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() && same_ignoring_case(text.substr(0, prefix.size()), prefix);
 }

@@ -22,10 +22,6 @@ bool is_safe_relative_path(std::string_view path);
 /// The letters of an SPDX id or LicenseRef-…: A-Z a-z 0-9 . - +.
 bool is_spdx_id(std::string_view text);
 
-/// The same text with every byte that is not printable ASCII as '?', and no longer than
-/// `bytes_max`: for messages that quote what a peer sent.
-std::string printable(std::string_view text, size_t bytes_max = 200);
-
 bool begins_with_ignoring_case(std::string_view text, std::string_view prefix);
 bool ends_with_ignoring_case(std::string_view text, std::string_view suffix);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "base/printable.h"
 #include "supply/catalog.h"
 #include "supply/download.h"
 #include "supply/local_model.h"
@@ -192,6 +193,22 @@ Result<Pulled> already_here(StoredModel model, std::string alias) {
   return Pulled{.model = std::move(model), .alias = std::move(alias), .was_here_already = true};
 }
 
+/// What an earlier pull of the same reference brought: without the network, that is the answer.
+Result<std::optional<Pulled>> pulled_before(const PullContext& context, const Reference& reference,
+                                            const Naming& naming) {
+  if (reference.kind == Reference::Kind::kPath) return std::optional<Pulled>();
+  LANTERN_ASSIGN(Store::Listing listing, context.store.list());
+  for (auto& model : listing.models) {
+    if (model.manifest.source != recordable(reference)) continue;
+    if (!naming.wanted.empty())
+      LANTERN_TRY(context.store.set_alias(naming.wanted, model.manifest.id));
+    std::string alias = naming.wanted.empty() ? model.name() : naming.wanted;
+    LANTERN_ASSIGN(Pulled pulled, already_here(std::move(model), std::move(alias)));
+    return std::optional<Pulled>(std::move(pulled));
+  }
+  return std::optional<Pulled>();
+}
+
 Result<Pulled> pull_alias(const PullContext& context, const std::string& alias,
                           const Naming& naming) {
   LANTERN_ASSIGN(std::optional<CatalogEntry> entry, find_in_catalog(alias));
@@ -216,10 +233,14 @@ Result<Pulled> pull(const PullContext& context, std::string_view text, std::stri
   if (!alias.empty() && !is_alias(alias))
     return make_error(ErrorCode::kInvalidArgument,
                       "\"{}\" cannot name a model: use a-z, 0-9, '.', '_' and '-'",
-                      printable(alias));
+                      base::printable(alias));
   Naming naming{.wanted = std::string(alias)};
   if (reference.kind == Reference::Kind::kAlias)
     return pull_alias(context, reference.alias, naming);
+  if (context.network == NetworkMode::kOffline) {
+    LANTERN_ASSIGN(std::optional<Pulled> here, pulled_before(context, reference, naming));
+    if (here) return std::move(*here);
+  }
   LANTERN_ASSIGN(std::unique_ptr<Source> source, make_source(reference));
   LANTERN_ASSIGN(Plan plan, source->plan(context));
   return pull_plan(context, *source, std::move(plan), naming);

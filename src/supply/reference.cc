@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/hash.h"
+#include "base/printable.h"
+#include "supply/catalog.h"
 #include "supply/names.h"
 #include "supply/url.h"
 
@@ -16,7 +19,7 @@ constexpr std::string_view kLetters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 Error wrong(std::string_view text, std::string_view fault) {
-  return make_error(ErrorCode::kInvalidArgument, "\"{}\": {}", printable(text), fault);
+  return make_error(ErrorCode::kInvalidArgument, "\"{}\": {}", base::printable(text), fault);
 }
 
 /// Only of `allowed` and of letters and digits, one of which it begins with.
@@ -71,6 +74,21 @@ Result<Reference> parse_pypi(std::string_view text, std::string_view rest) {
   return reference;
 }
 
+bool is_digest(std::string_view text) {
+  if (text.starts_with("sha256:")) text.remove_prefix(7);
+  return base::digest_from_hex(text).ok();
+}
+
+bool exists(std::string_view path) {
+  std::error_code ignored;
+  return std::filesystem::exists(std::filesystem::path(path), ignored);
+}
+
+bool is_in_catalog(std::string_view name) {
+  auto entry = find_in_catalog(name);
+  return entry.ok() && *entry;
+}
+
 }  // namespace
 
 bool is_loopback_host(std::string_view host) {
@@ -95,13 +113,13 @@ Result<Reference> parse_reference(std::string_view text) {
     return Reference{
         .kind = Reference::Kind::kUrl, .text = std::string(text), .url = std::string(text)};
   }
-  std::error_code ignored;
+  bool is_name = is_alias(text) || is_digest(text);
   bool is_path = text.find('/') != std::string_view::npos || text[0] == '.' || text[0] == '~' ||
-                 std::filesystem::exists(std::filesystem::path(text), ignored);
+                 (exists(text) && !is_in_catalog(text));
   if (is_path && text.find("://") == std::string_view::npos)
     return Reference{
         .kind = Reference::Kind::kPath, .text = std::string(text), .path = std::string(text)};
-  if (is_alias(text))
+  if (is_name)
     return Reference{
         .kind = Reference::Kind::kAlias, .text = std::string(text), .alias = std::string(text)};
   return wrong(text,

@@ -28,8 +28,9 @@ struct Reference {
   std::string path = {};      // kPath
 };
 
-/// kInvalidArgument says which part is wrong. What looks like no other kind and names an alias is
-/// one; with a slash, a leading dot or an existing file behind it, it is a path.
+/// kInvalidArgument says which part is wrong. With a slash or a leading dot it is a path, and so is
+/// the name of a file or folder that is here, unless the catalog knows a model by it. Digits of a
+/// digest (64, or after "sha256:") count as an alias, for Store::find.
 Result<Reference> parse_reference(std::string_view text);
 
 /// The reference without what must not be recorded: a URL's user, password, query and fragment.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "supply/names.h"
 #include "supply/selection.h"
 #include "supply/url.h"
@@ -72,6 +74,21 @@ TEST(Reference, RefusesWhatCouldMeanSomethingElse) {
     }
   }
   EXPECT_FALSE(parse_reference(std::string(10000, 'a')).ok());
+}
+
+TEST(Reference, AFileInTheCurrentFolderDoesNotShadowTheCatalog) {
+  auto here = std::filesystem::current_path();
+  auto folder = std::filesystem::temp_directory_path() / "lantern-reference-test";
+  std::filesystem::create_directories(folder / "smollm2");
+  std::filesystem::create_directories(folder / "mine");
+  std::filesystem::current_path(folder);
+  EXPECT_EQ(parse_reference("smollm2")->kind, Kind::kAlias);
+  EXPECT_EQ(parse_reference("mine")->kind, Kind::kPath);
+  EXPECT_EQ(parse_reference("theirs")->kind, Kind::kAlias);
+  std::filesystem::current_path(here);
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(parse_reference(std::string(64, 'a'))->kind, Kind::kAlias) << "digits of a digest";
+  EXPECT_EQ(parse_reference("sha256:" + std::string(64, 'B'))->kind, Kind::kAlias);
 }
 
 TEST(Reference, SaysWhyHttpIsRefused) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 
+#include "base/printable.h"
 #include "supply/names.h"
 
 namespace lantern::supply {
@@ -57,7 +58,7 @@ Result<Groups> group_gguf(std::span<const std::string> names, std::string_view w
     std::sort(parts.begin(), parts.end());
     if (parts.size() != key.second)
       return make_error(ErrorCode::kNotFound, "{}: {} has {} of its {} parts", where,
-                        printable(key.first), parts.size(), key.second);
+                        base::printable(key.first), parts.size(), key.second);
     auto& group = groups[parts.front().second];
     for (auto& [part, name] : parts) group.push_back(std::move(name));
   }
@@ -69,7 +70,7 @@ std::string list_choices(const Groups& groups) {
   size_t n = 0;
   for (const auto& [name, parts] : groups) {
     if (n == kChoicesShown) return text + fmt::format(" and {} more", groups.size() - n);
-    text += (n++ ? ", " : "") + printable(name);
+    text += (n++ ? ", " : "") + base::printable(name);
   }
   return text;
 }
@@ -155,7 +156,7 @@ Result<Selection> select_files(std::span<const std::string> names, std::string_v
   if (!wanted.empty() && contains(names, wanted) && !is_gguf(wanted))
     return make_error(ErrorCode::kUnsupported,
                       "{}: {} is no GGUF file; leave the file out to take the whole folder", where,
-                      printable(wanted));
+                      base::printable(wanted));
   bool is_folder = contains(names, "config.json") && !folder_weights(names).empty();
   if (wanted.empty() && is_folder) return select_folder(names);
 
@@ -177,10 +178,10 @@ Result<Selection> select_files(std::span<const std::string> names, std::string_v
   if (fitting.size() == 1) return Selection{.names = *fitting.front()};
   if (groups.empty())
     return make_error(ErrorCode::kNotFound, "{}: no GGUF files in it, so no {}", where,
-                      printable(wanted));
+                      base::printable(wanted));
   return make_error(fitting.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
                     "{}: {} \"{}\" in it; there are: {}", where, fitting.empty() ? "no" : "several",
-                    printable(wanted), list_choices(groups));
+                    base::printable(wanted), list_choices(groups));
 }
 
 }  // namespace lantern::supply

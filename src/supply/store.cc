@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/paths.h"
+#include "base/printable.h"
 #include "supply/catalog.h"
 #include "supply/names.h"
 #include "supply/receipt.h"
@@ -28,6 +29,7 @@ constexpr size_t kDigitsMin = 6;
 constexpr uint64_t kAliasFileBytesMax = 16u << 20;
 constexpr uint64_t kManifestBytesMax = 16u << 20;
 constexpr auto kLockPoll = std::chrono::milliseconds(50);
+constexpr auto kPartialKept = std::chrono::hours(24 * 14);
 constexpr auto kLockPatience = std::chrono::seconds(60);
 
 Status sync_folder(const fs::path& folder) {
@@ -47,6 +49,19 @@ bool is_hex_digits(std::string_view text) {
   });
 }
 
+/// Deletes partial downloads that nobody has come back for.
+void sweep_partials(const fs::path& folder) {
+  std::error_code code;
+  auto now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
+    std::error_code ignored;
+    auto written = fs::last_write_time(it->path(), ignored);
+    if (ignored || now - written < kPartialKept) continue;
+    base::UniqueFd fd(::open(it->path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (fd.get() >= 0 && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(it->path().c_str());
+  }
+}
+
 Error not_here(std::string_view name) {
   auto known = find_in_catalog(name);
   if (known.ok() && *known)
@@ -55,7 +70,7 @@ Error not_here(std::string_view name) {
   return make_error(ErrorCode::kNotFound,
                     "no model \"{}\" here: `lantern list` shows those that are, `lantern pull` "
                     "gets one",
-                    printable(name));
+                    base::printable(name));
 }
 
 }  // namespace
@@ -114,7 +129,7 @@ Result<Aliases> Store::read_aliases() const {
                                     : Result<base::Digest>(Error{});
     if (!is_alias(name) || !digest.ok())
       return make_error(ErrorCode::kCorrupt, "{}: \"{}\": a name with a model's id is needed",
-                        path.string(), printable(name));
+                        path.string(), base::printable(name));
     aliases.emplace_back(name, *digest);
   }
   return aliases;
@@ -219,11 +234,9 @@ Status Store::admit_blob(const StagedFile& file) const {
                       "{}: another lantern removed it while this one was pulling: run it again",
                       file.name);
   }
-  if (has_blob(file.digest)) {
-    ::unlink(file.at.c_str());
-    return {};
-  }
   LANTERN_TRY(base::make_private_folder(blob.parent_path()));
+  // Also over a blob that is there: this one was hashed just now, that one may have been damaged.
+  // Whoever has it open keeps it.
   if (::chmod(file.at.c_str(), 0400) != 0) return base::errno_error(errno, file.at.string());
   LANTERN_TRY(rename_synced(file.at, blob));
   // After the rename, which moves ctime. Young as it is, it vouches only once hashed again.
@@ -260,7 +273,7 @@ Result<StoredModel> Store::admit(Manifest manifest, std::vector<StagedFile> file
   if (!is_alias(alias))
     return make_error(ErrorCode::kInvalidArgument,
                       "\"{}\" cannot name a model: use a-z, 0-9, '.', '_' and '-'",
-                      printable(alias));
+                      base::printable(alias));
   std::sort(files.begin(), files.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   manifest.files.clear();
@@ -268,7 +281,7 @@ Result<StoredModel> Store::admit(Manifest manifest, std::vector<StagedFile> file
     if (!is_safe_relative_path(file.name) ||
         (!manifest.files.empty() && manifest.files.back().path == file.name))
       return make_error(ErrorCode::kInvalidArgument, "\"{}\" cannot name a model's file",
-                        printable(file.name));
+                        base::printable(file.name));
     manifest.files.push_back({.path = file.name, .size = file.size, .digest = file.digest});
   }
   manifest.id = composition_id(manifest.files);
@@ -295,7 +308,7 @@ Status Store::set_alias(std::string_view alias, const base::Digest& id) const {
   if (!is_alias(alias))
     return make_error(ErrorCode::kInvalidArgument,
                       "\"{}\" cannot name a model: use a-z, 0-9, '.', '_' and '-'",
-                      printable(alias));
+                      base::printable(alias));
   LANTERN_ASSIGN(base::UniqueFd held, lock({}));
   LANTERN_ASSIGN(std::optional<StoredModel> model, find_id(id));
   if (!model) return not_here(base::to_hex(id));
@@ -364,6 +377,7 @@ Result<StagingFolder> Store::stage() const {
       fs::remove_all(it->path(), ignored);
     }
   }
+  sweep_partials(root_ / "partial");
   std::string pattern = (staging / "pull-XXXXXX").string();
   if (!::mkdtemp(pattern.data())) return base::errno_error(errno, staging.string());
   base::UniqueFd fd(::open(pattern.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

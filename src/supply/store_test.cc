@@ -7,8 +7,8 @@
 
 #include <thread>
 
+#include "supply/local_model.h"
 #include "supply/receipt.h"
-#include "supply/resolve.h"
 #include "supply/testing/fixture.h"
 
 namespace lantern::supply {
@@ -183,8 +183,13 @@ TEST_F(StoreItself, WhatADeadProcessLeftIsCleanedUp) {
   auto alive = store_.stage();
   ASSERT_TRUE(alive.ok());
   EXPECT_EQ(count("staging"), 1u);
+  write_all(store_.root() / "partial/old.part", "x");
+  write_all(store_.root() / "partial/new.part", "x");
+  fs::last_write_time(store_.root() / "partial/old.part",
+                      fs::file_time_type::clock::now() - std::chrono::hours(24 * 15));
   auto second = store_.stage();
   EXPECT_EQ(count("staging"), 2u) << "one in use is left alone";
+  EXPECT_EQ(count("partial"), 1u) << "two weeks are kept";
 }
 
 TEST_F(StoreItself, FastVerificationTrustsOnlyAnUntouchedInode) {
@@ -222,6 +227,16 @@ TEST_F(StoreItself, FastVerificationTrustsOnlyAnUntouchedInode) {
   EXPECT_FALSE(store_.verify_blob(digest, {}).ok());
 }
 
+TEST_F(StoreItself, AdmittingAFileAgainMendsADamagedBlob) {
+  std::string a = gguf_bytes(1000, 1);
+  ASSERT_TRUE(admit("a", {{"a.gguf", a}}).ok());
+  fs::path blob = store_.blob_path(base::sha256(a));
+  ::chmod(blob.c_str(), 0600);
+  write_all(blob, "damaged");
+  ASSERT_TRUE(admit("a", {{"a.gguf", a}}).ok());
+  EXPECT_EQ(read_all(blob), a);
+}
+
 TEST_F(StoreItself, AFullVerificationReadsTheBytes) {
   std::string a = gguf_bytes(1000, 1);
   ASSERT_TRUE(admit("a", {{"a.gguf", a}}).ok());
@@ -244,43 +259,40 @@ TEST_F(StoreItself, AFullVerificationReadsTheBytes) {
   EXPECT_FALSE(store_.verify_blob(digest, {}).ok()) << "no receipt is a doubt";
 }
 
-TEST_F(StoreItself, ResolvesNamesAndPaths) {
+TEST_F(StoreItself, FilesOfAPathAreHashedInPlace) {
   std::string a = gguf_bytes(100, 1);
-  auto stored = admit("tiny", {{"tiny.gguf", a}});
-  auto model = resolve_model(store_, "tiny");
-  ASSERT_TRUE(model.ok());
-  EXPECT_EQ(model->name, "tiny");
-  EXPECT_EQ(model->id, stored->manifest.id);
-  EXPECT_TRUE(verify_model(store_, *model, {}).ok());
-
   fs::path file = root_ / "mine.gguf";
   write_all(file, a);
-  auto mine = resolve_model(store_, file.string());
-  ASSERT_TRUE(mine.ok()) << mine.error().message;
-  EXPECT_FALSE(mine->id);
-  ASSERT_TRUE(verify_model(store_, *mine, {}).ok());
-  EXPECT_EQ(base::to_hex(*mine->files[0].digest), hex_of(a));
-  EXPECT_NE(mine->id, stored->manifest.id) << "another name is another composition";
-
+  auto digest = store_.digest_in_place(file, {});
+  ASSERT_TRUE(digest.ok()) << digest.error().message;
+  EXPECT_EQ(base::to_hex(*digest), hex_of(a));
   write_all(file, a + "x");
-  mine = resolve_model(store_, file.string());
-  ASSERT_TRUE(verify_model(store_, *mine, {}).ok());
-  EXPECT_EQ(base::to_hex(*mine->files[0].digest), hex_of(a + "x"));
+  EXPECT_EQ(base::to_hex(*store_.digest_in_place(file, {})), hex_of(a + "x"));
+  EXPECT_EQ(count("receipts"), 1u) << "one for the inode";
+  EXPECT_EQ(store_.digest_in_place(root_ / "none.gguf", {}).error().code, ErrorCode::kNotFound);
+  Store nowhere("/proc/no-store-can-be-made-here");
+  EXPECT_EQ(base::to_hex(*nowhere.digest_in_place(file, {})), hex_of(a + "x"));
+}
 
-  write_all(root_ / "hf/config.json", "{}");
-  write_all(root_ / "hf/model.safetensors", "w");
-  write_all(root_ / "hf/notes.txt", "n");
-  auto folder = resolve_model(store_, (root_ / "hf").string());
-  ASSERT_TRUE(folder.ok());
+TEST(LocalModel, FindsFilesFoldersAndSaysWhatIsNone) {
+  fs::path root = fs::temp_directory_path() / "lantern-local-model-test";
+  write_all(root / "m.gguf", gguf_bytes(10));
+  write_all(root / "hf/config.json", "{}");
+  write_all(root / "hf/model.safetensors", "w");
+  write_all(root / "hf/notes.txt", "n");
+  write_all(root / "page.gguf", "<!DOCTYPE html>");
+  auto file = find_local_model(root / "m.gguf");
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  EXPECT_EQ(file->entry, root / "m.gguf");
+  auto folder = find_local_model(root / "hf/");
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
   EXPECT_EQ(folder->kind, ModelKind::kFolder);
   EXPECT_EQ(folder->files.size(), 2u);
-
-  EXPECT_EQ(resolve_model(store_, (root_ / "none.gguf").string()).error().message,
-            (root_ / "none.gguf").string() + ": no such file or folder");
-  write_all(root_ / "page.gguf", "<!DOCTYPE html>");
-  EXPECT_EQ(resolve_model(store_, (root_ / "page.gguf").string()).error().message,
-            (root_ / "page.gguf").string() + ": this is a web page, not a GGUF file");
-  EXPECT_EQ(resolve_model(store_, "tinny").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(find_local_model(root / "none.gguf").error().message,
+            (root / "none.gguf").string() + ": no such file or folder");
+  EXPECT_EQ(find_local_model(root / "page.gguf").error().message,
+            (root / "page.gguf").string() + ": this is a web page, not a GGUF file");
+  fs::remove_all(root);
 }
 
 TEST_F(StoreItself, TwoProcessesMayChangeItAtOnce) {

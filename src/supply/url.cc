@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "base/printable.h"
 #include "supply/names.h"
 #include "supply/reference.h"
 
@@ -46,7 +47,7 @@ Result<Url> parse_url(std::string_view text) {
   if (!handle) return make_error(ErrorCode::kExhausted, "no memory for a URL");
   CURLUcode code = curl_url_set(handle.get(), CURLUPART_URL, std::string(text).c_str(), 0);
   if (code != CURLUE_OK)
-    return make_error(ErrorCode::kInvalidArgument, "\"{}\": not a URL: {}", printable(text),
+    return make_error(ErrorCode::kInvalidArgument, "\"{}\": not a URL: {}", base::printable(text),
                       curl_url_strerror(code));
   return read(std::move(handle));
 }
@@ -60,7 +61,7 @@ Result<Url> resolve_url(const Url& base, std::string_view reference) {
   auto resolved = code == CURLUE_OK ? read(std::move(handle)) : Result<Url>(Error{});
   if (!resolved.ok())
     return make_error(ErrorCode::kIo, "{}: sends an address that cannot be followed: \"{}\"",
-                      base.origin, printable(reference));
+                      base.origin, base::printable(reference));
   return resolved;
 }
 
@@ -71,8 +72,9 @@ Status check_scheme(const Url& url) {
         ErrorCode::kInvalidArgument,
         "{}: http is not encrypted and is used to this machine itself alone: give the "
         "https address",
-        printable(url.origin));
-  return make_error(ErrorCode::kInvalidArgument, "{}: only https is spoken", printable(url.origin));
+        base::printable(url.origin));
+  return make_error(ErrorCode::kInvalidArgument, "{}: only https is spoken",
+                    base::printable(url.origin));
 }
 
 std::string percent_encode(std::string_view text, bool keep_slashes) {
@@ -110,7 +112,8 @@ Result<std::string> percent_decode(std::string_view text) {
     if (i + 2 < text.size() && nibble(text[i + 1]) >= 0 && nibble(text[i + 2]) >= 0)
       value = nibble(text[i + 1]) * 16 + nibble(text[i + 2]);
     if (value <= 0)
-      return make_error(ErrorCode::kInvalidArgument, "\"{}\": a broken %-escape", printable(text));
+      return make_error(ErrorCode::kInvalidArgument, "\"{}\": a broken %-escape",
+                        base::printable(text));
     out += static_cast<char>(value);
     i += 2;
   }

@@ -23,7 +23,6 @@ check_packages=(
   "libgtest-dev|tests"
   "libgmock-dev|tests"
   "libvalijson-dev|holds --json outputs against docs/schemas"
-  "libboost1.81-dev libboost1.83-dev libboost-dev|the tests' own HTTP server"
   "clang-format-14 clang-format|formatting"
   "clang-tidy-19 clang-tidy-18|static analysis"
   "git|what changed"

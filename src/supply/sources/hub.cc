@@ -13,6 +13,7 @@
 #include <map>
 
 #include "base/json.h"
+#include "base/printable.h"
 #include "supply/download.h"
 #include "supply/licence.h"
 #include "supply/names.h"
@@ -197,7 +198,7 @@ class HubSource final : public Source {
       LANTERN_ASSIGN(Url own, parse_url(endpoint_));
       if (url.origin != own.origin)
         return make_error(ErrorCode::kIo, "hf:{}: its list of files continues at another host, {}",
-                          reference_.repo, printable(url.origin));
+                          reference_.repo, base::printable(url.origin));
       address = url.text;
     }
     return files;

@@ -302,6 +302,14 @@ TEST_F(HubSource, OfflineNeverOpensASocket) {
   auto pulled = pull(offline, "hf:ada/tiny", "");
   EXPECT_EQ(pulled.error().message, "hf:ada/tiny needs the network, and --offline forbids it");
   EXPECT_EQ(hub.hub().n_connections() + hub.storage().n_connections(), 0);
+
+  ASSERT_TRUE(pull_from(hub, "hf:ada/tiny").ok());
+  int before = hub.hub().n_connections();
+  auto here = pull(offline, "hf:ada/tiny", "again");
+  ASSERT_TRUE(here.ok()) << here.error().message;
+  EXPECT_TRUE(here->was_here_already);
+  EXPECT_TRUE(store_.find("again").ok());
+  EXPECT_EQ(hub.hub().n_connections(), before);
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ class PathSource final : public Source {
     for (const auto& file : model_.files) {
       if (!is_safe_relative_path(file.name))
         return make_error(ErrorCode::kInvalidArgument,
-                          "{}: rename it: names in the store are plain ASCII without blanks first",
+                          "{}: rename it to be kept in the store (plain ASCII, not beginning with "
+                          "'.', '-' or a blank), or run it where it lies",
                           file.path.string());
       plan.files.push_back({.name = file.name, .size = file.size});
     }

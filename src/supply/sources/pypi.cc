@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/paths.h"
+#include "base/printable.h"
 #include "format/zip.h"
 #include "supply/names.h"
 #include "supply/process.h"
@@ -52,7 +53,7 @@ std::string last_complaint(std::string_view output) {
     last = line;
     if (line.starts_with("ERROR:")) complaint = line.substr(6);
   }
-  std::string text = printable(complaint.empty() ? last : complaint, 300);
+  std::string text = base::printable(complaint.empty() ? last : complaint, 300);
   text.erase(0, text.find_first_not_of(' '));
   return text;
 }
@@ -203,7 +204,7 @@ class PypiSource final : public Source {
       std::string name = member->name.substr(member->name.rfind('/') + 1);
       if (!is_safe_file_name(name))
         return make_error(ErrorCode::kCorrupt, "{}: member \"{}\" has no plain file name",
-                          reference_.text, printable(member->name));
+                          reference_.text, base::printable(member->name));
       LANTERN_ASSIGN(StagedWriter writer, StagedWriter::create(folder.path() / name, name));
       Status extracted = zip.extract(*member, [&](std::span<const std::byte> piece) -> Status {
         LANTERN_TRY(check_stop(context.stop));

@@ -150,7 +150,7 @@ TEST_F(PypiSource, FaultsOfPipSayWhatToDo) {
       {"ERROR: THESE PACKAGES DO NOT MATCH THE HASHES",
        "pip refused tiny==1.0: what it got does not match the index's SHA-256",
        ErrorCode::kCorrupt},
-      {"boom\x1b[31m", "pip could not download tiny==1.0 (exit status 3): boom?[31m",
+      {"boom\x1b[31m", "pip could not download tiny==1.0 (exit status 3): boom\\x1b[31m",
        ErrorCode::kIo},
   };
   for (const auto& c : cases) {

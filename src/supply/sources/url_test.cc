@@ -425,6 +425,27 @@ TEST_F(UrlSource, AnInterruptionKeepsWhatCameForTheNextTime) {
   EXPECT_EQ(server.requests().back().header("range"), "bytes=200000-");
 }
 
+TEST_F(UrlSource, TwoPullsOfOneFileAtOnceDownloadItOnce) {
+  StubServer server([&](const StubRequest& request) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    return serve_bytes(request, model_, kEtag);
+  });
+  std::string url = server.origin() + "/m.gguf#sha256=" + hex_of(model_);
+  PullContext other = context();
+  other.notice = {};
+  std::optional<Result<Pulled>> second;
+  std::jthread thread([&] { second = pull(other, url, ""); });
+  while (server.n_connections() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  auto first = pull_url(url);
+  thread.join();
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  ASSERT_TRUE(second->ok()) << second->error().message;
+  EXPECT_EQ(notices_.front(), "another lantern is downloading this file; waiting for it");
+  EXPECT_EQ(server.n_connections(), 1);
+  EXPECT_EQ(read_all(first->model.entry()), model_);
+  EXPECT_EQ(count("partial"), 0u);
+}
+
 TEST_F(UrlSource, ACompressedAnswerIsRefused) {
   StubServer server([&](const StubRequest&) {
     return StubReply{.body = model_, .headers = {{"Content-Encoding", "gzip"}}};
