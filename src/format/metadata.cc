@@ -131,13 +131,13 @@ Result<int64_t> Metadata::get_int(std::string_view key, int64_t min, int64_t max
   if (const auto* i = std::get_if<int64_t>(value)) {
     result = bounded(*i, min, max);
     if (!result)
-      return make_error(ErrorCode::kCorrupt, "{}: key {} is {}, not within {} to {}", source_, key,
-                        *i, min, max);
+      return make_error(ErrorCode::kCorrupt, "{}: key {} is {}, not within {} to {}", source_,
+                        base::printable(key), *i, min, max);
   } else if (const auto* u = std::get_if<uint64_t>(value)) {
     result = bounded(*u, min, max);
     if (!result)
-      return make_error(ErrorCode::kCorrupt, "{}: key {} is {}, not within {} to {}", source_, key,
-                        *u, min, max);
+      return make_error(ErrorCode::kCorrupt, "{}: key {} is {}, not within {} to {}", source_,
+                        base::printable(key), *u, min, max);
   } else {
     return wrong_type(key, "an integer");
   }
@@ -153,7 +153,7 @@ Result<double> Metadata::get_float(std::string_view key) const {
   if (!d) return wrong_type(key, "a float");
   if (!std::isfinite(*d))
     return make_error(ErrorCode::kCorrupt, "{}: key {} is {}, a finite number is needed", source_,
-                      key, *d);
+                      base::printable(key), *d);
   return *d;
 }
 
@@ -204,7 +204,7 @@ Result<std::vector<int64_t>> Metadata::get_ints(std::string_view key, int64_t mi
       std::optional<int64_t> in_bounds = bounded(v, min, max);
       if (!in_bounds)
         return make_error(ErrorCode::kCorrupt, "{}: key {}, element {} is {}, not within {} to {}",
-                          source_, key, result.size(), v, min, max);
+                          source_, base::printable(key), result.size(), v, min, max);
       result.push_back(*in_bounds);
     }
     return {};
@@ -249,8 +249,8 @@ Result<std::vector<int64_t>> Metadata::get_ints_per_layer(std::string_view key, 
   }
   LANTERN_ASSIGN(std::vector<int64_t> all, get_ints(key, min, max));
   if (all.size() != n)
-    return make_error(ErrorCode::kCorrupt, "{}: key {} has {} elements for {} layers", source_, key,
-                      all.size(), n);
+    return make_error(ErrorCode::kCorrupt, "{}: key {} has {} elements for {} layers", source_,
+                      base::printable(key), all.size(), n);
   return all;
 }
 
