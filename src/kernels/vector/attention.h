@@ -55,13 +55,17 @@ struct ScoreRows {
 
 enum class Start { kZero, kOutput };
 
-/// kNext: every load of keys or values also fetches what stands at the same place of the next
-/// block. With few rows nothing else is left to do while memory answers.
-enum class Fetch { kNone, kNext };
+/// Whether every load of keys or values also fetches what stands at the same place of the next
+/// block. f16 is read so from the page itself, in decode, where nothing else is left to do while
+/// memory answers; float32 mostly from what was widened before.
+template <typename T>
+constexpr bool kFetchesNext = false;
+template <>
+constexpr bool kFetchesNext<uint16_t> = true;
 
 /// out[r][c] (+)= sum over j < n of a(j, r) * b[j * b_step + c * b_column], in order of j, for R
 /// rows and C vectors of columns.
-template <int R, int C, typename A, Start kStart, Fetch kFetch, typename T>
+template <int R, int C, typename A, Start kStart, typename T>
 LANTERN_INLINE void product(int64_t n, const float* a, const T* b, int64_t b_step, int64_t b_column,
                             int64_t next_bytes, float* out, int64_t out_row) {
   Floats sums[R][C];
@@ -75,7 +79,7 @@ LANTERN_INLINE void product(int64_t n, const float* a, const T* b, int64_t b_ste
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) {
       column[c] = load(b + c * b_column);
-      if constexpr (kFetch == Fetch::kNext)
+      if constexpr (kFetchesNext<T>)
         _mm_prefetch(reinterpret_cast<const char*>(b + c * b_column) + next_bytes, _MM_HINT_T1);
     }
 #pragma GCC unroll 8
@@ -94,19 +98,19 @@ LANTERN_INLINE void product(int64_t n, const float* a, const T* b, int64_t b_ste
 }
 
 /// The same for n_columns vectors. next_bytes: from this block's keys or values to the next one's.
-template <int R, typename A, Start kStart, Fetch kFetch, typename T>
+template <int R, typename A, Start kStart, typename T>
 LANTERN_INLINE void products(int64_t n, const float* a, const T* b, int64_t b_step,
                              int64_t b_column, int64_t next_bytes, int64_t n_columns, float* out,
                              int64_t out_row) {
   constexpr int C = micro_columns(R);
   int64_t c = 0;
   for (; c + C <= n_columns; c += C)
-    product<R, C, A, kStart, kFetch>(n, a, b + c * b_column, b_step, b_column, next_bytes,
-                                     out + c * kLanes, out_row);
+    product<R, C, A, kStart>(n, a, b + c * b_column, b_step, b_column, next_bytes, out + c * kLanes,
+                             out_row);
   if constexpr (C > 1)
     for (; c < n_columns; ++c)
-      product<R, 1, A, kStart, kFetch>(n, a, b + c * b_column, b_step, b_column, next_bytes,
-                                       out + c * kLanes, out_row);
+      product<R, 1, A, kStart>(n, a, b + c * b_column, b_step, b_column, next_bytes,
+                               out + c * kLanes, out_row);
 }
 
 /// Caps the scores in place where the model does.
@@ -164,17 +168,18 @@ LANTERN_INLINE void whole_weights(const AttentionTile& tile, float* p, float* ma
   for (int r = 0; r < R; ++r) maximum[r] = fold_max(greatest[r]) * factor;
   Floats f = broadcast(factor);
   Floats sums[R];
-#pragma GCC unroll 8
+#pragma GCC unroll 1
   for (int r = 0; r < R; ++r) {
     Floats m = broadcast(maximum[r]);
-    sums[r] = broadcast(0.0f);
+    Floats total = broadcast(0.0f);
 #pragma GCC unroll 8
     for (int64_t i = 0; i < kKvPagePositions; i += kLanes) {
       float* s = p + r * kKvPagePositions + i;
       Floats e = exp2_flushed_v(fms(load(s), f, m));
       store(s, e);
-      sums[r] = add(sums[r], e);
+      total = add(total, e);
     }
+    sums[r] = total;
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) sum[r] = fold_add(sums[r]);
@@ -193,8 +198,15 @@ LANTERN_INLINE int64_t distance(const uint8_t* from, const uint8_t* to) {
   return static_cast<int64_t>(reinterpret_cast<intptr_t>(to) - reinterpret_cast<intptr_t>(from));
 }
 
+/// output += sum of p[i] * values[i] over n positions, in order, of one row.
+template <typename T>
+void add_values(int64_t n, const float* p, const T* values, int64_t width, float* output) {
+  products<1, ScoreRows, Start::kOutput>(n, p, values, width, kLanes, 0, width / kLanes, output,
+                                         width);
+}
+
 /// R rows from `row` on against one block.
-template <int R, Fetch kFetch, typename T>
+template <int R, typename T>
 void attend_rows(const AttentionTile& tile, int64_t row, const Operands<T>& kv,
                  const RowLimits* limits, const AttentionPartial& out) {
   // What some row sees, and what all of them see.
@@ -219,9 +231,9 @@ void attend_rows(const AttentionTile& tile, int64_t row, const Operands<T>& kv,
   int64_t key_group = tile.head_dim * kLanes;
   const float* q =
       tile.q + row / kTileRowGroup * kTileRowGroup * tile.head_dim + row % kTileRowGroup;
-  products<R, PackedQueries, Start::kZero, kFetch>(tile.head_dim, q, kv.keys + group * key_group,
-                                                   kLanes, key_group, kv.next_keys_bytes, n_groups,
-                                                   p + group * kLanes, kKvPagePositions);
+  products<R, PackedQueries, Start::kZero>(tile.head_dim, q, kv.keys + group * key_group, kLanes,
+                                           key_group, kv.next_keys_bytes, n_groups,
+                                           p + group * kLanes, kKvPagePositions);
 
   bool whole = all_visible && common_low == 0 && common_high == kKvPagePositions;
   if (whole) {
@@ -237,17 +249,16 @@ void attend_rows(const AttentionTile& tile, int64_t row, const Operands<T>& kv,
   int64_t n_columns = width / kLanes;
   float* o = out.output + row * width;
   if (whole) {
-    products<R, ScoreRows, Start::kZero, kFetch>(kKvPagePositions, p, kv.values, width, kLanes,
-                                                 kv.next_values_bytes, n_columns, o, width);
+    products<R, ScoreRows, Start::kZero>(kKvPagePositions, p, kv.values, width, kLanes,
+                                         kv.next_values_bytes, n_columns, o, width);
     return;
   }
   // Positions that only some rows see are added row by row, before and after the common ones.
   bool together = all_visible && common_low < common_high;
   auto add_alone = [&](int r, int64_t first, int64_t end) {
     if (first < end)
-      products<1, ScoreRows, Start::kOutput, Fetch::kNone>(
-          end - first, p + r * kKvPagePositions + first, kv.values + first * width, width, kLanes,
-          0, n_columns, o + r * width, width);
+      add_values(end - first, p + r * kKvPagePositions + first, kv.values + first * width, width,
+                 o + r * width);
   };
   for (int r = 0; r < R; ++r) {
     RowLimits l = limits[row + r];
@@ -256,37 +267,37 @@ void attend_rows(const AttentionTile& tile, int64_t row, const Operands<T>& kv,
     add_alone(r, l.low, together ? common_low : l.high);
   }
   if (!together) return;
-  products<R, ScoreRows, Start::kOutput, Fetch::kNone>(common_high - common_low, p + common_low,
-                                                       kv.values + common_low * width, width,
-                                                       kLanes, 0, n_columns, o, width);
+  products<R, ScoreRows, Start::kOutput>(common_high - common_low, p + common_low,
+                                         kv.values + common_low * width, width, kLanes, 0,
+                                         n_columns, o, width);
   for (int r = 0; r < R; ++r) add_alone(r, common_high, limits[row + r].high);
 }
 
-template <Fetch kFetch, typename T>
+template <typename T>
 void attend_some_rows(int64_t n, const AttentionTile& tile, int64_t row, const Operands<T>& kv,
                       const RowLimits* limits, const AttentionPartial& out) {
   switch (n) {
     case 1:
-      return attend_rows<1, kFetch>(tile, row, kv, limits, out);
+      return attend_rows<1>(tile, row, kv, limits, out);
     case 2:
-      return attend_rows<2, kFetch>(tile, row, kv, limits, out);
+      return attend_rows<2>(tile, row, kv, limits, out);
     case 3:
-      return attend_rows<3, kFetch>(tile, row, kv, limits, out);
+      return attend_rows<3>(tile, row, kv, limits, out);
     case 4:
-      return attend_rows<4, kFetch>(tile, row, kv, limits, out);
+      return attend_rows<4>(tile, row, kv, limits, out);
     default:
       break;
   }
   if constexpr (kMicroRows > 4) {
     switch (n) {
       case 5:
-        return attend_rows<5, kFetch>(tile, row, kv, limits, out);
+        return attend_rows<5>(tile, row, kv, limits, out);
       case 6:
-        return attend_rows<6, kFetch>(tile, row, kv, limits, out);
+        return attend_rows<6>(tile, row, kv, limits, out);
       case 7:
-        return attend_rows<7, kFetch>(tile, row, kv, limits, out);
+        return attend_rows<7>(tile, row, kv, limits, out);
       default:
-        return attend_rows<8, kFetch>(tile, row, kv, limits, out);
+        return attend_rows<8>(tile, row, kv, limits, out);
     }
   }
 }
@@ -298,38 +309,31 @@ LANTERN_INLINE void fetch_part(const uint8_t* start, int64_t bytes, int64_t inde
     _mm_prefetch(reinterpret_cast<const char*>(start + i), _MM_HINT_T1);
 }
 
-/// All rows over keys and values that were widened.
-void attend_wide(const AttentionTile& tile, const KvBlock& next, const Operands<float>& kv,
-                 const RowLimits* limits, const AttentionPartial& out) {
+template <typename T>
+void attend(const AttentionTile& tile, const KvBlock& next, const Operands<T>& kv,
+            const RowLimits* limits, const AttentionPartial& out) {
   int64_t n_steps = (tile.n_rows + kMicroRows - 1) / kMicroRows;
   for (int64_t row = 0; row < tile.n_rows; row += kMicroRows) {
-    fetch_part(next.keys, kv_head_bytes(tile.type, tile.head_dim), row / kMicroRows, n_steps);
-    fetch_part(next.values, kv_head_bytes(tile.type, tile.value_dim), row / kMicroRows, n_steps);
+    if constexpr (!kFetchesNext<T>) {
+      fetch_part(next.keys, kv_head_bytes(tile.type, tile.head_dim), row / kMicroRows, n_steps);
+      fetch_part(next.values, kv_head_bytes(tile.type, tile.value_dim), row / kMicroRows, n_steps);
+    }
     int64_t n = tile.n_rows - row < kMicroRows ? tile.n_rows - row : kMicroRows;
-    attend_some_rows<Fetch::kNone>(n, tile, row, kv, limits, out);
+    attend_some_rows(n, tile, row, kv, limits, out);
   }
 }
 
-/// All rows over keys and values as the page holds them.
+/// Attends over keys and values as the page holds them.
 template <typename T>
 void attend_page(const AttentionTile& tile, const KvBlock& current, const KvBlock& next,
                  const RowLimits* limits, const AttentionPartial& out) {
+  // Without a next block the loads fetch themselves, which costs next to nothing.
+  bool more = next.keys != nullptr;
   Operands<T> kv = {.keys = reinterpret_cast<const T*>(current.keys),
                     .values = reinterpret_cast<const T*>(current.values),
-                    .next_keys_bytes = 0,
-                    .next_values_bytes = 0};
-  if (next.keys != nullptr) {
-    kv.next_keys_bytes = distance(current.keys, next.keys);
-    kv.next_values_bytes = distance(current.values, next.values);
-  }
-  for (int64_t row = 0; row < tile.n_rows; row += kMicroRows) {
-    int64_t n = tile.n_rows - row < kMicroRows ? tile.n_rows - row : kMicroRows;
-    if (row == 0 && next.keys != nullptr) {
-      attend_some_rows<Fetch::kNext>(n, tile, row, kv, limits, out);
-    } else {
-      attend_some_rows<Fetch::kNone>(n, tile, row, kv, limits, out);
-    }
-  }
+                    .next_keys_bytes = more ? distance(current.keys, next.keys) : 0,
+                    .next_values_bytes = more ? distance(current.values, next.values) : 0};
+  attend(tile, next, kv, limits, out);
 }
 
 LANTERN_INLINE void widen(int64_t first, int64_t end, const uint16_t* from, float* to) {
@@ -392,7 +396,7 @@ void block(const AttentionTile& tile, const KvBlock& current, const KvBlock& nex
   }
   Operands<float> kv = {
       .keys = wide_keys, .values = wide_values, .next_keys_bytes = 0, .next_values_bytes = 0};
-  attend_wide(tile, next, kv, limits, out);
+  attend(tile, next, kv, limits, out);
 }
 
 void merge(int64_t n_rows, int64_t value_dim, const RowLimits* limits,

@@ -7,8 +7,8 @@
 namespace lantern::kernels {
 namespace {
 
-// Blocks of 32 columns that are unpacked together: with two vectors of rows, half the first cache.
-constexpr int64_t kTileBlocks = 16;
+// Blocks of 32 columns that are unpacked together, at most.
+constexpr int64_t kTileBlocks = 32;
 // Groups that are unpacked together, so that a tile of activations is used for all of them.
 constexpr int64_t kTileGroups = 4;
 
@@ -114,9 +114,12 @@ template <typename Type>
 void many_tokens(const MatmulJob& job, int64_t first_vector, int64_t n_vectors) {
   typename Type::W tiles[kTileGroups * kVectorsPerGroup][kTileBlocks];
   const int64_t n_columns = job.n_blocks * Type::kParts;
-  constexpr int64_t kStep = kTileBlocks / Type::kParts;  // in blocks of the format
-  for (int64_t b = 0; b < job.n_blocks; b += kStep) {
-    const int64_t n = job.n_blocks - b < kStep ? job.n_blocks - b : kStep;
+  // In blocks of the format; equal shares, because a short one does not pay for its outputs' way.
+  constexpr int64_t kMost = kTileBlocks / Type::kParts;
+  const int64_t n_tiles = (job.n_blocks + kMost - 1) / kMost;
+  const int64_t step = (job.n_blocks + n_tiles - 1) / n_tiles;
+  for (int64_t b = 0; b < job.n_blocks; b += step) {
+    const int64_t n = job.n_blocks - b < step ? job.n_blocks - b : step;
     for (int64_t v = 0; v < n_vectors; ++v) {
       const Rows rows = rows_of<Type>(job, first_vector + v);
       for (int64_t i = 0; i < n; ++i)

@@ -10,79 +10,64 @@
 namespace lantern::kernels {
 namespace {
 
-LANTERN_INLINE float largest_lane(__m256 v) {
-  __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-  m = _mm_max_ss(m, _mm_movehdup_ps(m));
-  return _mm_cvtss_f32(m);
-}
-
-LANTERN_INLINE int sum_lanes(__m256i v) {
-  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
-  return _mm_cvtsi128_si32(s);
+/// {first, second} as the pair of a term.
+LANTERN_INLINE void set_term(int16_t (&term)[2], int first, int second) {
+  term[0] = static_cast<int16_t>(first);
+  term[1] = static_cast<int16_t>(second);
 }
 
 LANTERN_INLINE void quantize_block(const float* x, ActivationBlock& block) {
-  const __m256i magnitude_bits = _mm256_set1_epi32(0x7fffffff);
-  const __m256i largest_finite = _mm256_set1_epi32(0x7f7fffff);
   __m256 v[4];
-  __m256 high = _mm256_setzero_ps();
-  __m256 minus_low = _mm256_setzero_ps();
-  __m256i not_finite = _mm256_setzero_si256();
   LANTERN_UNROLL
-  for (int i = 0; i < 4; ++i) {
-    v[i] = _mm256_loadu_ps(x + 8 * i);
-    // NaNs in max() do not matter: `not_finite` finds them.
-    high = _mm256_max_ps(high, v[i]);
-    minus_low = _mm256_max_ps(minus_low, _mm256_xor_ps(v[i], _mm256_set1_ps(-0.0f)));
-    const __m256i magnitude = _mm256_and_si256(_mm256_castps_si256(v[i]), magnitude_bits);
-    not_finite = _mm256_or_si256(not_finite, _mm256_cmpgt_epi32(magnitude, largest_finite));
-  }
-  const float below = largest_lane(minus_low);
-  const float range = largest_lane(high) + below;
-  const bool finite = _mm256_testz_si256(not_finite, not_finite) && range <= 0x1.fffffep127f;
+  for (int i = 0; i < 4; ++i) v[i] = _mm256_loadu_ps(x + 8 * i);
+  // max() and min() may lose a NaN, so those are looked for; infinities show in the range.
+  const __m256 has_nan = _mm256_or_ps(_mm256_cmp_ps(v[0], v[1], _CMP_UNORD_Q),
+                                      _mm256_cmp_ps(v[2], v[3], _CMP_UNORD_Q));
+  const __m256 high = _mm256_max_ps(_mm256_max_ps(v[0], v[1]), _mm256_max_ps(v[2], v[3]));
+  const __m256 low = _mm256_min_ps(_mm256_min_ps(v[0], v[1]), _mm256_min_ps(v[2], v[3]));
+  // Lanes of max x and max -x side by side: one reduction for both.
+  const __m128 high4 = _mm_max_ps(_mm256_castps256_ps128(high), _mm256_extractf128_ps(high, 1));
+  const __m128 low4 = _mm_min_ps(_mm256_castps256_ps128(low), _mm256_extractf128_ps(low, 1));
+  const __m128 below4 = _mm_xor_ps(low4, _mm_set1_ps(-0.0f));
+  __m128 both = _mm_max_ps(_mm_unpacklo_ps(high4, below4), _mm_unpackhi_ps(high4, below4));
+  both = _mm_max_ps(_mm_max_ps(both, _mm_movehl_ps(both, both)), _mm_setzero_ps());
+  const float below = _mm_cvtss_f32(_mm_movehdup_ps(both));
+  const float range = _mm_cvtss_f32(both) + below;
+  const bool finite = _mm256_testz_ps(has_nan, has_nan) && range <= 0x1.fffffep127f;
   const bool plain = finite && range >= kMinActivationRange;
 
-  __m256i codes[4];
+  __m256i bytes = _mm256_setzero_si256();
   int zero = 0;
   if (plain) {
     const float inverse = 255.0f / range;
     zero = _mm_cvtss_si32(_mm_set_ss(below * inverse));
+    __m256i codes[4];
     LANTERN_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      __m256i c = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], _mm256_set1_ps(inverse)));
-      c = _mm256_add_epi32(c, _mm256_set1_epi32(zero));
-      codes[i] =
-          _mm256_min_epi32(_mm256_max_epi32(c, _mm256_setzero_si256()), _mm256_set1_epi32(255));
-    }
+    for (int i = 0; i < 4; ++i)
+      codes[i] = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(v[i], _mm256_set1_ps(inverse))),
+                                  _mm256_set1_epi32(zero));
+    // Packing saturates, which is the clamp to 0..255. It works within 128-bit halves; the
+    // permutation puts the fours of bytes in order.
+    bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(_mm256_packs_epi32(codes[0], codes[1]),
+                                                            _mm256_packs_epi32(codes[2], codes[3])),
+                                        _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     block.scale = range / 255.0f;
   } else {
-    LANTERN_UNROLL
-    for (int i = 0; i < 4; ++i) codes[i] = _mm256_setzero_si256();
     block.scale = finite ? 0.0f : __builtin_nanf("");
   }
-
-  const int first = sum_lanes(_mm256_add_epi32(codes[0], codes[1])) - 16 * zero;
-  const int second = sum_lanes(_mm256_add_epi32(codes[2], codes[3])) - 16 * zero;
-  // Packing works within 128-bit halves; the permutation puts the fours of bytes in order.
-  const __m256i words = _mm256_packs_epi32(codes[0], codes[1]);
-  const __m256i more_words = _mm256_packs_epi32(codes[2], codes[3]);
-  const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, more_words),
-                                                    _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(block.codes),
                       _mm256_xor_si256(bytes, _mm256_set1_epi8(static_cast<char>(0x80))));
+
+  const __m256i eights = _mm256_sad_epu8(bytes, _mm256_setzero_si256());
+  const __m256i halves = _mm256_add_epi64(eights, _mm256_unpackhi_epi64(eights, eights));
+  const int first = _mm_cvtsi128_si32(_mm256_castsi256_si128(halves)) - 16 * zero;
+  const int second = _mm_cvtsi128_si32(_mm256_extracti128_si256(halves, 1)) - 16 * zero;
   block.sum = static_cast<float>(first + second);
   block.half_sums[0] = static_cast<float>(first);
   block.half_sums[1] = static_cast<float>(second);
-  const auto minus_zero = static_cast<int16_t>(128 - zero);
-  block.term[0] = minus_zero;
-  block.term[1] = static_cast<int16_t>(-(first + second));
-  block.half_terms[0][0] = minus_zero;
-  block.half_terms[0][1] = static_cast<int16_t>(-first);
-  block.half_terms[1][0] = minus_zero;
-  block.half_terms[1][1] = static_cast<int16_t>(-second);
+  set_term(block.term, 128 - zero, -(first + second));
+  set_term(block.half_terms[0], 128 - zero, -first);
+  set_term(block.half_terms[1], 128 - zero, -second);
   block.unused = 0;
 }
 
