@@ -3,7 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "arch/hf.h"
 #include "engine/testing.h"
 
 namespace lantern::engine {
@@ -86,6 +91,90 @@ TEST(TextIo, AnEndIdOutsideTheVocabularyIsCorrupt) {
   auto io = load_text({.eos = 5000});
   ASSERT_FALSE(io.ok());
   EXPECT_EQ(io.error().code, ErrorCode::kCorrupt);
+}
+
+// A Hugging Face folder: a golden model's weights, a small tokenizer, and the files given.
+Result<TextIo> load_folder(const format::TemporaryFolder& folder,
+                           const std::vector<std::pair<std::string, std::string>>& files) {
+  const std::filesystem::path source = LANTERN_SOURCE_DIR;
+  for (const auto& [from, to] :
+       {std::pair{"tests/golden/models/llama-tied/config.json", "config.json"},
+        std::pair{"tests/golden/models/llama-tied/model.safetensors", "model.safetensors"},
+        std::pair{"src/text/testdata/tokenizers/gpt-2.json", "tokenizer.json"}})
+    folder.write(to, format::file_bytes(source / from));
+  for (const auto& [name, content] : files) folder.write(name, content);
+  LANTERN_ASSIGN(auto checkpoint, arch::open_checkpoint(folder.path()));
+  return TextIo::load(*checkpoint);
+}
+
+TEST(TextIoOfAFolder, EndIdsAreGenerationConfigsAndTheTokenizers) {
+  format::TemporaryFolder folder;
+  auto io = load_folder(folder, {{"generation_config.json", R"({"eos_token_id": [7, 5]})"},
+                                 {"tokenizer_config.json", R"({"eos_token": "a"})"}});
+  ASSERT_TRUE(io.ok()) << io.error().message;
+  std::vector<int32_t> expected = {5, 7, *io->tokenizer().find("a")};
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(io->end_ids(), expected);
+
+  format::TemporaryFolder one;
+  auto single = load_folder(one, {{"generation_config.json", R"({"eos_token_id": 9})"}});
+  ASSERT_TRUE(single.ok()) << single.error().message;
+  EXPECT_EQ(single->end_ids(), (std::vector<int32_t>{9}));
+
+  format::TemporaryFolder bad;
+  auto negative = load_folder(bad, {{"generation_config.json", R"({"eos_token_id": [-1]})"}});
+  ASSERT_FALSE(negative.ok());
+  EXPECT_EQ(negative.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(negative.error().message.find("generation_config.json: eos_token_id: -1"),
+            std::string::npos);
+}
+
+TEST(TextIoOfAFolder, TheTemplatesFileComesBeforeTheConfigs) {
+  const std::string config =
+      R"({"chat_template": [{"name": "default", "template": "old"}, {"name": "rag", "template": "R"}]})";
+  format::TemporaryFolder folder;
+  auto io = load_folder(folder, {{"tokenizer_config.json", config}});
+  ASSERT_TRUE(io.ok()) << io.error().message;
+  EXPECT_EQ(io->template_names(), (std::vector<std::string>{"", "rag"}));
+  EXPECT_EQ(io->chat_template()->source(), "old");
+  format::TemporaryFolder with_file;
+  auto newer = load_folder(with_file, {{"tokenizer_config.json", config},
+                                       {"chat_template.jinja", "new"},
+                                       {"additional_chat_templates/tool.jinja", "T"}});
+  ASSERT_TRUE(newer.ok()) << newer.error().message;
+  EXPECT_EQ(newer->chat_template()->source(), "new");
+  EXPECT_EQ(newer->template_names(), (std::vector<std::string>{"", "tool"}));
+}
+
+TEST(TextIoOfAFolder, WithoutTokenizerSaysWhichFileIsMissing) {
+  format::TemporaryFolder folder;
+  ASSERT_TRUE(load_folder(folder, {}).ok());
+  std::filesystem::remove(folder.path() / "tokenizer.json");
+  auto checkpoint = arch::open_checkpoint(folder.path());
+  ASSERT_TRUE(checkpoint.ok());
+  auto io = TextIo::load(**checkpoint);
+  ASSERT_FALSE(io.ok());
+  EXPECT_EQ(io.error().code, ErrorCode::kNotFound);
+  EXPECT_NE(io.error().message.find("tokenizer.json"), std::string::npos);
+
+  // Ids are all that logits() takes.
+  std::shared_ptr<const format::Checkpoint> shared = std::move(checkpoint).value();
+  auto engine =
+      Engine::load(format::admit_for_test(shared), {.text = TextSide::kIfThere, .threads = 1});
+  ASSERT_TRUE(engine.ok()) << engine.error().message;
+  const std::vector<int32_t> ids = {1, 2, 3};
+  int64_t rows = 0;
+  EXPECT_TRUE(engine
+                  ->logits(ids, {},
+                           [&](int64_t, int64_t n, auto) -> Status {
+                             rows += n;
+                             return {};
+                           })
+                  .ok());
+  EXPECT_EQ(rows, 3);
+  Prompt prompt;
+  prompt.ids = ids;
+  EXPECT_EQ(engine->generate(prompt, {}).error().code, ErrorCode::kUnsupported);
 }
 
 }  // namespace
