@@ -3,7 +3,7 @@
 // Makes the tokenizer, encodes TEXT (as one text, or line by line) and prints one line of JSON:
 // milliseconds to parse and to create, megabytes per second of encoding and decoding on one
 // thread (processor time, the best of N). --ids writes the tokens as little-endian int32, with -1
-// after every line in --lines, for tools/golden/tokenizers_diff.py to compare.
+// after every line in --lines.
 #include <fmt/core.h>
 
 #include <time.h>

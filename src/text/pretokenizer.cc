@@ -214,6 +214,10 @@ Result<PreTokenizer> find_pre_tokenizer(std::string_view gguf_name) {
     if (p.name == gguf_name) return p;
   std::string names;
   for (const PreTokenizer& p : kAll) names.append(names.empty() ? "" : ", ").append(p.name);
+  if (gguf_name.empty())
+    return make_error(ErrorCode::kUnsupported,
+                      "tokenizer.ggml.pre: missing, so how words are cut is not known; convert the "
+                      "model again with a current converter");
   return make_error(ErrorCode::kUnsupported,
                     "tokenizer.ggml.pre: pre-tokenizer \"{}\" is not supported; these are: {}",
                     gguf_name, names);

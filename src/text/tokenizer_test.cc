@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "base/json.h"
 #include "text/tokenizer_json.h"
@@ -293,6 +295,22 @@ TEST(Tokenizer, AWordOfAQuarterMegabyteTakesNoQuadraticTime) {
     const std::string spaces(1 << 18, ' ');
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(spaces)), spaces);
   }
+}
+
+TEST(Tokenizer, ManyThreadsMayEncodeAtOnce) {
+  const Tokenizer tokenizer = make(read_spec("smollm"));
+  const Json& strings = expected()["strings"];
+  const Json& ids = expected()["models"]["smollm"]["user"];
+  std::atomic<int> n_wrong = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (size_t i = 0; i < strings.size(); ++i)
+        if (tokenizer.encode(strings[i].get_ref<const std::string&>()) != ids[i].get<Ids>())
+          ++n_wrong;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(n_wrong, 0);
 }
 
 TEST(StreamDecoder, HoldsBackUntilACharacterIsWhole) {
