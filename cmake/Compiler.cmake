@@ -19,7 +19,9 @@ endif()
 target_compile_definitions(lantern_flags INTERFACE LANTERN_VERSION="${PROJECT_VERSION}")
 if(LANTERN_SANITIZE)
   target_compile_options(lantern_flags INTERFACE
-    -fsanitize=${LANTERN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    -fsanitize=${LANTERN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    # Instrumented code confuses this warning (GCC's manual says so of -fsanitize).
+    -Wno-maybe-uninitialized)
   target_link_options(lantern_flags INTERFACE -fsanitize=${LANTERN_SANITIZE})
 endif()
 if(LANTERN_FUZZ)
