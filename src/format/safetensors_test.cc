@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "format/hf_folder.h"
 #include "format/renamed_checkpoint.h"
@@ -192,7 +192,7 @@ TEST_F(Renamed, EveryRangeOfBytesIsTheSame) {
       for (size_t end = begin; end <= bytes.size(); ++end) {
         std::vector<std::byte> out(end - begin);
         ASSERT_TRUE(read_tensor(model, *model.checkpoint().find("x"), begin, out).ok());
-        EXPECT_EQ(std::memcmp(out.data(), bytes.data() + begin, out.size()), 0);
+        EXPECT_TRUE(std::ranges::equal(out, bytes.subspan(begin, out.size())));
       }
     }
   }
