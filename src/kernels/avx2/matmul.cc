@@ -14,10 +14,28 @@ LANTERN_INLINE VI dot_ones(VI acc, VI w) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
+// Codes up to 15: a whole block's pairs of products, 8 * 2 * 15 * 128 = 30720 at most, add up in 16
+// bits and are widened once.
+template <int kMaxCode>
+constexpr bool kSumsIn16Bits = kMaxCode <= 15;
+
+/// What a block's sum starts from, and its 32-bit sum when all products are in.
+template <int kMaxCode>
+LANTERN_INLINE VI start_sum() {
+  return set_ints(kSumsIn16Bits<kMaxCode> ? 0 : kSumMagicBits);
+}
+template <int kMaxCode>
+LANTERN_INLINE VI finish_sum(VI acc) {
+  if constexpr (!kSumsIn16Bits<kMaxCode>) return acc;
+  return _mm256_add_epi32(set_ints(kSumMagicBits), _mm256_madd_epi16(acc, _mm256_set1_epi16(1)));
+}
+
 /// acc + the lanes' sums of four products of unsigned bytes of w and signed codes.
-template <bool kLarge>
+template <int kMaxCode>
 LANTERN_INLINE VI dot_codes(VI acc, VI w, VI x) {
-  if constexpr (!kLarge) {
+  if constexpr (kSumsIn16Bits<kMaxCode>) {
+    return _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
+  } else if constexpr (kMaxCode <= 127) {
     // Codes up to 127: a pair of products is at most 2 * 127 * 128 < 2^15.
     const VI pairs = _mm256_maddubs_epi16(w, x);
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
@@ -29,9 +47,9 @@ LANTERN_INLINE VI dot_codes(VI acc, VI w, VI x) {
     return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
   }
 }
-template <bool kLarge>
+template <int kMaxCode>
 LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
-  return dot_codes<kLarge>(acc, w, broadcast_codes(codes));
+  return dot_codes<kMaxCode>(acc, w, broadcast_codes(codes));
 }
 LANTERN_INLINE VI dot_pairs(VI acc, VI w, const int16_t* pair) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(w, broadcast_codes(pair)));

@@ -86,15 +86,25 @@ LANTERN_INLINE VF xor_sign(VF v) { return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f)
 /// acc + the lanes' sums of four unsigned bytes of w.
 LANTERN_INLINE VI dot_ones(VI acc, VI w) { return _mm512_dpbusd_epi32(acc, w, set_bytes(1)); }
 
+/// What a block's integer sum starts from, and what it is when all products are in.
+template <int kMaxCode>
+LANTERN_INLINE VI start_sum() {
+  return set_ints(kSumMagicBits);
+}
+template <int kMaxCode>
+LANTERN_INLINE VI finish_sum(VI acc) {
+  return acc;
+}
+
 // The compiler loads and broadcasts apart; written out, the broadcast is part of the instruction.
-template <bool kLarge>
+template <int kMaxCode>
 LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
   asm("vpdpbusd %2%{1to16%}, %1, %0"
       : "+v"(acc)
       : "v"(w), "m"(*reinterpret_cast<const int32_t*>(codes)));
   return acc;
 }
-template <bool kLarge>
+template <int kMaxCode>
 LANTERN_INLINE VI dot_codes(VI acc, VI w, VI codes) {
   return _mm512_dpbusd_epi32(acc, w, codes);
 }

@@ -12,14 +12,24 @@ constexpr int kFloatTokens = 4;
 LANTERN_INLINE VI dot_ones(VI acc, VI w) {
   return _mm256_dpbusd_avx_epi32(acc, w, _mm256_set1_epi8(1));
 }
+/// What a block's integer sum starts from, and what it is when all products are in.
+template <int kMaxCode>
+LANTERN_INLINE VI start_sum() {
+  return set_ints(kSumMagicBits);
+}
+template <int kMaxCode>
+LANTERN_INLINE VI finish_sum(VI acc) {
+  return acc;
+}
+
 /// acc + the lanes' sums of four products of unsigned bytes of w and signed codes.
-template <bool kLarge>
+template <int kMaxCode>
 LANTERN_INLINE VI dot_codes(VI acc, VI w, VI codes) {
   return _mm256_dpbusd_avx_epi32(acc, w, codes);
 }
-template <bool kLarge>
+template <int kMaxCode>
 LANTERN_INLINE VI dot(VI acc, VI w, const int8_t* codes) {
-  return dot_codes<kLarge>(acc, w, broadcast_codes(codes));
+  return dot_codes<kMaxCode>(acc, w, broadcast_codes(codes));
 }
 LANTERN_INLINE VI dot_pairs(VI acc, VI w, const int16_t* pair) {
   return _mm256_dpwssd_avx_epi32(acc, w, broadcast_codes(pair));

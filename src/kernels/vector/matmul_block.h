@@ -47,18 +47,19 @@ LANTERN_INLINE void add_block(const typename Type::W& w, const ActivationBlock* 
     VI sum[kTogether][kSubBlocks];
     LANTERN_UNROLL
     for (int t = 0; t < kTogether; ++t) LANTERN_UNROLL
-    for (int h = 0; h < kSubBlocks; ++h) sum[t][h] = set_ints(kSumMagicBits);
+    for (int h = 0; h < kSubBlocks; ++h) sum[t][h] = start_sum<Type::kMaxCode>();
     LANTERN_UNROLL
     for (int k = 0; k < 8; ++k) LANTERN_UNROLL
     for (int t = 0; t < kTogether; ++t)
       sum[t][k / kPerSub] =
-          dot<Type::kLarge>(sum[t][k / kPerSub], w.q[k], x[first + t].codes + 4 * k);
+          dot<Type::kMaxCode>(sum[t][k / kPerSub], w.q[k], x[first + t].codes + 4 * k);
     LANTERN_UNROLL
     for (int t = 0; t < kTogether; ++t) {
       const ActivationBlock& a = x[first + t];
       LANTERN_UNROLL
       for (int h = 0; h < kSubBlocks; ++h)
-        sum[t][h] = dot_pairs(sum[t][h], w.pair[h], kSubBlocks == 1 ? a.term : a.half_terms[h]);
+        sum[t][h] = dot_pairs(finish_sum<Type::kMaxCode>(sum[t][h]), w.pair[h],
+                              kSubBlocks == 1 ? a.term : a.half_terms[h]);
       VF s = fma(w.scale[0], as_floats(sum[t][0]), w.minus_k_scale);
       if constexpr (kSubBlocks == 2)
         s = fma(w.scale[1], sub(as_floats(sum[t][1]), set_floats(kSumMagic)), s);

@@ -75,8 +75,8 @@ __attribute__((noinline)) void multiply_pair(const typename Type::W* tile, int64
     LANTERN_UNROLL
     for (int t = 0; t < kTokens; ++t) {
       prefetch(ahead + t);
-      i[t][0] = set_ints(kSumMagicBits);
-      i[t][1] = set_ints(kSumMagicBits);
+      i[t][0] = start_sum<Type::kMaxCode>();
+      i[t][1] = start_sum<Type::kMaxCode>();
     }
     LANTERN_UNROLL
     for (int k = 0; k < 8; ++k) {
@@ -85,8 +85,8 @@ __attribute__((noinline)) void multiply_pair(const typename Type::W* tile, int64
       LANTERN_UNROLL
       for (int t = 0; t < kTokens; ++t) {
         const VI codes = broadcast_codes(x[t].codes + 4 * k);
-        i[t][0] = dot_codes<Type::kLarge>(i[t][0], q0, codes);
-        i[t][1] = dot_codes<Type::kLarge>(i[t][1], q1, codes);
+        i[t][0] = dot_codes<Type::kMaxCode>(i[t][0], q0, codes);
+        i[t][1] = dot_codes<Type::kMaxCode>(i[t][1], q1, codes);
       }
     }
     LANTERN_UNROLL
@@ -94,7 +94,7 @@ __attribute__((noinline)) void multiply_pair(const typename Type::W* tile, int64
       LANTERN_UNROLL
       for (int v = 0; v < 2; ++v) {
         const typename Type::W& w = v == 0 ? w0 : w1;
-        const VI sum = dot_pairs(i[t][v], w.pair[0], x[t].term);
+        const VI sum = dot_pairs(finish_sum<Type::kMaxCode>(i[t][v]), w.pair[0], x[t].term);
         VF s = fma(w.scale[0], as_floats(sum), w.minus_k_scale);
         if constexpr (Type::kMinimum) s = fma(w.minimum[0], broadcast(&x[t].sum), s);
         store_floats(sums[t][v], fma(broadcast(&x[t].scale), s, load_floats(sums[t][v])));

@@ -82,7 +82,7 @@ struct Q4_0 {
   using W = Weights<1, false>;
   static constexpr bool kMinimum = false;
   static constexpr int kParts = 1;
-  static constexpr bool kLarge = false;  // codes past 127
+  static constexpr int kMaxCode = 15;
   static constexpr WeightLayout kLayout = {32, 18, 2, {{2, 16, 4}, {0, 2, 2}}};
   template <int>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -96,7 +96,7 @@ struct Q4_1 {
   using W = Weights<1, true>;
   static constexpr bool kMinimum = true;
   static constexpr int kParts = 1;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 15;
   static constexpr WeightLayout kLayout = {32, 20, 2, {{4, 16, 4}, {0, 4, 2}}};
   template <int>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -120,7 +120,7 @@ struct Q5_0 {
   using W = Weights<1, false>;
   static constexpr bool kMinimum = false;
   static constexpr int kParts = 1;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 31;
   static constexpr WeightLayout kLayout = {32, 22, 3, {{6, 16, 4}, {2, 4, 4}, {0, 2, 2}}};
   template <int>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -135,7 +135,7 @@ struct Q5_1 {
   using W = Weights<1, true>;
   static constexpr bool kMinimum = true;
   static constexpr int kParts = 1;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 31;
   static constexpr WeightLayout kLayout = {32, 24, 3, {{8, 16, 4}, {4, 4, 4}, {0, 4, 2}}};
   template <int>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -151,7 +151,7 @@ struct Q8_0 {
   using W = Weights<1, false>;
   static constexpr bool kMinimum = false;
   static constexpr int kParts = 1;
-  static constexpr bool kLarge = true;
+  static constexpr int kMaxCode = 255;
   static constexpr WeightLayout kLayout = {32, 34, 2, {{2, 32, 4}, {0, 2, 2}}};
   template <int>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -172,7 +172,7 @@ struct Iq4Nl {
   using W = Weights<1, false>;
   static constexpr bool kMinimum = false;
   static constexpr int kParts = 1;
-  static constexpr bool kLarge = true;
+  static constexpr int kMaxCode = 255;
   static constexpr WeightLayout kLayout = {32, 18, 2, {{2, 16, 4}, {0, 2, 2}}};
   template <int>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -188,7 +188,7 @@ struct Iq4Xs {
   using W = Weights<1, false>;
   static constexpr bool kMinimum = false;
   static constexpr int kParts = 8;
-  static constexpr bool kLarge = true;
+  static constexpr int kMaxCode = 255;
   static constexpr WeightLayout kLayout = {256, 136, 3, {{8, 128, 4}, {4, 4, 4}, {0, 4, 2}}};
   template <int kPart>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -208,7 +208,7 @@ struct Mxfp4 {
   using W = Weights<1, false>;
   static constexpr bool kMinimum = false;
   static constexpr int kParts = 1;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 24;
   static constexpr WeightLayout kLayout = {32, 17, 2, {{1, 16, 4}, {0, 1, 1}}};
   template <int>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -237,7 +237,7 @@ struct Q2K {
   using W = Weights<2, true>;
   static constexpr bool kMinimum = true;
   static constexpr int kParts = 8;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 3;
   static constexpr WeightLayout kLayout = {256, 84, 3, {{16, 64, 4}, {0, 16, 4}, {80, 4, 2}}};
   template <int kPart>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -260,7 +260,7 @@ struct Q3K {
   using W = Weights<2, false>;
   static constexpr bool kMinimum = false;
   static constexpr int kParts = 8;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 7;
   static constexpr WeightLayout kLayout = {
       256, 110, 4, {{32, 64, 4}, {0, 32, 4}, {96, 12, 4}, {108, 2, 2}}};
   template <int kIndex>
@@ -322,7 +322,7 @@ struct Q4K {
   using W = Weights<1, true>;
   static constexpr bool kMinimum = true;
   static constexpr int kParts = 8;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 15;
   static constexpr WeightLayout kLayout = {256, 144, 3, {{16, 128, 4}, {4, 12, 4}, {0, 4, 2}}};
   template <int kPart>
   LANTERN_INLINE static void load_part(const Stream& s, int64_t b, W& w) {
@@ -336,7 +336,7 @@ struct Q5K {
   using W = Weights<1, true>;
   static constexpr bool kMinimum = true;
   static constexpr int kParts = 8;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 31;
   static constexpr WeightLayout kLayout = {
       256, 176, 4, {{48, 128, 4}, {16, 32, 4}, {4, 12, 4}, {0, 4, 2}}};
   template <int kPart>
@@ -355,7 +355,7 @@ struct Q6K {
   using W = Weights<2, false>;
   static constexpr bool kMinimum = false;
   static constexpr int kParts = 8;
-  static constexpr bool kLarge = false;
+  static constexpr int kMaxCode = 63;
   static constexpr WeightLayout kLayout = {
       256, 210, 4, {{0, 128, 4}, {128, 64, 4}, {192, 16, 4}, {208, 2, 2}}};
   template <int kByte>
