@@ -122,7 +122,9 @@ using Status = Result<void>;
 #define LANTERN_CONCAT(a, b) LANTERN_CONCAT_(a, b)
 #define LANTERN_ASSIGN(declaration, expression) \
   LANTERN_ASSIGN_IMPL_(LANTERN_CONCAT(lantern_result_, __LINE__), declaration, expression)
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration takes none
 #define LANTERN_ASSIGN_IMPL_(result, declaration, expression) \
   auto result = (expression);                                 \
   if (!result.ok()) return std::move(result).error();         \
   declaration = std::move(result).value()
+// NOLINTEND(bugprone-macro-parentheses)
