@@ -22,7 +22,7 @@ struct Config {
   int64_t value_dim = 64;
   float softcap = 0.0f;
   int64_t window = 0;
-  int64_t n_tokens = 300;
+  int64_t n_tokens = 262;
   float deviation = 1.0f;
 
   [[nodiscard]] std::string name() const {
@@ -135,14 +135,14 @@ std::vector<Config> configs() {
       {.n_heads = 9, .n_kv_heads = 3, .head_dim = 64, .value_dim = 64, .n_tokens = 150},
       {.n_heads = 5, .n_kv_heads = 1, .head_dim = 80, .value_dim = 96, .n_tokens = 170},
       {.n_heads = 7, .n_kv_heads = 1, .head_dim = 16, .value_dim = 16, .n_tokens = 270},
-      {.n_heads = 24, .n_kv_heads = 2, .head_dim = 32, .value_dim = 32, .n_tokens = 260},
+      {.n_heads = 24, .n_kv_heads = 2, .head_dim = 16, .value_dim = 32, .n_tokens = 135},
       {.n_heads = 2, .n_kv_heads = 1, .head_dim = 128, .value_dim = 256, .n_tokens = 131},
       {.softcap = 5.0f, .window = 40},
       {.type = KvType::kQ8_0, .head_dim = 96, .value_dim = 32, .softcap = 50.0f, .window = 128},
       {.window = 1, .n_tokens = 200},
-      {.head_dim = 32, .value_dim = 32, .window = 129, .n_tokens = 520},
+      {.n_heads = 2, .head_dim = 32, .value_dim = 32, .window = 129, .n_tokens = 520},
       // Scores of hundreds: most weights underflow.
-      {.n_tokens = 400, .deviation = 12.0f},
+      {.n_heads = 2, .n_tokens = 270, .deviation = 12.0f},
   };
 }
 
