@@ -255,7 +255,7 @@ Result<Expr*> ExpressionParser::tuple_or_expression(TupleOptions options) {
   auto at_end = [&] {
     const Token& token = peek();
     return token.type == TokenType::kVariableEnd || token.type == TokenType::kBlockEnd ||
-           token.is_operator(")") || (!options.end.empty() && token.is_name(options.end));
+           token.is_operator(")");
   };
   std::vector<Expr*> items;
   bool is_tuple = false;
@@ -506,7 +506,6 @@ Status ExpressionParser::target_item(Target& target, TargetOptions options) {
   LANTERN_ASSIGN(Nesting nesting, enter());
   if (peek().is_operator("(")) {
     next();
-    options.end = {};
     LANTERN_TRY(this->target(target, options));
     return expect(")");
   }
@@ -525,7 +524,7 @@ Status ExpressionParser::target(Target& target, TargetOptions options) {
   auto at_end = [&] {
     const Token& token = peek();
     return token.type == TokenType::kVariableEnd || token.type == TokenType::kBlockEnd ||
-           token.is_operator(")") || (!options.end.empty() && token.is_name(options.end));
+           token.is_operator(")");
   };
   std::vector<Target> items;
   bool is_tuple = false;

@@ -16,14 +16,12 @@ namespace lantern::text::jinja {
 
 class ExpressionParser {
  protected:
-  /// How a comma-separated list may end and what it may hold.
+  /// What a comma-separated list may hold.
   struct TupleOptions {
     bool conditions = true;      // a if b else c
-    std::string_view end = {};   // a name that ends the list
     bool parenthesized = false;  // () is then a tuple
   };
   struct TargetOptions {
-    std::string_view end = {};
     bool attributes = false;  // ns.x may be written to
   };
   /// The names that make a macro take more, when its body reads them.

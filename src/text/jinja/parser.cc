@@ -150,10 +150,10 @@ class StatementParser : private ExpressionParser {
   Status for_statement(Block& body) {
     Stmt* stmt = make(StmtKind::kFor, next().line);
     body.push_back(stmt);
-    LANTERN_TRY(target(stmt->target, {.end = "in"}));
+    LANTERN_TRY(target(stmt->target, {}));
     if (!peek().is_name("in")) return fail("expected 'in', got {}", describe(peek()));
     next();
-    LANTERN_ASSIGN(stmt->expr, tuple_or_expression({.conditions = false, .end = "recursive"}));
+    LANTERN_ASSIGN(stmt->expr, tuple_or_expression({.conditions = false}));
     const Surroundings before{std::exchange(soft_, false), std::exchange(in_loop_, true)};
     if (peek().is_name("if")) {
       next();
