@@ -41,10 +41,13 @@ TEST(Program, HelpGoesToStdoutAndExitsZero) {
 
 TEST(Program, UsageErrorsExitTwo) {
   expect_refusal(run_lantern({}), 2, "");
-  expect_refusal(run_lantern({"fly"}), 2, "");
+  expect_refusal(run_lantern({"fly"}), 2, "fly: no such command");
   expect_refusal(run_lantern({"run"}), 2, "MODEL");
   expect_refusal(run_lantern({"run", "m", "--threads", "0", "hi"}), 2, "--threads");
   expect_refusal(run_lantern({"run", "m", "--kv", "f8", "hi"}), 2, "--kv");
+  expect_refusal(run_lantern({"run", "m", "--temperature", "-1", "hi"}), 2, "temperature");
+  expect_refusal(run_lantern({"run", "m", "--max-tokens", "0", "hi"}), 2, "--max-tokens");
+  expect_refusal(run_lantern({"run", "m"}), 2, "the prompt is empty");
 }
 
 TEST(Program, MissingAndBrokenModelsExitTwoAndNameTheFile) {

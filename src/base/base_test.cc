@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <filesystem>
@@ -73,6 +74,21 @@ TEST(AtomicFile, LeavesTheOldContentUntilCommit) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
   EXPECT_EQ(read_text_file(path, 2).error().code, ErrorCode::kExhausted);
   EXPECT_EQ(read_text_file(folder / "none", 2).error().code, ErrorCode::kNotFound);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(AtomicFile, ReplacesNoDeviceAndNoLink) {
+  auto folder = std::filesystem::temp_directory_path() / "lantern-atomic-link-test";
+  std::filesystem::create_directories(folder);
+  ASSERT_TRUE(write_file_atomically(folder / "target", "old").ok());
+  std::filesystem::create_symlink(folder / "target", folder / "link");
+  ASSERT_TRUE(write_file_atomically(folder / "link", "new").ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_EQ(*read_text_file(folder / "target", 100), "new");
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(write_file_atomically(folder / "pipe", "x").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(write_file_atomically(folder, "x").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
   std::filesystem::remove_all(folder);
 }
 

@@ -24,8 +24,7 @@ class ByteReader {
 
   /// A little-endian number. `field` is what an error message calls it.
   template <typename T>
-    requires(std::is_arithmetic_v<T>)
-  Result<T> read(std::string_view field) {
+  requires(std::is_arithmetic_v<T>) Result<T> read(std::string_view field) {
     static_assert(std::endian::native == std::endian::little);
     if (remaining() < sizeof(T)) return truncated(field, sizeof(T));
     T value;

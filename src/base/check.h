@@ -9,6 +9,6 @@ namespace lantern::base {
 
 }  // namespace lantern::base
 
-#define LANTERN_CHECK(condition)                                                            \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                                      \
+#define LANTERN_CHECK(condition)                       \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::lantern::base::check_failed(__FILE__, __LINE__, #condition))

@@ -14,14 +14,16 @@ Error errno_error(int errno_value, std::string_view what) {
   ErrorCode code = ErrorCode::kIo;
   switch (errno_value) {
     case ENOENT:
-    case ENOTDIR: code = ErrorCode::kNotFound; break;
-    case EACCES:
-    case EPERM:
-    case EROFS: code = ErrorCode::kDenied; break;
+    case ENOTDIR:
+      code = ErrorCode::kNotFound;
+      break;
     case ENOSPC:
     case EDQUOT:
-    case ENOMEM: code = ErrorCode::kExhausted; break;
-    default: break;
+    case ENOMEM:
+      code = ErrorCode::kExhausted;
+      break;
+    default:
+      break;
   }
   char buffer[128];
   return make_error(code, "{}: {}", what, strerror_r(errno_value, buffer, sizeof buffer));
@@ -93,10 +95,30 @@ Status sync_folder(const std::filesystem::path& folder) {
 
 }  // namespace
 
+namespace {
+
+/// What a rename to `path` should replace: the file behind a link, never the link, a device or a
+/// folder.
+Result<std::filesystem::path> replaceable(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::path target = path;
+  if (std::filesystem::is_symlink(path, error)) {
+    target = std::filesystem::weakly_canonical(path, error);
+    if (error) return errno_error(error.value(), path.string());
+  }
+  const auto status = std::filesystem::status(target, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: not a regular file, nothing is written there", path.string());
+  return target;
+}
+
+}  // namespace
+
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
   AtomicFile file;
-  file.path_ = path;
-  std::string pattern = path.string() + ".tmp-XXXXXX";
+  LANTERN_ASSIGN(file.path_, replaceable(path));
+  std::string pattern = file.path_.string() + ".tmp-XXXXXX";
   file.fd_ = UniqueFd(::mkostemp(pattern.data(), O_CLOEXEC));
   if (file.fd_.get() < 0) return errno_error(errno, path.string());
   file.temporary_ = pattern;

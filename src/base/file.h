@@ -14,8 +14,8 @@
 
 namespace lantern::base {
 
-/// The errno of a failed system call as an Error: ENOENT is kNotFound, EACCES and
-/// EPERM kDenied, ENOSPC, EDQUOT and ENOMEM kExhausted, all else kIo.
+/// The errno of a failed system call as an Error: ENOENT is kNotFound, ENOSPC,
+/// EDQUOT and ENOMEM kExhausted, all else kIo (kDenied is policy's word, not the kernel's).
 Error errno_error(int errno_value, std::string_view what);
 
 /// Owns a file descriptor.
@@ -39,7 +39,7 @@ class UniqueFd {
 /// A regular file opened for reading: its size, and bounded positional reads.
 class ReadFile {
  public:
-  /// Errors: kNotFound, kDenied, kInvalidArgument for what is no regular file.
+  /// Errors: kNotFound, kIo, kInvalidArgument for what is no regular file.
   static Result<ReadFile> open(const std::filesystem::path& path);
 
   [[nodiscard]] uint64_t size() const { return size_; }
@@ -67,6 +67,7 @@ Status write_file_atomically(const std::filesystem::path& path, std::string_view
 /// it appear; destroyed before that, nothing is left.
 class AtomicFile {
  public:
+  /// A link is followed; kInvalidArgument where `path` is a device, a folder or the like.
   static Result<AtomicFile> create(const std::filesystem::path& path);
   AtomicFile(AtomicFile&&) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;

@@ -18,7 +18,7 @@ enum class ErrorCode {
   kNotFound,
   kCorrupt,      // bytes from outside contradict their format
   kUnsupported,  // valid, but not something this build can do
-  kDenied,       // refused by policy or by the operating system's permissions
+  kDenied,       // refused by policy
   kExhausted,    // memory, disk or a limit
   kCancelled,
   kIo,        // disk, network, a remote service
@@ -48,7 +48,7 @@ template <typename... Args>
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
@@ -113,10 +113,10 @@ using Status = Result<void>;
 
 // LANTERN_TRY(expression): returns the error from the enclosing function, if there is one.
 // LANTERN_ASSIGN(auto x, expression): the value of a Result, or returns its error.
-#define LANTERN_TRY(expression)                                      \
-  do {                                                               \
-    if (auto lantern_status_ = (expression); !lantern_status_.ok())  \
-      return std::move(lantern_status_).error();                     \
+#define LANTERN_TRY(expression)                                     \
+  do {                                                              \
+    if (auto lantern_status_ = (expression); !lantern_status_.ok()) \
+      return std::move(lantern_status_).error();                    \
   } while (false)
 #define LANTERN_CONCAT_(a, b) a##b
 #define LANTERN_CONCAT(a, b) LANTERN_CONCAT_(a, b)

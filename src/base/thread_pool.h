@@ -28,7 +28,8 @@ class ThreadPool {
   /// have returned. Not reentrant; one caller at a time. f must not throw.
   template <typename F>
   void run(F&& f) {
-    run_erased([](void* context, int thread) { (*static_cast<std::remove_reference_t<F>*>(context))(thread); },
+    run_erased([](void* context,
+                  int thread) { (*static_cast<std::remove_reference_t<F>*>(context))(thread); },
                const_cast<void*>(static_cast<const void*>(&f)));
   }
 

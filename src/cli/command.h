@@ -23,8 +23,7 @@ enum class Exit : int {
   kInterrupted = 130,
 };
 
-/// The exit code of an error. What the operating system denied is bad input, what policy
-/// denied is a refusal; both are kDenied and both exit 4.
+/// The exit code of an error.
 Exit exit_of(const Error& error);
 
 /// What a command does once its options are parsed; an Error is printed and mapped by exit_of().

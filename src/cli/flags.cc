@@ -66,7 +66,7 @@ void SamplingFlags::define(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--max-tokens", max_tokens,
                  "longest answer in tokens (default: until the model ends or its context does)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::PositiveNumber);
   app.add_option("--stop", stop, "end the answer before this text; may be given several times")
       ->expected(1)
       ->take_all();

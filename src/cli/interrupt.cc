@@ -19,6 +19,7 @@ struct Scope {
   std::mutex mutex;
   std::stop_source source;
   SecondInterrupt second = SecondInterrupt::kEndsProgram;
+  bool watched = false;  // somebody holds a token; until then an interrupt ends the program
 };
 
 Scope& scope() {
@@ -35,7 +36,8 @@ void watch() {
   char byte;
   while (::read(g_pipe[0], &byte, 1) == 1) {
     std::lock_guard lock(scope().mutex);
-    if (!scope().source.request_stop() && scope().second == SecondInterrupt::kEndsProgram)
+    const bool first = scope().source.request_stop();
+    if (!scope().watched || (!first && scope().second == SecondInterrupt::kEndsProgram))
       ::_exit(130);
   }
 }
@@ -58,6 +60,7 @@ void install_interrupt_handler() {
 std::stop_token new_interruptible_scope(SecondInterrupt second) {
   std::lock_guard lock(scope().mutex);
   scope().second = second;
+  scope().watched = true;
   scope().source = std::stop_source();
   return scope().source.get_token();
 }

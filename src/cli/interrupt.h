@@ -5,7 +5,7 @@
 
 namespace lantern::cli {
 
-/// Once, at start.
+/// Once, at start. Until the first scope is asked for, an interrupt ends the program (exit 130).
 void install_interrupt_handler();
 
 /// What a second interrupt in one scope does: ends the program at once, or nothing (where the

@@ -14,11 +14,7 @@ Status print(std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      Error error = base::errno_error(errno, "cannot write the answer to standard output");
-      if (error.code == ErrorCode::kDenied) error.code = ErrorCode::kIo;
-      return error;
-    }
+    if (n < 0) return base::errno_error(errno, "cannot write the answer to standard output");
     text.remove_prefix(static_cast<size_t>(n));
   }
   return {};

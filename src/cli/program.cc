@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <vector>
 
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 
 namespace lantern::cli {
 
@@ -42,6 +44,16 @@ void define_program(CLI::App& app, std::vector<Action>& actions) {
   }
 }
 
+namespace {
+
+bool is_command(std::string_view name) {
+  const auto commands = all_commands();
+  return std::any_of(commands.begin(), commands.end(),
+                     [&](const Command* command) { return command->name == name; });
+}
+
+}  // namespace
+
 int run_program(int argc, const char* const* argv) {
   CLI::App app;
   std::vector<Action> actions;
@@ -51,6 +63,11 @@ int run_program(int argc, const char* const* argv) {
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
+    if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) {
+      std::fprintf(stderr, "lantern: %s: no such command\nTry: lantern --help\n",
+                   visible(argv[1]).c_str());
+      return static_cast<int>(Exit::kBadInput);
+    }
     std::fprintf(stderr, "lantern: %s\nTry: lantern --help\n", error.what());
     return static_cast<int>(Exit::kBadInput);
   }

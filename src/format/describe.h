@@ -30,7 +30,7 @@ enum class FileKind {
 std::string_view file_kind_name(FileKind kind);
 
 /// By content, never by name; reads the first bytes, and a zip's directory. Errors: kNotFound,
-/// kDenied, kIo; kInvalidArgument for what is neither a file nor a folder.
+/// kIo; kInvalidArgument for what is neither a file nor a folder.
 Result<FileKind> detect_file_kind(const std::filesystem::path& path);
 
 struct TypeShare {

@@ -26,7 +26,7 @@ class GgufWriter {
  public:
   /// Writes the header. Metadata keep their types on disk; alignment is general.alignment where
   /// that key is, else 32. Errors: kInvalidArgument for a plan that makes no valid file (a name
-  /// twice or empty, more than four dimensions, rows no multiple of the block), kDenied,
+  /// twice or empty, more than four dimensions, rows no multiple of the block),
   /// kExhausted, kIo.
   static Result<GgufWriter> create(const std::filesystem::path& path, const Metadata& metadata,
                                    std::vector<TensorPlan> tensors);

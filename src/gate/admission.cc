@@ -54,6 +54,12 @@ Result<Located> locate(const supply::Store& store, std::string_view text) {
 }
 
 Result<CheckpointPtr> open(const fs::path& path) {
+  // A file of another kind is called what it is ("a Python pickle"), not a broken GGUF file.
+  const auto kind = format::detect_file_kind(path);
+  if (kind.ok() && *kind != format::FileKind::kGguf && *kind != format::FileKind::kHfFolder &&
+      *kind != format::FileKind::kUnknown)
+    if (auto described = format::describe(path); !described.ok())
+      return std::move(described).error();
   LANTERN_ASSIGN(auto checkpoint, arch::open_checkpoint(path));
   return CheckpointPtr(std::move(checkpoint));
 }

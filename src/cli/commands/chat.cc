@@ -155,7 +155,7 @@ class Chat {
 };
 
 Result<Exit> run(const Flags& flags) {
-  new_interruptible_scope();
+  LANTERN_TRY(engine::check(flags.sampling.sampler));
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
   std::filesystem::path history;
   if (!flags.no_history && stdin_is_terminal()) {

@@ -54,7 +54,9 @@ Result<Exit> run(const Flags& flags) {
   if (flags.raw && !flags.system.empty())
     return make_error(ErrorCode::kInvalidArgument,
                       "--system needs the chat template, --raw does without");
+  LANTERN_TRY(engine::check(flags.sampling.sampler));
   LANTERN_ASSIGN(const std::string text, prompt_text(flags));
+  if (text.empty()) return make_error(ErrorCode::kInvalidArgument, "the prompt is empty");
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
   LANTERN_ASSIGN(const engine::Prompt prompt,
                  flags.raw ? engine.raw_prompt(text) : engine.user_prompt(text, flags.system));

@@ -6,6 +6,7 @@
 #include "text/jinja/attributes.h"
 #include "text/jinja/conversion.h"
 #include "text/jinja/operations.h"
+#include "text/jinja/text_functions.h"
 
 namespace lantern::text::jinja {
 namespace {
@@ -148,14 +149,11 @@ void place_number(TextBuilder& out, const NumberText& number, const Spec& spec, 
   const char align = spec.align == 0 ? '>' : spec.align;
   const int64_t before = align == '<' || align == '=' ? 0 : align == '^' ? padding / 2 : padding;
   const int64_t within = align == '=' ? padding : 0;
-  auto fill = [&](int64_t count) {
-    for (int64_t i = 0; i < count && !out.full(); ++i) out.append(spec.fill, SpanKind::kLiteral);
-  };
-  fill(before);
+  append_fill(out, spec.fill, before);
   out.append(head, kind);
-  fill(within);
+  append_fill(out, spec.fill, within);
   out.append(number.digits, kind);
-  fill(padding - before - within);
+  append_fill(out, spec.fill, padding - before - within);
 }
 
 void place_text(TextBuilder& out, const Text& text, const Spec& spec) {
@@ -166,10 +164,9 @@ void place_text(TextBuilder& out, const Text& text, const Spec& spec) {
                             : std::min(text.length(), static_cast<size_t>(spec.precision));
   const int64_t padding = std::max<int64_t>(spec.width - static_cast<int64_t>(length), 0);
   const int64_t before = spec.align == '>' ? padding : spec.align == '^' ? padding / 2 : 0;
-  for (int64_t i = 0; i < before && !out.full(); ++i) out.append(spec.fill, SpanKind::kLiteral);
+  append_fill(out, spec.fill, before);
   out.append(text, 0, end);
-  for (int64_t i = before; i < padding && !out.full(); ++i)
-    out.append(spec.fill, SpanKind::kLiteral);
+  append_fill(out, spec.fill, padding - before);
 }
 
 bool is_real_type(char type) {

@@ -207,13 +207,24 @@ Result<Value> pad(Runtime& rt, const Text& text, int64_t width, std::string_view
   const int64_t before = text_at == Side::kLeft    ? 0
                          : text_at == Side::kRight ? padding
                                                    : padding / 2 + (padding & width & 1);
-  auto put_fill = [&](int64_t count) {
-    for (int64_t i = 0; i < count && !out.full(); ++i) out.append(fill, SpanKind::kLiteral);
-  };
-  put_fill(before);
+  append_fill(out, fill, before);
   out.append(text);
-  put_fill(padding - before);
+  append_fill(out, fill, padding - before);
   return out.finish();
+}
+
+void append_fill(TextBuilder& out, std::string_view fill, int64_t count) {
+  if (count <= 0) return;
+  if (fill.size() == 1) {
+    out.fill(static_cast<uint64_t>(count), fill[0]);
+    return;
+  }
+  constexpr int64_t kChunk = 4096;  // characters
+  std::string chunk;
+  for (int64_t i = 0; i < std::min(count, kChunk); ++i) chunk += fill;
+  for (; count >= kChunk && !out.full(); count -= kChunk) out.append(chunk, SpanKind::kLiteral);
+  out.append(std::string_view(chunk).substr(0, static_cast<size_t>(count % kChunk) * fill.size()),
+             SpanKind::kLiteral);
 }
 
 void append_escaped(TextBuilder& out, const Value& value) {

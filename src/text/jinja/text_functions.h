@@ -27,6 +27,8 @@ Result<Value> join(Runtime& rt, const Text& separator, const std::vector<Value>&
 /// Padded with `fill` to `width` code points; kBoth centers as Python does.
 Result<Value> pad(Runtime& rt, const Text& text, int64_t width, std::string_view fill,
                   Side text_at);
+/// Appends `fill`, one character, `count` times; at once full where the builder cannot hold that.
+void append_fill(TextBuilder& out, std::string_view fill, int64_t count);
 /// Appends a string with & < > ' and " as HTML entities, or as it is where it is markup.
 void append_escaped(TextBuilder& out, const Value& text);
 /// Python's int(text, base): nothing where it is no number; kInvalidArgument where it does not
