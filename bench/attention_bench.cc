@@ -1,7 +1,6 @@
 // Speed of attention over the paged cache and of the small operations beside it. Work is counted in
 // multiply-adds of q k and p v, two operations each, so "flops" compares with the peak of the
-// processor's float32 multiply-adds, which BM_PeakMultiplyAdds measures. CPU time of the calling
-// thread.
+// processor's float32 multiply-adds: 64 a cycle with AVX-512, 32 with AVX2. One thread, CPU time.
 #include <benchmark/benchmark.h>
 
 #include <memory>
@@ -9,10 +8,6 @@
 #include <vector>
 
 #include "kernels/ops.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace {
 
@@ -97,41 +92,6 @@ void attend(benchmark::State& state, Isa isa, KvType type, Heads heads, int64_t 
   state.counters["bytes"] = benchmark::Counter(setup.bytes(), rate);
 }
 
-#if defined(__x86_64__)
-constexpr int64_t kPeakRounds = 100000;
-
-// Sixteen independent sums hide the latency of a multiply-add.
-__attribute__((target("avx512f"))) void peak_avx512(benchmark::State& state) {
-  __m512 sums[16];
-  for (auto& sum : sums) sum = _mm512_set1_ps(1.0f);
-  __m512 x = _mm512_set1_ps(0.999f);
-  for (auto _ : state)
-    for (int64_t i = 0; i < kPeakRounds; ++i)
-#pragma GCC unroll 16
-      for (auto& sum : sums) {
-        sum = _mm512_fmadd_ps(sum, x, x);
-        asm volatile("" : "+v"(sum));
-      }
-  state.counters["flops"] =
-      benchmark::Counter(kPeakRounds * 16.0 * 32.0, benchmark::Counter::kIsIterationInvariantRate);
-}
-
-__attribute__((target("avx2,fma"))) void peak_avx2(benchmark::State& state) {
-  __m256 sums[12];
-  for (auto& sum : sums) sum = _mm256_set1_ps(1.0f);
-  __m256 x = _mm256_set1_ps(0.999f);
-  for (auto _ : state)
-    for (int64_t i = 0; i < kPeakRounds; ++i)
-#pragma GCC unroll 16
-      for (auto& sum : sums) {
-        sum = _mm256_fmadd_ps(sum, x, x);
-        asm volatile("" : "+x"(sum));
-      }
-  state.counters["flops"] =
-      benchmark::Counter(kPeakRounds * 12.0 * 16.0, benchmark::Counter::kIsIterationInvariantRate);
-}
-#endif
-
 void small_operation(benchmark::State& state, Isa isa, int64_t n, int which) {
   if (!isa_supported(isa)) return state.SkipWithError("not on this processor");
   auto size = static_cast<size_t>(n);
@@ -163,10 +123,6 @@ void small_operation(benchmark::State& state, Isa isa, int64_t n, int which) {
 }
 
 void register_all() {
-#if defined(__x86_64__)
-  if (isa_supported(Isa::kAvx512)) benchmark::RegisterBenchmark("peak/avx512", peak_avx512);
-  if (isa_supported(Isa::kAvx2)) benchmark::RegisterBenchmark("peak/avx2", peak_avx2);
-#endif
   const char* types[] = {"f32", "f16", "q8_0"};
   for (Isa isa : {Isa::kAvx512, Isa::kAvx2}) {
     std::string name(isa_name(isa));
