@@ -6,7 +6,7 @@
 
 #include "program.h"
 
-namespace lantern::testing {
+namespace lantern::tests {
 namespace {
 
 using ::testing::HasSubstr;
@@ -188,4 +188,4 @@ TEST_F(DefaultModel, SpecialTokensTypedByAUserStayText) {
 }
 
 }  // namespace
-}  // namespace lantern::testing
+}  // namespace lantern::tests

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "gate/convert.h"
 #include "kernels/isa.h"
 #include "model_runner.h"
+#include "program.h"
 
 namespace lantern::tests {
 namespace {
@@ -72,18 +74,11 @@ class GoldenModel : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     folder_ = golden() / GetParam();
-    home_ = fs::temp_directory_path() /
-            ("lantern-golden-" + GetParam() + "-" + std::to_string(::getpid()));
-    fs::create_directories(home_);
-    setenv("LANTERN_HOME", home_.c_str(), 1);
-  }
-  void TearDown() override {
-    unsetenv("LANTERN_HOME");
-    fs::remove_all(home_);
+    home_.emplace(GetParam());
   }
 
   fs::path folder_;
-  fs::path home_;
+  std::optional<ScopedHome> home_;
 };
 
 TEST_P(GoldenModel, AgreesWithTransformersFromFolderAndGguf) {
@@ -102,7 +97,7 @@ TEST_P(GoldenModel, AgreesWithTransformersFromFolderAndGguf) {
 }
 
 TEST_P(GoldenModel, ReadsTheConfigOfTransformers4) {
-  const fs::path old = home_ / "v4";
+  const fs::path old = home_->path() / "v4";
   fs::create_directories(old);
   fs::copy_file(folder_ / "config.v4.json", old / "config.json");
   fs::copy_file(folder_ / "model.safetensors", old / "model.safetensors");
@@ -113,7 +108,7 @@ TEST_P(GoldenModel, ReadsTheConfigOfTransformers4) {
 }
 
 TEST_P(GoldenModel, ConvertsToGgufOfTheSameBits) {
-  const fs::path file = home_ / "converted.gguf";
+  const fs::path file = home_->path() / "converted.gguf";
   auto converted = gate::convert(folder_.string(), file, {});
   ASSERT_TRUE(converted.ok()) << converted.error().message;
   const Loaded is = load_model(file);

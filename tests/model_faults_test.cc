@@ -17,6 +17,7 @@
 #include "format/gguf_writer.h"
 #include "gate/admission.h"
 #include "model_runner.h"
+#include "program.h"
 #include "quant/dtype.h"
 
 namespace lantern::tests {
@@ -34,16 +35,6 @@ TensorPlan& named(Plan& plan, std::string_view name) {
 
 class ModelFaults : public testing::Test {
  protected:
-  void SetUp() override {
-    home_ = fs::temp_directory_path() / ("lantern-faults-" + std::to_string(::getpid()));
-    fs::create_directories(home_);
-    setenv("LANTERN_HOME", home_.c_str(), 1);
-  }
-  void TearDown() override {
-    unsetenv("LANTERN_HOME");
-    fs::remove_all(home_);
-  }
-
   /// The golden llama's header as `change` leaves it; every float of the tensors is `value`.
   fs::path write(const std::function<void(Plan&, format::Metadata&)>& change, float value = 0.0f) {
     const fs::path source =
@@ -54,7 +45,7 @@ class ModelFaults : public testing::Test {
     for (const format::Tensor& tensor : checkpoint->tensors())
       plan.push_back({.name = tensor.name, .type = tensor.type, .shape = tensor.shape});
     change(plan, metadata);
-    const fs::path path = home_ / "model.gguf";
+    const fs::path path = home_.path() / "model.gguf";
     auto writer = format::GgufWriter::create(path, metadata, plan).value();
     for (size_t i = 0; i < plan.size(); ++i) {
       int64_t rows = 1;
@@ -81,7 +72,7 @@ class ModelFaults : public testing::Test {
     return model.ok() ? Error{} : model.error();
   }
 
-  fs::path home_;
+  ScopedHome home_{"faults"};
 };
 
 TEST_F(ModelFaults, MissingTensorsAreNamed) {

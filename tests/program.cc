@@ -10,7 +10,7 @@
 #include <chrono>
 #include <cstdlib>
 
-namespace lantern::testing {
+namespace lantern::tests {
 namespace {
 
 struct Pipe {
@@ -94,6 +94,22 @@ Ran run_lantern(const std::vector<std::string>& arguments, const RunOptions& opt
   return ran;
 }
 
+ScopedHome::ScopedHome(const std::string& name) : path_(scratch_folder() / ("home-" + name)) {
+  if (const char* before = std::getenv("LANTERN_HOME")) before_ = before;
+  std::filesystem::create_directories(path_);
+  ::setenv("LANTERN_HOME", path_.c_str(), 1);
+}
+
+ScopedHome::~ScopedHome() {
+  if (before_) {
+    ::setenv("LANTERN_HOME", before_->c_str(), 1);
+  } else {
+    ::unsetenv("LANTERN_HOME");
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
 std::string default_model() {
   static const bool here = run_lantern({"show", "smollm2"}).exit_code == 0;
   return here ? "smollm2" : "";
@@ -117,4 +133,4 @@ std::filesystem::path scratch_folder() {
   return folder.path;
 }
 
-}  // namespace lantern::testing
+}  // namespace lantern::tests

@@ -3,10 +3,11 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-namespace lantern::testing {
+namespace lantern::tests {
 
 struct Ran {
   int exit_code = -1;  // 128 + n for signal n
@@ -26,7 +27,22 @@ Ran run_lantern(const std::vector<std::string>& arguments, const RunOptions& opt
 /// is not there.
 std::string default_model();
 
+/// A state folder of its own (LANTERN_HOME) for as long as it lives; what was there before comes
+/// back.
+class ScopedHome {
+ public:
+  explicit ScopedHome(const std::string& name);
+  ~ScopedHome();
+  ScopedHome(const ScopedHome&) = delete;
+  ScopedHome& operator=(const ScopedHome&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::optional<std::string> before_;
+};
+
 /// An empty folder of this process's own, removed at its end.
 std::filesystem::path scratch_folder();
 
-}  // namespace lantern::testing
+}  // namespace lantern::tests

@@ -12,7 +12,7 @@
 
 #include "program.h"
 
-namespace lantern::testing {
+namespace lantern::tests {
 namespace {
 
 using Json = nlohmann::json;
@@ -94,4 +94,4 @@ TEST(Schemas, HoldOnTheDefaultModel) {
 }
 
 }  // namespace
-}  // namespace lantern::testing
+}  // namespace lantern::tests
