@@ -1,5 +1,5 @@
 # The packages that Lantern needs, each with its reason. Sourced by quickstart and check.
-# "a|b" takes the first that this distribution has.
+# "a b|reason": the first of the names that this distribution has.
 
 build_packages=(
   "g++|the C++20 compiler"
