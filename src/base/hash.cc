@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 namespace lantern::base {
 
@@ -35,6 +36,15 @@ Digest sha256(std::span<const std::byte> bytes) {
   Sha256 hash;
   hash.update(bytes);
   return hash.finish();
+}
+
+Digest hmac_sha256(std::span<const std::byte> key, std::span<const std::byte> message) {
+  Digest digest;
+  unsigned size = 0;
+  LANTERN_CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                     reinterpret_cast<const unsigned char*>(message.data()), message.size(),
+                     reinterpret_cast<unsigned char*>(digest.data()), &size) != nullptr);
+  return digest;
 }
 
 std::string to_hex(const Digest& digest) {

@@ -34,6 +34,9 @@ class Sha256 {
 Digest sha256(std::span<const std::byte> bytes);
 inline Digest sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
 
+/// HMAC (RFC 2104) with SHA-256: for records that must not be guessed back from.
+Digest hmac_sha256(std::span<const std::byte> key, std::span<const std::byte> message);
+
 /// 64 lower-case hexadecimal digits.
 std::string to_hex(const Digest& digest);
 /// Exactly 64 hexadecimal digits of either case, else kInvalidArgument. Digests come from
