@@ -23,7 +23,9 @@ const std::map<std::string, std::set<std::string>>& arrows() {
       {"arch", {"kernels", "quant", "format", "base"}},
       {"engine", {"arch", "kernels", "quant", "text", "format", "base"}},
       {"supply", {"format", "quant", "text", "base"}},
-      {"gate", {"engine", "supply", "arch", "kernels", "quant", "text", "format", "base"}},
+      {"policy", {"base"}},
+      {"gate",
+       {"engine", "policy", "supply", "arch", "kernels", "quant", "text", "format", "base"}},
       // Engine and store reach the command line through gate/ alone (invariant 1).
       {"cli", {"gate", "text", "format", "base"}},
   };
