@@ -85,15 +85,11 @@ Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t m
   return text;
 }
 
-namespace {
-
 Status sync_folder(const std::filesystem::path& folder) {
   UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0 || ::fsync(fd.get()) != 0) return errno_error(errno, folder.string());
   return {};
 }
-
-}  // namespace
 
 namespace {
 

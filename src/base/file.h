@@ -59,6 +59,9 @@ class ReadFile {
 /// The whole file. kExhausted where it is larger than `max_bytes`.
 Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t max_bytes);
 
+/// Makes what was created, renamed or removed in `folder` durable.
+Status sync_folder(const std::filesystem::path& folder);
+
 /// Replaces `path` by `content`: a temporary file beside it, fsync, rename, fsync of
 /// the folder. On any error the old file is as it was and nothing is left beside it.
 Status write_file_atomically(const std::filesystem::path& path, std::string_view content);

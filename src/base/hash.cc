@@ -32,6 +32,10 @@ Digest Sha256::finish() {
   return digest;
 }
 
+void Sha256::restart() {
+  LANTERN_CHECK(EVP_DigestInit_ex2(state_->context, nullptr, nullptr) == 1);
+}
+
 Digest sha256(std::span<const std::byte> bytes) {
   Sha256 hash;
   hash.update(bytes);
