@@ -1,0 +1,219 @@
+#include "audit/tiles.h"
+
+#include <sys/stat.h>
+
+#include <cstring>
+
+#include "base/file.h"
+#include "base/paths.h"
+
+namespace lantern::audit {
+namespace {
+
+namespace fs = std::filesystem;
+
+// 256 entries of at most 65,535 bytes and their lengths.
+constexpr uint64_t kBundleBytesMax = kTileWidth * (65535 + 2);
+constexpr size_t kCachedTilesMax = 256;  // 2 MiB
+
+std::string number_path(uint64_t index) {
+  std::string path = fmt::format("{:03}", index % 1000);
+  for (index /= 1000; index > 0; index /= 1000) path = fmt::format("x{:03}/{}", index % 1000, path);
+  return path;
+}
+
+std::string with_width(std::string path, uint64_t width) {
+  return width == kTileWidth ? path : fmt::format("{}.p/{}", path, width);
+}
+
+/// The file, or nothing where there is none.
+Result<std::string> read_or_full(const fs::path& folder, const std::string& partial,
+                                 const std::string& full, uint64_t bytes_max) {
+  auto bytes = base::read_text_file(folder / partial, bytes_max);
+  if (bytes.ok() || bytes.error().code != ErrorCode::kNotFound || partial == full) return bytes;
+  auto whole = base::read_text_file(folder / full, bytes_max);
+  if (!whole.ok() && whole.error().code == ErrorCode::kNotFound) return bytes;
+  return whole;
+}
+
+std::span<const std::byte> bytes_of(const std::vector<Hash>& hashes) {
+  return std::as_bytes(std::span(hashes));
+}
+
+}  // namespace
+
+std::string tile_path(int level, uint64_t index, uint64_t width) {
+  return with_width(fmt::format("tile/{}/{}", level, number_path(index)), width);
+}
+
+std::string bundle_path(uint64_t index, uint64_t width) {
+  return with_width(fmt::format("tile/entries/{}", number_path(index)), width);
+}
+
+uint64_t tile_width(int level, uint64_t index, uint64_t size) {
+  const uint64_t n_hashes = level * kTileHeight >= 64 ? 0 : size >> (level * kTileHeight);
+  if (index > n_hashes / kTileWidth) return 0;
+  return std::min(kTileWidth, n_hashes - index * kTileWidth);
+}
+
+Result<std::vector<Hash>> parse_tile(std::span<const std::byte> bytes, uint64_t width,
+                                     std::string_view what) {
+  if (width > kTileWidth || bytes.size() != width * sizeof(Hash))
+    return make_error(ErrorCode::kCorrupt, "{}: {} bytes, a tile of {} hashes has {}", what,
+                      bytes.size(), width, width * sizeof(Hash));
+  std::vector<Hash> hashes(width);
+  if (width > 0) std::memcpy(hashes.data(), bytes.data(), bytes.size());
+  return hashes;
+}
+
+Result<std::vector<std::string_view>> parse_bundle(std::string_view bytes, uint64_t width,
+                                                   std::string_view what) {
+  std::vector<std::string_view> entries;
+  entries.reserve(width);
+  for (uint64_t i = 0; i < width; ++i) {
+    const size_t length = bytes.size() < 2 ? 0
+                                           : static_cast<size_t>(static_cast<uint8_t>(bytes[0])) << 8 |
+                                                 static_cast<uint8_t>(bytes[1]);
+    if (bytes.size() < 2 || bytes.size() - 2 < length)
+      return make_error(ErrorCode::kCorrupt, "{}: ends within entry {} of {}", what, i, width);
+    entries.push_back(bytes.substr(2, length));
+    bytes.remove_prefix(2 + length);
+  }
+  if (!bytes.empty())
+    return make_error(ErrorCode::kCorrupt, "{}: {} bytes after its {} entries", what, bytes.size(),
+                      width);
+  return entries;
+}
+
+void append_to_bundle(std::string& bundle, std::string_view entry) {
+  LANTERN_CHECK(entry.size() <= 65535);
+  bundle += static_cast<char>(entry.size() >> 8);
+  bundle += static_cast<char>(entry.size() & 255);
+  bundle += entry;
+}
+
+Result<std::vector<Hash>> read_tile(const fs::path& folder, int level, uint64_t index,
+                                    uint64_t width) {
+  const std::string path = tile_path(level, index, width);
+  LANTERN_ASSIGN(const std::string bytes,
+                 read_or_full(folder, path, tile_path(level, index, kTileWidth),
+                              kTileWidth * sizeof(Hash)));
+  std::span<const std::byte> view = std::as_bytes(std::span(bytes));
+  if (view.size() == kTileWidth * sizeof(Hash)) view = view.first(width * sizeof(Hash));
+  return parse_tile(view, width, (folder / path).string());
+}
+
+Result<std::string> read_bundle(const fs::path& folder, uint64_t index, uint64_t width) {
+  const std::string path = bundle_path(index, width);
+  LANTERN_ASSIGN(std::string bytes, read_or_full(folder, path, bundle_path(index, kTileWidth),
+                                                 kBundleBytesMax));
+  const std::string what = (folder / path).string();
+  if (width == kTileWidth || parse_bundle(bytes, width, what).ok()) return bytes;
+  LANTERN_ASSIGN(const auto all, parse_bundle(bytes, kTileWidth, what));
+  const std::string_view last = all[width - 1];
+  bytes.resize(static_cast<size_t>(last.data() + last.size() - bytes.data()));
+  return bytes;
+}
+
+Result<Hash> TileSource::node(int level, uint64_t index) {
+  const int tile_level = level / kTileHeight;
+  const int above = level % kTileHeight;  // rows above the tile's own
+  const uint64_t first = index << above;
+  const uint64_t tile = first / kTileWidth;
+  const uint64_t width = tile_width(tile_level, tile, size_);
+  const uint64_t begin = first % kTileWidth, count = uint64_t{1} << above;
+  if (begin + count > width)
+    return make_error(ErrorCode::kInternal, "no node {} at level {} in a log of {} entries", index,
+                      level, size_);
+  auto found = cache_.find({tile_level, tile});
+  if (found == cache_.end()) {
+    LANTERN_ASSIGN(std::vector<Hash> hashes, read_tile(folder_, tile_level, tile, width));
+    if (cache_.size() >= kCachedTilesMax) cache_.clear();
+    found = cache_.emplace(std::pair(tile_level, tile), std::move(hashes)).first;
+  }
+  std::vector<Hash> row(found->second.begin() + static_cast<ptrdiff_t>(begin),
+                        found->second.begin() + static_cast<ptrdiff_t>(begin + count));
+  for (; row.size() > 1; row.resize(row.size() / 2))
+    for (size_t i = 0; i < row.size() / 2; ++i) row[i] = hasher_.node(row[2 * i], row[2 * i + 1]);
+  return row[0];
+}
+
+Result<TileWriter> TileWriter::open(fs::path folder, uint64_t size) {
+  TileWriter writer(std::move(folder));
+  writer.size_ = size;
+  if (const uint64_t width = size % kTileWidth; width > 0) {
+    LANTERN_ASSIGN(writer.bundle_, read_bundle(writer.folder_, size / kTileWidth, width));
+  }
+  for (int level = 0; size >> (level * kTileHeight) > 0; ++level) {
+    const uint64_t n_hashes = size >> (level * kTileHeight);
+    writer.full_tiles_.push_back(n_hashes / kTileWidth);
+    writer.tiles_.emplace_back();
+    if (const uint64_t width = n_hashes % kTileWidth; width > 0) {
+      LANTERN_ASSIGN(writer.tiles_.back(),
+                     read_tile(writer.folder_, level, n_hashes / kTileWidth, width));
+    }
+    if (level == 7) break;  // 256^8 entries are out of any reach
+  }
+  return writer;
+}
+
+Status TileWriter::write(const std::string& path, std::span<const std::byte> bytes) {
+  const fs::path target = folder_ / path;
+  LANTERN_TRY(base::make_private_folder(target.parent_path()));
+  return base::write_file_atomically(
+      target, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+}
+
+Status TileWriter::finish_tile(const std::string& full_path, std::span<const std::byte> bytes) {
+  LANTERN_TRY(write(full_path, bytes));
+  // Its partial files have served: who still wants one takes the full tile's first entries.
+  std::error_code ignored;
+  fs::remove_all(folder_ / (full_path + ".p"), ignored);
+  return {};
+}
+
+Status TileWriter::add_hash(int level, const Hash& hash) {
+  // One level up for each tile that this hash completes.
+  for (Hash carry = hash;; ++level) {
+    const auto at = static_cast<size_t>(level);
+    if (at == tiles_.size()) {
+      tiles_.emplace_back();
+      full_tiles_.push_back(0);
+    }
+    std::vector<Hash>& tile = tiles_[at];
+    tile.push_back(carry);
+    if (tile.size() < kTileWidth) return {};
+    LANTERN_TRY(finish_tile(tile_path(level, full_tiles_[at], kTileWidth), bytes_of(tile)));
+    for (; tile.size() > 1; tile.resize(tile.size() / 2))
+      for (size_t i = 0; i < tile.size() / 2; ++i)
+        tile[i] = hasher_.node(tile[2 * i], tile[2 * i + 1]);
+    carry = tile[0];
+    tile.clear();
+    ++full_tiles_[at];
+  }
+}
+
+Status TileWriter::add(std::string_view entry, const Hash& leaf) {
+  append_to_bundle(bundle_, entry);
+  ++size_;
+  if (size_ % kTileWidth == 0) {
+    LANTERN_TRY(finish_tile(bundle_path(size_ / kTileWidth - 1, kTileWidth),
+                            std::as_bytes(std::span(bundle_))));
+    bundle_.clear();
+  }
+  return add_hash(0, leaf);
+}
+
+Status TileWriter::flush() {
+  if (const uint64_t width = size_ % kTileWidth; width > 0)
+    LANTERN_TRY(
+        write(bundle_path(size_ / kTileWidth, width), std::as_bytes(std::span(bundle_))));
+  for (size_t level = 0; level < tiles_.size(); ++level)
+    if (!tiles_[level].empty())
+      LANTERN_TRY(write(tile_path(static_cast<int>(level), full_tiles_[level],
+                                  tiles_[level].size()),
+                        bytes_of(tiles_[level])));
+  return {};
+}
+
+}  // namespace lantern::audit
