@@ -60,7 +60,7 @@ struct Facts {
   Fact<std::set<std::string>> advisories = {};  // open ones, by id
   Fact<int> n_approvers = {};                   // distinct, as count_approvers() counts them
   Fact<Tier> tier = {};
-  Fact<std::string> in_place_path = {};  // absolute; empty: a copy of the store's own
+  Fact<std::string> in_place_path = {};  // absolute, links resolved; empty: the store's own copy
   Fact<RevocationListFacts> revocation_list = {};
 
   Fact<std::set<std::string>> labels = {};  // of the data that goes in

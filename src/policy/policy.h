@@ -20,7 +20,8 @@
 
 namespace lantern::policy {
 
-/// What somebody wants to do. The first seven use a model; the others change what is known of it.
+/// What somebody wants to do. The first seven use a model (uses_model()); the others change what
+/// is known of it.
 enum class Action {
   kLoad,
   kChat,
@@ -57,14 +58,17 @@ std::string_view effect_name(Effect effect);
 
 enum class Priority { kLow, kNormal, kHigh };
 std::string_view priority_name(Priority priority);
+Result<Priority> priority_from_name(std::string_view name);
 
 /// Where the data-loss scanner looks.
 enum class DataPath { kPrompt, kToolResult, kAnswer, kSession };
 std::string_view data_path_name(DataPath path);
+Result<DataPath> data_path_from_name(std::string_view name);
 
 /// What it does with a finding, weakest first: of two, the later one holds.
 enum class DataAction { kAllow, kWarn, kMask, kTokenize, kJustify, kBlock };
 std::string_view data_action_name(DataAction action);
+Result<DataAction> data_action_from_name(std::string_view name);
 
 /// Path and class of finding ("secrets", "*" for all) -> action.
 using DataActions = std::map<std::pair<DataPath, std::string>, DataAction>;

@@ -92,8 +92,6 @@ class PolicyWatcher {
   Current current(const Result<base::UtcTime>& now);
 
  private:
-  [[nodiscard]] std::string stamp() const;
-
   PolicySource source_;
   VersionFloor& floor_;
   std::mutex mutex_;
