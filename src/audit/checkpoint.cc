@@ -61,8 +61,7 @@ Result<Checkpoint> parse_checkpoint_text(std::string_view text, std::string_view
 
 Result<SignedCheckpoint> sign_checkpoint(const Checkpoint& checkpoint,
                                          const base::PrivateKey& key) {
-  LANTERN_ASSIGN(const Note note,
-                 sign_note(checkpoint_text(checkpoint), checkpoint.origin, key));
+  LANTERN_ASSIGN(const Note note, sign_note(checkpoint_text(checkpoint), checkpoint.origin, key));
   return SignedCheckpoint{checkpoint, format_note(note)};
 }
 

@@ -33,8 +33,7 @@ std::string checkpoint_text(const Checkpoint& checkpoint);
 /// kCorrupt for other text; extension lines are kUnsupported, our logs write none.
 Result<Checkpoint> parse_checkpoint_text(std::string_view text, std::string_view what);
 
-Result<SignedCheckpoint> sign_checkpoint(const Checkpoint& checkpoint,
-                                         const base::PrivateKey& key);
+Result<SignedCheckpoint> sign_checkpoint(const Checkpoint& checkpoint, const base::PrivateKey& key);
 /// A checkpoint that one of `keys` signed as the log (under the name of its origin) or a witness
 /// of `witnesses` cosigned. kCorrupt where neither did, or a known key's signature is wrong.
 Result<SignedCheckpoint> open_checkpoint(std::string_view note, std::string_view what,

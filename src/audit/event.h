@@ -107,8 +107,7 @@ struct Event {
 inline constexpr size_t kEntryBytesMax = 65535;
 
 /// One line of JSON. kInvalidArgument where a field breaks its form (a digest that is none, a name
-/// with other characters, a text longer than 4,096 bytes or with control characters), and
-/// kExhausted past kEntryBytesMax.
+/// with other characters, a text longer than 8,192 bytes), kExhausted past kEntryBytesMax.
 Result<std::string> event_to_json(const Event& event);
 
 /// The reverse, for entries of a log. kCorrupt, naming `what` and the field. Members that this
@@ -119,7 +118,7 @@ Result<Event> event_from_json(std::string_view json, std::string_view what);
 std::string format_time(int64_t time_ms);
 Result<int64_t> parse_time(std::string_view text);
 
-/// The login name, uid and program of this process.
+/// The login name and uid of this process and the program that started it.
 Actor this_process();
 
 }  // namespace lantern::audit

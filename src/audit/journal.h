@@ -16,7 +16,7 @@ namespace lantern::audit {
 
 inline constexpr size_t kJournalHeaderBytes = 32;
 inline constexpr size_t kBatchEntriesMax = 4096;
-inline constexpr size_t kBatchBytesMax = 4u << 20;    // of its entries, lengths included
+inline constexpr size_t kBatchBytesMax = 4u << 20;     // of its entries, lengths included
 inline constexpr size_t kJournalBytesMax = 64u << 20;  // a writer seals long before
 
 struct JournalBatch {
@@ -36,9 +36,9 @@ struct Journal {
   JournalRecords records = {};
 
   [[nodiscard]] uint64_t end() const {
-    return records.batches.empty() ? base
-                                   : records.batches.back().first +
-                                         records.batches.back().entries.size();
+    return records.batches.empty()
+               ? base
+               : records.batches.back().first + records.batches.back().entries.size();
   }
 };
 

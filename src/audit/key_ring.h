@@ -46,9 +46,9 @@ struct KeyInfo {
   std::string kind = {};  // "ed25519", "p256", "p384", "p521", "hmac-sha256"
   std::string id = {};    // 64 hexadecimal digits
   std::string created_at = {};
-  std::string retired_at = {};                      // empty: current
-  std::optional<base::PublicKey> public_key = {};   // none for HMAC
-  bool has_private = false;                         // its private half is here
+  std::string retired_at = {};                     // empty: current
+  std::optional<base::PublicKey> public_key = {};  // none for HMAC
+  bool has_private = false;                        // its private half is here
 };
 
 /// 32 secret bytes for HMAC-SHA-256. Never printed, wiped when destroyed.

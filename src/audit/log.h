@@ -54,6 +54,8 @@ struct LogOptions {
   std::filesystem::path anchor = {};
   /// A folder outside for append_or_spool(); empty: it has nowhere to spool.
   std::filesystem::path spool = {};
+  /// The name of a log that is made now; an existing one has its own.
+  std::string origin = {};
   /// Signs checkpoints: Ed25519.
   base::PrivateKey signer;
   /// Public halves that may have signed before (rotated keys). The signer's own is always one.

@@ -35,15 +35,16 @@ Hash leaf_hash(std::string_view entry) { return leaf_hash(std::as_bytes(std::spa
 Hash node_hash(const Hash& left, const Hash& right) { return TreeHasher().node(left, right); }
 Hash empty_root() { return base::sha256(std::string_view()); }
 
-void Frontier::append(const Hash& leaf) {
-  roots_.push_back(leaf);
-  // Each trailing one bit of the old size is a complete subtree that the new leaf pairs up.
-  for (uint64_t ones = size_; (ones & 1) != 0; ones >>= 1) {
+void Frontier::append_subtree(int level, const Hash& root) {
+  LANTERN_CHECK(size_ % (uint64_t{1} << level) == 0);
+  roots_.push_back(root);
+  // Each one bit of the old size, from this level on, is a complete subtree that the new one pairs.
+  for (uint64_t ones = size_ >> level; (ones & 1) != 0; ones >>= 1) {
     const Hash right = roots_.back();
     roots_.pop_back();
     roots_.back() = hasher_.node(roots_.back(), right);
   }
-  ++size_;
+  size_ += uint64_t{1} << level;
 }
 
 Hash Frontier::root() {
@@ -68,7 +69,7 @@ namespace {
 Result<std::vector<Hash>> subtrees(HashSource& source, uint64_t begin, uint64_t end) {
   std::vector<Hash> hashes;
   while (begin < end) {
-    const int level = std::bit_width(end - begin) - 1;
+    const int level = static_cast<int>(std::bit_width(end - begin)) - 1;
     LANTERN_ASSIGN(const Hash hash, source.node(level, begin >> level));
     hashes.push_back(hash);
     begin += uint64_t{1} << level;

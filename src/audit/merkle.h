@@ -41,7 +41,17 @@ Hash empty_root();
 /// to append and to know the root; at most 64 hashes.
 class Frontier {
  public:
-  void append(const Hash& leaf);
+  Frontier() = default;
+  Frontier(const Frontier& other) : size_(other.size_), roots_(other.roots_) {}
+  Frontier& operator=(const Frontier& other) {
+    size_ = other.size_;
+    roots_ = other.roots_;
+    return *this;
+  }
+
+  void append(const Hash& leaf) { append_subtree(0, leaf); }
+  /// A complete subtree of 2^level entries; size() is a multiple of that.
+  void append_subtree(int level, const Hash& root);
   [[nodiscard]] uint64_t size() const { return size_; }
   [[nodiscard]] Hash root();
   /// A frontier of `size` entries whose subtree roots, the largest first, are `roots`.

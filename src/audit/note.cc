@@ -21,12 +21,12 @@ uint32_t big_endian_32(std::span<const std::byte> bytes) {
 
 bool is_name(std::string_view name) {
   // Unicode's other spaces are all above ASCII; names are kept to ASCII here, so none passes.
-  return !name.empty() && name.size() <= 255 &&
-         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 127 && c != '+'; });
+  return !name.empty() && name.size() <= 255 && std::all_of(name.begin(), name.end(), [](char c) {
+    return c > ' ' && c < 127 && c != '+';
+  });
 }
 
-uint32_t key_id_of(std::string_view name, NoteAlgorithm algorithm,
-                   std::span<const std::byte> raw) {
+uint32_t key_id_of(std::string_view name, NoteAlgorithm algorithm, std::span<const std::byte> raw) {
   base::Sha256 hash;
   hash.update(name);
   const std::byte middle[] = {std::byte{'\n'}, static_cast<std::byte>(algorithm)};
@@ -103,8 +103,8 @@ Result<NoteVerifier> NoteVerifier::from_vkey(std::string_view vkey, std::string_
                       "{}: a verifier key of another kind; Ed25519 notes and cosignatures are "
                       "supported",
                       what);
-  LANTERN_ASSIGN(const base::PublicKey key, base::PublicKey::from_ed25519(
-                                                std::span<const std::byte, 32>(&bytes[1], 32)));
+  LANTERN_ASSIGN(const base::PublicKey key,
+                 base::PublicKey::from_ed25519(std::span<const std::byte, 32>(&bytes[1], 32)));
   LANTERN_ASSIGN(NoteVerifier verifier, create(std::string(vkey.substr(0, first)), key,
                                                static_cast<NoteAlgorithm>(bytes[0])));
   if (verifier.key_id() != id) return corrupt(what, "a verifier key whose id is not its own");

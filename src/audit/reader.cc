@@ -1,8 +1,6 @@
 #include "audit/reader.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
+#include "audit/lock.h"
 #include "base/file.h"
 
 namespace lantern::audit {
@@ -42,11 +40,11 @@ Result<std::optional<std::string>> read_optional(const fs::path& path, uint64_t 
 }  // namespace
 
 Result<LogView> LogView::open(const fs::path& folder) {
-  // Released when the descriptor closes.
-  const base::UniqueFd lock(
-      ::open((folder / kLockFile).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (lock.get() >= 0) (void)::flock(lock.get(), LOCK_SH);
+  const auto lock = LogLock::shared(folder);
+  return open_locked(folder);
+}
 
+Result<LogView> LogView::open_locked(const fs::path& folder) {
   const std::string what = (folder / kCheckpointFile).string();
   LANTERN_ASSIGN(const auto published, read_optional(folder / kCheckpointFile, kNoteBytesMax));
   if (!published)
@@ -73,10 +71,9 @@ Result<LogView> LogView::open(const fs::path& folder) {
     LANTERN_ASSIGN(view.head_, read_unverified(view.journal_.records.batches.back().checkpoint,
                                                (folder / kJournalFile).string()));
     if (view.head_.checkpoint.size != view.journal_.end())
-      return make_error(ErrorCode::kCorrupt,
-                        "{}: its last checkpoint covers {} entries, its records end at {}",
-                        (folder / kJournalFile).string(), view.head_.checkpoint.size,
-                        view.journal_.end());
+      return make_error(
+          ErrorCode::kCorrupt, "{}: its last checkpoint covers {} entries, its records end at {}",
+          (folder / kJournalFile).string(), view.head_.checkpoint.size, view.journal_.end());
   }
 
   LANTERN_ASSIGN(const auto head, read_optional(folder / kHeadFile, kNoteBytesMax));
@@ -110,8 +107,8 @@ Status LogView::for_each(uint64_t begin, uint64_t end,
   const uint64_t in_tiles = tiles_.size();
   end = std::min(end, size());
   if (begin < first_kept_)
-    return make_error(ErrorCode::kNotFound,
-                      "entry {}: retention has dropped the entries before {}", begin, first_kept_);
+    return make_error(ErrorCode::kNotFound, "entry {}: retention has dropped the entries before {}",
+                      begin, first_kept_);
   while (begin < std::min(end, in_tiles)) {
     const uint64_t bundle = begin / kTileWidth;
     const uint64_t width = std::min(kTileWidth, in_tiles - bundle * kTileWidth);

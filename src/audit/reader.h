@@ -31,6 +31,8 @@ class LogView : public HashSource {
   /// kNotFound where the folder has no log. Waits for a writer that is in the middle of a batch
   /// where it may take the log's lock, and reads a copy that it may not lock as it is.
   static Result<LogView> open(const std::filesystem::path& folder);
+  /// The same for a caller that holds the log's lock.
+  static Result<LogView> open_locked(const std::filesystem::path& folder);
 
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   [[nodiscard]] uint64_t size() const { return head_.checkpoint.size; }
@@ -38,6 +40,9 @@ class LogView : public HashSource {
   [[nodiscard]] const SignedCheckpoint& head() const { return head_; }
   [[nodiscard]] const SignedCheckpoint& published() const { return published_; }
   [[nodiscard]] const Journal& journal() const { return journal_; }
+  /// The entries that are not in tiles, from published() on, and their leaf hashes.
+  [[nodiscard]] const std::vector<std::string>& tail() const { return tail_; }
+  [[nodiscard]] const std::vector<Hash>& tail_leaves() const { return tail_leaves_; }
   /// The last checkpoint that a writer noted beside the log, where it did.
   [[nodiscard]] const std::optional<SignedCheckpoint>& noted_head() const { return noted_head_; }
   /// Entries before this one were dropped by retention.

@@ -71,9 +71,10 @@ Result<std::vector<std::string_view>> parse_bundle(std::string_view bytes, uint6
   std::vector<std::string_view> entries;
   entries.reserve(width);
   for (uint64_t i = 0; i < width; ++i) {
-    const size_t length = bytes.size() < 2 ? 0
-                                           : static_cast<size_t>(static_cast<uint8_t>(bytes[0])) << 8 |
-                                                 static_cast<uint8_t>(bytes[1]);
+    const size_t length = bytes.size() < 2
+                              ? 0
+                              : static_cast<size_t>(static_cast<uint8_t>(bytes[0])) << 8 |
+                                    static_cast<uint8_t>(bytes[1]);
     if (bytes.size() < 2 || bytes.size() - 2 < length)
       return make_error(ErrorCode::kCorrupt, "{}: ends within entry {} of {}", what, i, width);
     entries.push_back(bytes.substr(2, length));
@@ -95,9 +96,9 @@ void append_to_bundle(std::string& bundle, std::string_view entry) {
 Result<std::vector<Hash>> read_tile(const fs::path& folder, int level, uint64_t index,
                                     uint64_t width) {
   const std::string path = tile_path(level, index, width);
-  LANTERN_ASSIGN(const std::string bytes,
-                 read_or_full(folder, path, tile_path(level, index, kTileWidth),
-                              kTileWidth * sizeof(Hash)));
+  LANTERN_ASSIGN(
+      const std::string bytes,
+      read_or_full(folder, path, tile_path(level, index, kTileWidth), kTileWidth * sizeof(Hash)));
   std::span<const std::byte> view = std::as_bytes(std::span(bytes));
   if (view.size() == kTileWidth * sizeof(Hash)) view = view.first(width * sizeof(Hash));
   return parse_tile(view, width, (folder / path).string());
@@ -105,8 +106,8 @@ Result<std::vector<Hash>> read_tile(const fs::path& folder, int level, uint64_t 
 
 Result<std::string> read_bundle(const fs::path& folder, uint64_t index, uint64_t width) {
   const std::string path = bundle_path(index, width);
-  LANTERN_ASSIGN(std::string bytes, read_or_full(folder, path, bundle_path(index, kTileWidth),
-                                                 kBundleBytesMax));
+  LANTERN_ASSIGN(std::string bytes,
+                 read_or_full(folder, path, bundle_path(index, kTileWidth), kBundleBytesMax));
   const std::string what = (folder / path).string();
   if (width == kTileWidth || parse_bundle(bytes, width, what).ok()) return bytes;
   LANTERN_ASSIGN(const auto all, parse_bundle(bytes, kTileWidth, what));
@@ -206,13 +207,12 @@ Status TileWriter::add(std::string_view entry, const Hash& leaf) {
 
 Status TileWriter::flush() {
   if (const uint64_t width = size_ % kTileWidth; width > 0)
-    LANTERN_TRY(
-        write(bundle_path(size_ / kTileWidth, width), std::as_bytes(std::span(bundle_))));
+    LANTERN_TRY(write(bundle_path(size_ / kTileWidth, width), std::as_bytes(std::span(bundle_))));
   for (size_t level = 0; level < tiles_.size(); ++level)
     if (!tiles_[level].empty())
-      LANTERN_TRY(write(tile_path(static_cast<int>(level), full_tiles_[level],
-                                  tiles_[level].size()),
-                        bytes_of(tiles_[level])));
+      LANTERN_TRY(
+          write(tile_path(static_cast<int>(level), full_tiles_[level], tiles_[level].size()),
+                bytes_of(tiles_[level])));
   return {};
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string_view>
 
@@ -16,6 +17,14 @@
 #include "base/result.h"
 
 namespace lantern::gate {
+
+/// Where this user's log is, and what is kept outside its folder.
+struct AuditPlaces {
+  std::filesystem::path log;     // audit/ in the state folder
+  std::filesystem::path anchor;  // the newest checkpoint
+  std::filesystem::path spool;   // what waits while the log cannot be written
+};
+Result<AuditPlaces> audit_places();
 
 /// The log of this user, open for writing. Safe for any number of threads; other processes may
 /// have it open too. Cheap to copy: copies share it.
