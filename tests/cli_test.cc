@@ -12,12 +12,15 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-/// One line on stderr that begins with the program's name, nothing on stdout.
+/// One line on stderr that begins with the program's name, after the progress of what took more
+/// than a second; nothing on stdout.
 void expect_refusal(const Ran& ran, int exit_code, const std::string& fragment) {
   EXPECT_EQ(ran.exit_code, exit_code) << ran.err;
   EXPECT_EQ(ran.out, "");
-  EXPECT_THAT(ran.err, StartsWith("lantern: "));
-  EXPECT_THAT(ran.err, HasSubstr(fragment));
+  const size_t at = ran.err.find("lantern: ");
+  ASSERT_NE(at, std::string::npos) << ran.err;
+  EXPECT_TRUE(at == 0 || ran.err[at - 1] == '\n') << ran.err;
+  EXPECT_THAT(ran.err.substr(at), HasSubstr(fragment));
 }
 
 std::string write_scratch(const std::string& name, const std::string& content) {
@@ -48,6 +51,10 @@ TEST(Program, UsageErrorsExitTwo) {
   expect_refusal(run_lantern({"run", "m", "--temperature", "-1", "hi"}), 2, "temperature");
   expect_refusal(run_lantern({"run", "m", "--max-tokens", "0", "hi"}), 2, "--max-tokens");
   expect_refusal(run_lantern({"run", "m"}), 2, "the prompt is empty");
+  expect_refusal(run_lantern({"logits", "m", "--tokens", "1,,2", "--out", "f.npy"}), 2, "a comma");
+  expect_refusal(run_lantern({"logits", "m", "--tokens", ",1", "--out", "f.npy"}), 2, "a comma");
+  expect_refusal(run_lantern({"logits", "m", "--tokens", "1", "--out", "-"}), 2, "--out");
+  expect_refusal(run_lantern({"convert", "m", "--out", "-"}), 2, "--out");
 }
 
 TEST(Program, MissingAndBrokenModelsExitTwoAndNameTheFile) {
@@ -94,6 +101,25 @@ TEST(Program, CompletionsAndManPageNameEveryCommand) {
     for (const char* command : {"pull", "run", "convert", "template"})
       EXPECT_THAT(ran.out, HasSubstr(command)) << what;
   }
+}
+
+/// What bash would offer for the last of `words`.
+std::string bash_offers(const std::string& words) {
+  const std::string script =
+      write_scratch("complete.bash", run_lantern({"completion", "bash"}).out);
+  const std::string command = "bash -c 'source " + script + "; COMP_WORDS=(" + words +
+                              " \"\"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _lantern; "
+                              "echo ${COMPREPLY[*]}'";
+  std::string out;
+  FILE* pipe = popen(command.c_str(), "r");
+  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) out += static_cast<char>(c);
+  return pclose(pipe) == 0 ? out : "bash failed";
+}
+
+TEST(Program, BashOffersTheValuesOfAnOption) {
+  EXPECT_EQ(bash_offers("lantern run m --kv"), "f32 f16 q8_0\n");
+  EXPECT_EQ(bash_offers("lantern convert m --type"), "f32 f16 bf16 q8_0\n");
+  EXPECT_THAT(bash_offers("lantern"), HasSubstr("tokenize"));
 }
 
 TEST(Program, TheCommandReferenceIsTheProgramsOwn) {
@@ -163,6 +189,14 @@ TEST_F(DefaultModel, RefusesWhatDoesNotFitTheContext) {
                               (scratch_folder() / "l.npy").string()}),
                  2, "99999999");
   EXPECT_FALSE(std::filesystem::exists(scratch_folder() / "l.npy"));
+}
+
+TEST_F(DefaultModel, TokenizeSaysWhichBytesItLeavesOut) {
+  const Ran ran = run_lantern({"tokenize", model_, "a\xff\xff"});
+  EXPECT_EQ(ran.exit_code, 0);
+  EXPECT_EQ(ran.out, run_lantern({"tokenize", model_, "a"}).out);
+  EXPECT_THAT(ran.err, HasSubstr("2 bytes of the text have no token"));
+  EXPECT_EQ(run_lantern({"tokenize", model_, "é ☃"}).err, "");
 }
 
 TEST_F(DefaultModel, ChatsThroughAPipe) {

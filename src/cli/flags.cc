@@ -96,6 +96,15 @@ Result<kernels::KvType> kv_type_from_name(std::string_view name) {
   return make_error(ErrorCode::kInvalidArgument, "--kv {}: f32, f16 or q8_0", name);
 }
 
+CLI::Validator file_to_write() {
+  return CLI::Validator(
+      [](const std::string& path) -> std::string {
+        if (path == "-") return "- is no file; this cannot be written to standard output";
+        return {};
+      },
+      "FILE");
+}
+
 Result<std::string> read_stdin() {
   constexpr size_t kBytesMax = 64u << 20;
   std::string text;

@@ -45,6 +45,10 @@ struct BatchFlags {
 inline constexpr const char* kModelHelp =
     "a name from `lantern list`, a GGUF file, or a Hugging Face folder";
 
+/// For an option that names a file to write: it appears whole or not at all, so it cannot be
+/// standard output.
+CLI::Validator file_to_write();
+
 /// f32, f16 or q8_0.
 Result<kernels::KvType> kv_type_from_name(std::string_view name);
 

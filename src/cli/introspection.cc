@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "cli/command.h"
@@ -20,6 +21,30 @@ std::vector<const CLI::Option*> long_options(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options())
     if (!option->get_lnames().empty()) options.push_back(option);
   return options;
+}
+
+/// The values that an option takes, where they are a fixed set: CLI11 describes such a check as
+/// "{a,b,c}".
+std::vector<std::string> choices(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const size_t begin = type.find('{'), end = type.find('}');
+  std::vector<std::string> values;
+  if (begin == std::string::npos || end == std::string::npos || end < begin) return values;
+  for (size_t at = begin + 1; at < end;) {
+    const size_t comma = std::min(type.find(',', at), end);
+    values.push_back(type.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return values;
+}
+
+bool takes_a_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
+/// What each shell's completion does after an option: its choices, files where it takes anything.
+enum class After { kNothing, kChoices, kFiles };
+After after(const CLI::Option& option) {
+  if (!takes_a_value(option)) return After::kNothing;
+  return choices(option).empty() ? After::kFiles : After::kChoices;
 }
 
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
@@ -54,20 +79,32 @@ constexpr std::string_view kExits =
 
 std::string bash_completion(const CLI::App& app) {
   std::vector<std::string> names;
-  std::string cases;
+  std::string cases, values;
   for (const CLI::App* command : commands(app)) {
     names.push_back(command->get_name());
     std::vector<std::string> options;
-    for (const CLI::Option* option : long_options(*command))
-      options.push_back("--" + option->get_lnames().front());
+    for (const CLI::Option* option : long_options(*command)) {
+      const std::string name = "--" + option->get_lnames().front();
+      options.push_back(name);
+      if (after(*option) == After::kChoices)
+        values += fmt::format("    {}:{}) words='{}' ;;\n", command->get_name(), name,
+                              fmt::join(choices(*option), " "));
+      else if (after(*option) == After::kFiles)
+        values += fmt::format("    {}:{}) files=1 ;;\n", command->get_name(), name);
+    }
     cases += fmt::format("    {}) words='{}' ;;\n", command->get_name(), fmt::join(options, " "));
   }
   return fmt::format(
       "# bash completion for lantern\n"
       "_lantern() {{\n"
-      "  local current=${{COMP_WORDS[COMP_CWORD]}} words\n"
+      "  local current=${{COMP_WORDS[COMP_CWORD]}} words= files=\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
       "    COMPREPLY=($(compgen -W '{} --help --version' -- \"$current\"))\n"
+      "    return\n"
+      "  fi\n"
+      "  case ${{COMP_WORDS[1]}}:${{COMP_WORDS[COMP_CWORD-1]}} in\n{}  esac\n"
+      "  if [ -n \"$words$files\" ]; then\n"
+      "    COMPREPLY=($(compgen ${{files:+-f}} -W \"$words\" -- \"$current\"))\n"
       "    return\n"
       "  fi\n"
       "  case ${{COMP_WORDS[1]}} in\n{}    *) return ;;\n  esac\n"
@@ -79,10 +116,21 @@ std::string bash_completion(const CLI::App& app) {
       "  fi\n"
       "}}\n"
       "complete -o filenames -F _lantern lantern\n",
-      fmt::join(names, " "), cases);
+      fmt::join(names, " "), values, cases);
 }
 
 std::string zsh_completion(const CLI::App& app) {
+  auto value = [](const CLI::Option& option) -> std::string {
+    switch (after(option)) {
+      case After::kNothing:
+        return "";
+      case After::kFiles:
+        return ":value:_files";
+      case After::kChoices:
+        return fmt::format(":value:({})", fmt::join(choices(option), " "));
+    }
+    return "";
+  };
   std::string list, cases;
   for (const CLI::App* command : commands(app)) {
     list += fmt::format("    {}\n", quoted(command->get_name() + ":" + command->get_description()));
@@ -90,10 +138,9 @@ std::string zsh_completion(const CLI::App& app) {
     for (const CLI::Option* option : long_options(*command)) {
       const std::string description =
           replaced(replaced(replaced(option->get_description(), "[", "("), "]", ")"), ":", "\\:");
-      cases += fmt::format(
-          "      {} \\\n",
-          quoted(fmt::format("--{}[{}]{}", option->get_lnames().front(), description,
-                             option->get_items_expected_max() > 0 ? ":value:_files" : "")));
+      cases += fmt::format("      {} \\\n",
+                           quoted(fmt::format("--{}[{}]{}", option->get_lnames().front(),
+                                              description, value(*option))));
     }
     cases += "      '*:file:_files' ;;\n";
   }
@@ -107,14 +154,18 @@ std::string zsh_completion(const CLI::App& app) {
 }
 
 std::string fish_completion(const CLI::App& app) {
+  auto value = [](const CLI::Option& option) -> std::string {
+    if (after(option) == After::kChoices)
+      return " -x -a " + quoted(fmt::format("{}", fmt::join(choices(option), " ")));
+    return after(option) == After::kFiles ? " -r" : "";
+  };
   std::string out = "# fish completion for lantern\n";
   for (const CLI::App* command : commands(app)) {
     out += fmt::format("complete -c lantern -n __fish_use_subcommand -a {} -d {}\n",
                        command->get_name(), quoted(command->get_description()));
     for (const CLI::Option* option : long_options(*command))
       out += fmt::format("complete -c lantern -n '__fish_seen_subcommand_from {}' -l {}{} -d {}\n",
-                         command->get_name(), option->get_lnames().front(),
-                         option->get_items_expected_max() > 0 ? " -r" : "",
+                         command->get_name(), option->get_lnames().front(), value(*option),
                          quoted(option->get_description()));
   }
   return out;

@@ -33,7 +33,7 @@ Exit exit_of(const Error& error) {
 void define_program(CLI::App& app, std::vector<Action>& actions) {
   app.name("lantern");
   app.description(
-      "Runs open language models on this machine, and lets an organisation stand behind it.");
+      "Runs open language models on this machine: known models, answers that can be repeated.");
   app.set_version_flag("--version", std::string("lantern " LANTERN_VERSION));
   app.require_subcommand(1);
   app.footer("lantern COMMAND --help shows a command's options and examples.");

@@ -45,6 +45,8 @@ Result<ModelCost> model_cost(const format::Checkpoint& checkpoint);
 struct MachineSpeed {
   double memory_bytes_per_second = 0;
   double operations_per_second = 0;  // of a prompt's matrix products in the given type
+  /// Other programs took so much of the machine meanwhile that the figures may be too low.
+  bool disturbed = false;
   int threads = 1;
   kernels::Isa isa = kernels::Isa::kRef;
 };
@@ -53,8 +55,9 @@ struct MeasureOptions {
   int threads = 0;  // 0: as the engine's default
   quant::DType type = quant::DType::kQ4_0;
 };
-/// Measures for about 0.3 s: reads a large buffer, multiplies a matrix with the engine's own
-/// kernels. kExhausted memory; LANTERN_ISA's errors.
+/// Reads a large buffer and multiplies a matrix with the engine's own kernels, and takes the best
+/// pass of each: for 0.3 s, on a busy machine up to 2 s, until passes no longer get better.
+/// kExhausted memory; LANTERN_ISA's errors.
 Result<MachineSpeed> measure_machine(const MeasureOptions& options);
 
 /// Tokens per second with `depth` positions in the cache, at the memory's and the arithmetic's

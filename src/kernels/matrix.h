@@ -14,10 +14,12 @@
 // outputs. Weights are w = D (q - offset) + N for each sub-block of 32 columns or 16, with integer
 // codes q and D, N the float32 products that dequantizing forms (K quants: D = d * scale,
 // N = -(dmin * min)). Then, K = 1.5 * 2^23 and i_h = sum (q - offset) (c - z) exact in int32:
-//   t  = fma(D_0, K + i_0, -(K * D_0))     = D_0 i_0 rounded once, because K + i_0 and K D_0 are
-//   exact t  = fma(D_1, i_1, t)                  types with sub-blocks of 16: columns 16..31 t  =
-//   fma(N_h, sum_h (c - z), t)        types with a minimum, h in order y  = fma(a, t, y) from +0,
-//   blocks in order of columns
+// clang-format off
+//   t = fma(D_0, K + i_0, -(K * D_0))   = D_0 i_0 rounded once: K + i_0 and K D_0 are exact
+//   t = fma(D_1, i_1, t)                types with sub-blocks of 16: columns 16..31
+//   t = fma(N_h, sum_h (c - z), t)      types with a minimum, h in order
+//   y = fma(a, t, y)                    from +0, blocks in order of columns
+// clang-format on
 // (K lets a vector kernel start its accumulators at the bits of K and use the integer sums as
 // floats, without converting them.)
 //

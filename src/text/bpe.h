@@ -45,6 +45,10 @@ class BpeModel {
 
   /// Whether characters that are no token become their bytes' tokens.
   [[nodiscard]] bool has_byte_tokens() const { return byte_fallback_; }
+  /// Whether a word keeps this byte, as itself or as the unknown token.
+  [[nodiscard]] bool keeps(uint8_t byte) const {
+    return by_character_ || unk_ >= 0 || byte_tokens_[byte] >= 0;
+  }
   /// The usable token of exactly these bytes, or -1.
   [[nodiscard]] TokenId find(std::string_view piece) const { return index_.find(*pieces_, piece); }
 

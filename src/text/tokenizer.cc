@@ -466,6 +466,8 @@ std::optional<TokenId> Tokenizer::find(std::string_view spelling) const {
 
 TokenId Tokenizer::size() const { return static_cast<TokenId>(impl_->pieces.size()); }
 
+bool Tokenizer::keeps(uint8_t byte) const { return !impl_->model || impl_->model->keeps(byte); }
+
 TokenType Tokenizer::type(TokenId id) const {
   return id >= 0 && id < size() ? impl_->type(static_cast<size_t>(id)) : TokenType::kUnused;
 }

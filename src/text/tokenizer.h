@@ -138,6 +138,10 @@ class Tokenizer {
   [[nodiscard]] std::vector<TokenId> encode(std::span<const Span> spans,
                                             EncodeOptions options = {}) const;
 
+  /// Whether encode() keeps this byte. A byte-level vocabulary may lack some (UTF-8 never uses
+  /// 0xff, say) and have no unknown token: they are left out then, as Hugging Face does.
+  [[nodiscard]] bool keeps(uint8_t byte) const;
+
   /// The text of `ids`, valid UTF-8: broken bytes become U+FFFD. Ids outside the vocabulary are
   /// left out.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids, DecodeOptions options = {}) const;

@@ -4,6 +4,7 @@
 
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/flags.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "gate/convert.h"
@@ -40,7 +41,7 @@ Result<Exit> run(const Flags& flags) {
 Action define(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   app.add_option("SOURCE", flags->source, "a Hugging Face folder, or any other model")->required();
-  app.add_option("--out", flags->out, "the GGUF file to write")->required();
+  app.add_option("--out", flags->out, "the GGUF file to write")->required()->check(file_to_write());
   app.add_option("--type", flags->type,
                  "type of the matrices: f32, f16, bf16 or q8_0 (default: as they are)")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}, CLI::ignore_case));

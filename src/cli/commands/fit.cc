@@ -142,12 +142,17 @@ base::OrderedJson report(const Flags& flags, const Answer& answer) {
           {"available_memory_bytes", answer.available_bytes},
           {"memory_bytes_per_s", answer.machine.memory_bytes_per_second},
           {"operations_per_s", answer.machine.operations_per_second},
+          {"disturbed", answer.machine.disturbed},
           {"threads", answer.machine.threads},
           {"instruction_set", kernels::isa_name(answer.machine.isa)},
           {"fits", answer.longest_context > 0},
           {"longest_context", answer.longest_context},
           {"contexts", contexts},
           {"advice", answer.advice}};
+}
+
+std::string rate(double per_second) {
+  return fmt::format("{:.{}f}/s", per_second, per_second < 100 ? 1 : 0);
 }
 
 std::string page(const Flags& flags, const Answer& answer) {
@@ -166,8 +171,7 @@ std::string page(const Flags& flags, const Answer& answer) {
     for (uint64_t bytes : line.kv_bytes)
       row.push_back(bytes == 0 ? "-" : base::format_bytes(bytes));
     row.insert(row.end(), {base::format_bytes(line.memory_bytes), line.fits ? "yes" : "no",
-                           fmt::format("{:.0f}/s", line.speed.prefill),
-                           fmt::format("{:.0f}/s", line.speed.decode)});
+                           rate(line.speed.prefill), rate(line.speed.decode)});
     rows.push_back(std::move(row));
   }
   text += table(rows, {0, 1, 2, 3, 4, 6, 7}) +
@@ -178,6 +182,8 @@ std::string page(const Flags& flags, const Answer& answer) {
 
 Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(const Answer answer, find_out(flags));
+  if (answer.machine.disturbed)
+    tell("other programs kept this machine busy: it may be faster than these figures");
   if (flags.json) {
     LANTERN_TRY(print_json(report(flags, answer)));
   } else {

@@ -116,7 +116,9 @@ std::string page(const Flags& flags, const format::Description& description) {
       {"name", one_line(description.name)},
       {"architecture", description.architecture},
       {"parameters",
-       fmt::format("{:.1f} million", static_cast<double>(description.n_parameters) / 1e6)},
+       description.n_parameters < 100'000
+           ? std::to_string(description.n_parameters)
+           : fmt::format("{:.1f} million", static_cast<double>(description.n_parameters) / 1e6)},
       {"size", base::format_bytes(description.file_bytes)},
       {"quantization", description.mix_text()},
       {"context", description.n_context ? std::to_string(*description.n_context) : "not said"},

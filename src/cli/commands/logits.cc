@@ -24,6 +24,14 @@ struct Flags {
 Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view what) {
   std::vector<int32_t> ids;
   constexpr std::string_view kBetween = ", \t\r\n";
+  // One comma at most between two ids, none before the first; one after the last may stand.
+  bool comma = true;
+  for (const char c : text) {
+    if (c == ',' && comma)
+      return make_error(ErrorCode::kInvalidArgument, "{}: a comma with no id before it", what);
+    if (kBetween.find(c) == std::string_view::npos) comma = false;
+    if (c == ',') comma = true;
+  }
   for (size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos;
        at = text.find_first_not_of(kBetween, at)) {
     const size_t end = std::min(text.find_first_of(kBetween, at), text.size());
@@ -74,7 +82,9 @@ Action define(CLI::App& app) {
   flags->engine.define(app);
   app.add_option("--tokens", flags->tokens, "token ids: 1,2,3 or @FILE; run exactly as given")
       ->required();
-  app.add_option("--out", flags->out, "the .npy file: float32 [tokens, vocabulary]")->required();
+  app.add_option("--out", flags->out, "the .npy file: float32 [tokens, vocabulary]")
+      ->required()
+      ->check(file_to_write());
   flags->batch.define(app);
   return [flags] { return run(*flags); };
 }

@@ -11,6 +11,9 @@ namespace {
 
 Result<Exit> run(const std::vector<std::string>& names) {
   LANTERN_ASSIGN(const supply::Store store, gate::open_store());
+  for (const std::string& name : names) {  // all or none
+    if (auto found = store.find(name); !found.ok()) return std::move(found).error();
+  }
   for (const std::string& name : names) {
     LANTERN_ASSIGN(const supply::Store::Removed removed, store.remove(name));
     if (removed.alias_only)

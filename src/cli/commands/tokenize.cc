@@ -1,4 +1,5 @@
 // lantern tokenize: the ids that a text becomes.
+#include <algorithm>
 #include <memory>
 
 #include "cli/command.h"
@@ -26,6 +27,11 @@ Result<Exit> run(const Flags& flags) {
   }
   const text::Tokenizer& tokenizer = io.tokenizer();
   const auto ids = tokenizer.encode(text, {.special = flags.special, .add_bos = flags.bos});
+  const auto lost = std::count_if(
+      text.begin(), text.end(), [&](char c) { return !tokenizer.keeps(static_cast<uint8_t>(c)); });
+  if (lost > 0)
+    tell(fmt::format("{} bytes of the text have no token in this vocabulary and are left out",
+                     lost));
   if (flags.json) {
     base::OrderedJson tokens = base::OrderedJson::array();
     for (text::TokenId id : ids)
