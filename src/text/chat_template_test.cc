@@ -478,5 +478,10 @@ TEST(ChatTemplateLimits, ALongConversationIsWithinThem) {
   EXPECT_EQ(spans->back().text, "<|im_end|>\n2000");
 }
 
+TEST(ChatTemplate, ASliceOfAnotherValueIsAnIndex) {
+  EXPECT_EQ(text_of("{{ {'ab': 1}['abc'[:2]] }}"), "1");
+  EXPECT_EQ(text_of("{{ {'cba': 2}['abc'[::-1]] }}"), "2");
+}
+
 }  // namespace
 }  // namespace lantern::text

@@ -409,12 +409,16 @@ Result<Expr*> ExpressionParser::subscript(Expr* node) {
     parts.push_back(part);
   }
   next();
-  if (parts.size() == 1 && parts[0]->kind == ExprKind::kSlice) {
+  // A slice that has its object already is an index: x['abc'[:2]].
+  const auto is_bare_slice = [](const Expr* part) {
+    return part->kind == ExprKind::kSlice && part->left == nullptr;
+  };
+  if (parts.size() == 1 && is_bare_slice(parts[0])) {
     parts[0]->left = node;
     return parts[0];
   }
   for (const Expr* part : parts)
-    if (part->kind == ExprKind::kSlice) return fail("a slice cannot be one of several indices");
+    if (is_bare_slice(part)) return fail("a slice cannot be one of several indices");
   if (parts.size() == 1) return make_operation(ExprKind::kGetItem, Op::kAdd, node, parts[0]);
   Expr* tuple = make(ExprKind::kTuple, node->line);
   tuple->items = std::move(parts);
