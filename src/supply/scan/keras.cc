@@ -28,7 +28,13 @@ bool carries_code(const Json& config) {
   if (function->is_object())
     return text_of(*function, "class_name") == "__lambda__" ||
            text_of(*function, "class_name") == "function";
-  return text_of(config, "function_type") == "lambda";
+  // Source text; a name of a function is letters, digits, "_", "." and ">" alone.
+  const std::string_view text = text_of(config, "function");
+  const bool is_name = std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '>';
+  });
+  return !is_name || text_of(config, "function_type") == "lambda";
 }
 
 void judge_lambda(const Json& object, Scan& scan) {

@@ -44,6 +44,13 @@ void PickleMachine::add(std::string_view rule, Verdict verdict, std::string mess
 void PickleMachine::report(const GlobalVerdict& verdict, std::string_view full,
                            std::string_view verb) {
   if (verdict.verdict == Verdict::kClean) return;
+  if (verdict.verdict == Verdict::kMalicious) walk_.names_danger = true;
+  // A pickle hidden in a string has no business to call even what is harmless by itself.
+  if (options_.nesting > 0 && verb == "calls" && verdict.rule == "pickle-unusual-global") {
+    add("pickle-nested-call", Verdict::kMalicious,
+        fmt::format("calls {} from a pickle hidden in a string", full));
+    return;
+  }
   add(verdict.rule, verdict.verdict, fmt::format("{} {}: {}", verb, full, verdict.what));
 }
 
@@ -54,6 +61,7 @@ void PickleMachine::named(std::string_view module, std::string_view name) {
 
 ValueId PickleMachine::called(ValueId callee, ValueId arguments, GlobalUse use) {
   ++walk_.n_calls;
+  if (!walk_.malformed) ++walk_.n_sound_calls;
   judge_call(callee, arguments, use);
   return values_.add_call(callee, arguments, use == GlobalUse::kCalled);
 }

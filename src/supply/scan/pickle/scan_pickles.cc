@@ -59,7 +59,7 @@ bool is_pickle(const format::Source& source, uint64_t begin) {
   const PickleWalk walk = walk_pickle(source, begin, {});
   if (walk.stopped && !walk.malformed) return walk.n_ops >= 2;
   if (starts_with_mark(source, begin)) return walk.n_ops >= 3 || walk.stopped;
-  return walk.n_globals > 0 && walk.n_calls > 0;
+  return walk.names_danger || (walk.n_globals > 0 && walk.n_sound_calls > 0);
 }
 
 void scan_pickles(const format::Source& source, uint64_t begin, Scan& scan,

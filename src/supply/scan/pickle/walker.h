@@ -21,6 +21,8 @@ struct PickleWalk {
   uint64_t n_ops = 0;  // opcodes read
   uint64_t n_globals = 0;
   uint64_t n_calls = 0;
+  uint64_t n_sound_calls = 0;   // those before the first place where a loader would have failed
+  bool names_danger = false;    // imports or calls something malicious
   bool stopped = false;         // reached STOP
   bool malformed = false;       // went on where a loader would have failed
   bool is_torch_magic = false;  // the value is the number that begins PyTorch's legacy files

@@ -6,7 +6,8 @@ namespace lantern::supply::scan {
 namespace {
 
 bool matches(const Input& input) {
-  if (input.size() < 2) return false;
+  // A zip's mark reads as a persistent id, which no plain loader takes.
+  if (input.size() < 2 || input.head().starts_with("PK\x03\x04")) return false;
   // JSON, XML, Markdown and most prose begin with a byte that is no opcode; the walker ends there.
   return is_pickle(input.source());
 }

@@ -5,9 +5,9 @@
 
 #include "supply/scan/template/analyzer.h"
 #include "supply/scan/template/names.h"
-#include "text/jinja/token.h"
 #include "text/jinja/parser.h"
 #include "text/jinja/text.h"
+#include "text/jinja/token.h"
 
 namespace lantern::supply::scan {
 namespace {

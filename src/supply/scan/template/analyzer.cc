@@ -34,6 +34,7 @@ TemplateAnalyzer::TemplateAnalyzer(const text::jinja::Template& source, Scan& sc
 void TemplateAnalyzer::run() {
   for (int pass = 0; pass < kPasses; ++pass) {
     reporting_ = pass + 1 == kPasses;
+    macro_outputs_.clear();
     walk(source_.body);
   }
   if (!rt_.step().ok())
@@ -345,7 +346,7 @@ Folded TemplateAnalyzer::fold_attribute(const Expr& expr, const Folded& base) {
       combine({&base}, [&](std::vector<Value> v) { return get_attribute(rt_, v[0], expr.text); });
   if (const auto held = attributes_.find(expr.text); held != attributes_.end())
     value.join(held->second);
-  if (expr.text == "content" || expr.text == "text") value.from_words = true;
+  value.from_words = is_words_key(expr.text) || (base.from_words && is_text_method(expr.text));
   return value;
 }
 
@@ -354,8 +355,10 @@ Folded TemplateAnalyzer::fold_item(const Expr& expr, const Folded& base) {
   judge_key(expr, base, key, false);
   Folded value =
       combine({&base, &key}, [&](std::vector<Value> v) { return get_item(rt_, v[0], v[1]); });
+  // message['content'] is words, message['content'][0] is a part of them, part['type'] is not.
+  value.from_words = base.from_words && key.texts().empty();
   for (const std::string_view name : key.texts()) {
-    if (name == "content" || name == "text") value.from_words = true;
+    if (is_words_key(name)) value.from_words = true;
     if (is_internal_attribute(name)) value.from_handle = true;
     if (const auto held = attributes_.find(name); held != attributes_.end())
       value.join(held->second);
@@ -433,12 +436,10 @@ Folded TemplateAnalyzer::fold_macro_call(const Expr& expr, const text::jinja::Ma
     for (const text::jinja::NameId parameter : macro.parameters)
       if (source_.names[parameter] == expr.call->named[i].first)
         variables_[parameter].value.join(arguments[n_positional + i]);
-  // A macro that calls itself would be worked out for ever: what it writes is asked for once.
-  if (holes_.size() > 8) return Folded::unknown();
-  holes_.push_back(Folded::unknown());
-  Folded value = written(macro.body);
-  holes_.pop_back();
-  return value;
+  // Worked out once a pass; a macro that calls itself finds that it is not known yet.
+  const auto [output, is_new] = macro_outputs_.try_emplace(&macro, Folded::unknown());
+  if (is_new) output->second = written(macro.body);
+  return output->second;
 }
 
 Folded TemplateAnalyzer::fold_filter(const Expr& expr, const Folded& value) {

@@ -71,6 +71,7 @@ class TemplateAnalyzer {
   std::vector<Variable> variables_;
   std::map<std::string, Folded, std::less<>> attributes_;  // of namespaces, by name
   std::map<text::jinja::NameId, const text::jinja::MacroSyntax*> macros_;
+  std::map<const text::jinja::MacroSyntax*, Folded> macro_outputs_;  // of this pass
   std::vector<Folded> holes_;
   std::set<std::string> reported_;
   bool reporting_ = false;

@@ -81,7 +81,24 @@ std::string walking_field(std::string_view format) {
   return {};
 }
 
+bool is_words_key(std::string_view name) {
+  return name == "content" || name == "text" || name == "prompt";
+}
+
+bool is_text_method(std::string_view name) {
+  constexpr auto kNames = std::to_array<std::string_view>(
+      {"lower", "upper",  "title",      "capitalize", "strip",      "lstrip",     "rstrip",
+       "split", "rsplit", "splitlines", "replace",    "casefold",   "startswith", "endswith",
+       "find",  "count",  "index",      "partition",  "rpartition", "encode",     "swapcase"});
+  return has(kNames, name);
+}
+
 bool is_plain_words(std::string_view text) {
+  // The kinds of a message's parts: templates ask for them by the same comparison.
+  constexpr auto kPartKinds = std::to_array<std::string_view>(
+      {"text", "image", "video", "audio", "document", "data", "thinking", "file", "tool-result",
+       "refusal", "url", "json", "string"});
+  if (has(kPartKinds, text)) return false;
   size_t n_letters = 0;
   for (const char c : text) {
     if (is_letter(c))

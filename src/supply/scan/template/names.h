@@ -17,6 +17,10 @@ bool is_dangerous_method(std::string_view name);
 bool is_python_handle(std::string_view name);
 /// str.format() with a field that walks: "{0.__class__}"; empty, or the part that does.
 std::string walking_field(std::string_view format);
+/// The keys of a message under which a person's words are.
+bool is_words_key(std::string_view name);
+/// A method of text, whose result is still its words.
+bool is_text_method(std::string_view name);
 /// Words a person would type, with no mark that a prompt format uses.
 bool is_plain_words(std::string_view text);
 
