@@ -24,10 +24,10 @@ struct IdentifyOptions {
 /// A model as its files and the store's records tell it.
 struct IdentifiedModel {
   std::string name = {};
-  supply::Manifest manifest = {};     // of a path: source "path:NAME", the newest file's time
+  supply::Manifest manifest = {};     // of a path: the newest file's time
   std::filesystem::path folder = {};  // where its files lie
+  std::filesystem::path entry = {};   // the file or folder that a reader opens
   bool stored = false;
-  std::string catalog_alias = {};  // where the catalog knows its file by digest
 };
 /// `reference`: as Admission::admit() takes it; files behind a path are hashed. Same errors.
 Result<IdentifiedModel> identify_model(std::string_view reference, const IdentifyOptions& options);

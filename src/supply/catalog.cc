@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "base/time.h"
 #include "supply/names.h"
 #include "supply/reference.h"
 
@@ -79,7 +80,8 @@ Result<CatalogEntry> parse_catalog_entry(const CatalogText& text) {
                       parsed.error().source().begin.line, parsed.error().description());
   const toml::table& root = parsed.table();
   Table table(root, where);
-  LANTERN_TRY(table.only({"alias", "title", "licence", "homepage", "file", "sources"}));
+  LANTERN_TRY(table.only(
+      {"alias", "title", "licence", "homepage", "supplier", "released", "file", "sources"}));
   CatalogEntry entry;
   LANTERN_ASSIGN(entry.alias, table.text("alias"));
   if (!is_alias(entry.alias) || text.name != entry.alias + ".toml")
@@ -88,6 +90,14 @@ Result<CatalogEntry> parse_catalog_entry(const CatalogText& text) {
   LANTERN_ASSIGN(entry.licence, table.text("licence"));
   if (!is_spdx_id(entry.licence)) return table.wrong("licence", "an SPDX id is needed");
   LANTERN_ASSIGN(entry.homepage, table.text("homepage"));
+  if (root.contains("supplier")) {
+    LANTERN_ASSIGN(entry.supplier, table.text("supplier"));
+  }
+  if (root.contains("released")) {
+    LANTERN_ASSIGN(entry.released, table.text("released"));
+    if (!base::parse_utc(entry.released + "T00:00:00Z").ok())
+      return table.wrong("released", "a date such as \"2025-01-31\" is needed");
+  }
 
   const toml::table* file_fields = root["file"].as_table();
   if (!file_fields) return table.wrong("file", "a table is needed");

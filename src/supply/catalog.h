@@ -31,6 +31,8 @@ struct CatalogEntry {
   std::string title = {};
   std::string licence = {};  // an SPDX id
   std::string homepage = {};
+  std::string supplier = {};  // who published it; may be empty
+  std::string released = {};  // "2025-01-31"; may be empty
   std::string file_name = {};
   uint64_t size = 0;
   base::Digest digest{};

@@ -1,14 +1,19 @@
 // The advisories that were imported on this machine.
 //
-//   records/<hex>.json   a record's bytes as they came, named by their SHA-256
-//   index.json           which records count, and by what they can be found
+//   advisories.db   one file: an index of lines, then the records' bytes as they came
+//   lock            held by an import
 //
-// An import reads everything first and changes nothing where one record cannot be read; then the
-// new index appears by one rename. Readers take no lock: they see one index or the other.
+// An import reads everything first and changes nothing where one record cannot be read; then a new
+// file takes the old one's place by one rename. Readers take no lock: an open file stays what it
+// is.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <stop_token>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"

@@ -2,6 +2,7 @@
 // here (a git range without its repository), it is inconclusive.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>

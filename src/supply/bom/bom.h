@@ -52,7 +52,11 @@ struct BomFile {
   std::string path = {};
   uint64_t bytes = 0;
   std::string sha256 = {};
+  std::string media_type = {};
 };
+
+/// A fact that some format asks for and nobody said.
+enum class BomGap { kSupplier, kReleased, kDownloadLocation, kLicence };
 
 struct BomProperty {
   std::string name = {};  // without the "lantern:" before it
@@ -67,19 +71,19 @@ struct BomFacts {
   std::string supplier = {};           // may be empty: unknown
   std::string download_location = {};  // may be empty: unknown
   std::string released = {};           // may be empty: unknown
+  std::string recorded = {};           // when the files were first seen here
   std::string homepage = {};           // may be empty
   std::string description = {};        // may be empty
   std::string created = {};            // of the document
   std::string architecture = {};       // may be empty
   std::string task = {};               // "text-generation", ...; may be empty
-  std::string file_type = {};          // MIME type of the weights
   LicenceReport licence = {};
   std::vector<BomFile> files = {};
   std::vector<BomAncestor> ancestors = {};
   std::vector<std::string> datasets = {}, languages = {}, tags = {};
   std::string tool = {};                     // of the derivation; may be empty
   std::vector<BomProperty> properties = {};  // parameters, quantization, context, ...
-  std::vector<std::string> missing = {};     // what the formats ask for and nobody said
+  std::vector<BomGap> gaps = {};
 };
 
 /// kInvalidArgument for a time or URI given that is none.
@@ -88,6 +92,7 @@ Result<BomFacts> bom_facts(const BomInput& input);
 struct BomFormat {
   std::string_view name;     // as --format takes it
   std::string_view summary;  // for a person
+  std::span<const BomGap> asks_for;
   std::string (*write)(const BomFacts& facts);
   /// What the standard asks for and its validators do not enforce, checked on the document itself:
   /// a line for each fault.
