@@ -53,11 +53,6 @@ std::optional<uint32_t> digits(std::string_view text, size_t& at, size_t n_max, 
   return n == 0 ? std::nullopt : std::optional(value);
 }
 
-bool starts_like_payload(std::string_view bytes) {
-  return bytes.size() >= 4 && ((bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5) ||
-                               bytes.starts_with("PK\x03\x04"));
-}
-
 }  // namespace
 
 std::string unescape_python(std::string_view text) {
@@ -123,16 +118,30 @@ std::optional<std::string> decode_hex(std::string_view text) {
   return out;
 }
 
+bool looks_like_payload(std::string_view bytes) {
+  if (bytes.size() < 4) return false;
+  if (bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5) return true;
+  if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x1f\x8b\x08")) return true;
+  constexpr size_t kLineBytes = 200;
+  const size_t line = bytes.substr(0, kLineBytes).find('\n');
+  if (line == bytes.npos || bytes.substr(line + 1, kLineBytes).find('\n') == bytes.npos)
+    return false;
+  return bytes.find("R.") != bytes.npos || bytes.find("\nR") != bytes.npos ||
+         bytes.find("(i") != bytes.npos || bytes.ends_with('.');
+}
+
 std::string decode_if_payload(std::string_view text) {
   constexpr size_t kProbe = 16;
+  constexpr size_t kUnmarkedMax = 64u << 10;  // longer text is decoded only where it begins so
   if (text.size() < kProbe) return {};
-  // The first characters decide, so that long text costs nothing.
-  if (const auto probe = decode_hex(text.substr(0, kProbe)); probe && starts_like_payload(*probe))
-    if (auto decoded = decode_hex(text)) return *decoded;
-  if (const auto probe = decode_base64_loosely(text.substr(0, kProbe));
-      probe && starts_like_payload(*probe))
-    if (auto decoded = decode_base64_loosely(text)) return *decoded;
-  return {};
+  const auto decode = [&](auto function) -> std::string {
+    const auto probe = function(text.substr(0, kProbe));
+    if (!probe || (text.size() > kUnmarkedMax && !looks_like_payload(*probe))) return {};
+    auto decoded = function(text);
+    return decoded && looks_like_payload(*decoded) ? std::move(*decoded) : std::string{};
+  };
+  if (std::string decoded = decode(decode_hex); !decoded.empty()) return decoded;
+  return decode(decode_base64_loosely);
 }
 
 }  // namespace lantern::supply::scan

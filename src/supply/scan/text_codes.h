@@ -15,8 +15,10 @@ std::string unescape_python(std::string_view text);
 std::optional<std::string> decode_base64_loosely(std::string_view text);
 std::optional<std::string> decode_hex(std::string_view text);
 
-/// What `text` decodes to, by base64 or hexadecimal, where that begins as a pickle or an archive
-/// does; else empty.
+/// Whether `bytes` begin as a pickle with a protocol mark or an archive does, or look like a pickle
+/// of a protocol without one: a global's two lines, then a call.
+bool looks_like_payload(std::string_view bytes);
+/// What `text` decodes to, by base64 or hexadecimal, where that looks like a payload; else empty.
 std::string decode_if_payload(std::string_view text);
 
 }  // namespace lantern::supply::scan

@@ -17,21 +17,6 @@ std::pair<std::string_view, std::string_view> split_global(std::string_view text
   return {text.substr(0, at), at == text.npos ? std::string_view{} : text.substr(at + 1)};
 }
 
-/// The first bytes of a pickle with a protocol mark, of an archive or of what joblib compresses.
-bool starts_like_payload(std::string_view bytes) {
-  return bytes.size() >= 4 &&
-         ((bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5) ||
-          bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x1f\x8b\x08"));
-}
-
-/// Protocols 0 and 1 have no mark: they show by a global line that a call follows.
-bool has_global_line(std::string_view bytes) {
-  size_t at = bytes.find('\n');
-  return at != bytes.npos && at < 200 && bytes.find('\n', at + 1) != bytes.npos &&
-         (bytes.find("R.") != bytes.npos || bytes.find("\nR") != bytes.npos ||
-          bytes.find("(i") != bytes.npos || bytes.ends_with('.'));
-}
-
 }  // namespace
 
 void PickleMachine::add(std::string_view rule, Verdict verdict, std::string message) {
@@ -124,7 +109,7 @@ void PickleMachine::look_inside(std::string_view text) {
   if (options_.scan == nullptr || text.size() < 8) return;
   std::string decoded;
   std::string_view payload = text;
-  if (!starts_like_payload(text) && !has_global_line(text)) {
+  if (!looks_like_payload(text)) {
     decoded = decode_if_payload(text);
     if (decoded.empty()) return;
     payload = decoded;
@@ -135,7 +120,7 @@ void PickleMachine::look_inside(std::string_view text) {
   }
   const format::MemorySource source("a string in a pickle", std::as_bytes(std::span(payload)));
   if (!is_pickle(source)) {
-    if (starts_like_payload(payload)) options_.scan->judge_nested("string", payload);
+    if (payload.starts_with("PK\x03\x04")) options_.scan->judge_nested("string", payload);
     return;
   }
   const Scan::Place place(*options_.scan, "string");
@@ -146,7 +131,7 @@ void PickleMachine::look_inside_large(uint64_t at, uint64_t n) {
   if (options_.scan == nullptr) return;
   const WindowSource window(source_, at, n);
   const Input input(window, "");
-  if (!starts_like_payload(input.head())) return;
+  if (!looks_like_payload(input.head().substr(0, 16))) return;
   options_.scan->judge_nested("string", window);
 }
 
