@@ -52,9 +52,16 @@ Finding revoked(const Policy&, const Facts& facts) {
                  "the model, a file of it or what it was made from is revoked");
 }
 
-Finding quarantined(const Policy&, const Facts& facts) {
-  return finding(both(action_uses_model(facts), in_state(facts, ModelState::kQuarantined)),
-                 "the model is in quarantine");
+/// Whether the policy takes the catalog's word for the model.
+Truth catalog_vouches(const Policy& policy, const Facts& facts) {
+  if (!policy.models.catalog_is_approved) return Truth::kNo;
+  return facts.in_catalog ? truth_of(*facts.in_catalog) : Truth::kUnknown;
+}
+
+Finding quarantined(const Policy& policy, const Facts& facts) {
+  const Truth held =
+      both(in_state(facts, ModelState::kQuarantined), !catalog_vouches(policy, facts));
+  return finding(both(action_uses_model(facts), held), "the model is in quarantine");
 }
 
 Finding list_not_fresh(const Policy& policy, const Facts& facts) {
@@ -72,11 +79,8 @@ Finding list_not_fresh(const Policy& policy, const Facts& facts) {
 Finding too_few_approvers(const Policy& policy, const Facts& facts) {
   const int wanted = policy.approvals.approvers_min;
   if (wanted == 0) return {Truth::kNo, "no approval is required"};
-  Truth exempt = Truth::kNo;
-  if (policy.models.catalog_is_approved)
-    exempt = facts.in_catalog ? truth_of(*facts.in_catalog) : Truth::kUnknown;
   const Truth too_few = facts.n_approvers ? truth_of(*facts.n_approvers < wanted) : Truth::kUnknown;
-  return {both(action_uses_model(facts), both(too_few, !exempt)),
+  return {both(action_uses_model(facts), both(too_few, !catalog_vouches(policy, facts))),
           facts.n_approvers ? fmt::format("approved by {} of {}", *facts.n_approvers, wanted)
                             : "whether it is approved is not known"};
 }

@@ -303,9 +303,12 @@ TEST(Decide, ThePersonalPolicyAsksOnceForWhatTheCatalogDoesNotKnow) {
   facts.in_catalog = true;
   facts.now.reset();
   facts.revocation_list.reset();
+  facts.state = ModelState::kQuarantined;
   EXPECT_TRUE(decide(personal_policy(), facts).allowed());
   EXPECT_EQ(decide(personal_policy(), facts).rule, "personal.catalog");
   facts.in_catalog = false;
+  EXPECT_FALSE(decide(personal_policy(), facts).allowed());
+  facts.state = ModelState::kScanned;
   EXPECT_EQ(decide(personal_policy(), facts).rule, "lantern.approvers");
   EXPECT_THAT(decide(personal_policy(), facts).how_to_ask, HasSubstr("lantern approve"));
   facts.n_approvers = 1;
