@@ -24,8 +24,10 @@ const std::map<std::string, std::set<std::string>>& arrows() {
       {"engine", {"arch", "kernels", "quant", "text", "format", "base"}},
       {"supply", {"format", "quant", "text", "base"}},
       {"policy", {"base"}},
+      {"audit", {"base"}},
       {"gate",
-       {"engine", "policy", "supply", "arch", "kernels", "quant", "text", "format", "base"}},
+       {"engine", "audit", "policy", "supply", "arch", "kernels", "quant", "text", "format",
+        "base"}},
       // Engine and store reach the command line through gate/ alone (invariant 1).
       {"cli", {"gate", "text", "format", "base"}},
   };

@@ -84,7 +84,9 @@ Result<SignedCheckpoint> open_checkpoint(std::string_view bytes, std::string_vie
 }
 
 std::string format_proof(const InclusionProof& proof) {
-  std::string text = fmt::format("{}\nindex {}\n", kProofHead, proof.index);
+  std::string text = fmt::format("{}\n", kProofHead);
+  if (!proof.extra.empty()) text += fmt::format("extra {}\n", base::to_base64(proof.extra));
+  text += fmt::format("index {}\n", proof.index);
   for (const Hash& hash : proof.hashes) text += base::to_base64(hash) + "\n";
   return text + "\n" + proof.checkpoint;
 }
@@ -94,10 +96,15 @@ Result<InclusionProof> parse_proof(std::string_view text, std::string_view what)
     return make_error(ErrorCode::kCorrupt, "{}: no proof: its first line is not {}", what,
                       kProofHead);
   std::string_view line = take_line(text);
-  if (line.starts_with("extra ")) line = take_line(text);
+  InclusionProof proof;
+  if (line.starts_with("extra ")) {
+    auto extra = base::from_base64(line.substr(6));
+    if (!extra.ok()) return std::move(extra).error().within(what);
+    proof.extra.assign(reinterpret_cast<const char*>(extra->data()), extra->size());
+    line = take_line(text);
+  }
   if (!line.starts_with("index "))
     return make_error(ErrorCode::kCorrupt, "{}: no index line", what);
-  InclusionProof proof;
   LANTERN_ASSIGN(proof.index, parse_decimal(line.substr(6), what));
   for (line = take_line(text); !line.empty(); line = take_line(text)) {
     if (proof.hashes.size() == kProofHashesMax)

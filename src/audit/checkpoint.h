@@ -41,12 +41,13 @@ Result<SignedCheckpoint> open_checkpoint(std::string_view note, std::string_view
                                          std::span<const NoteVerifier> witnesses = {});
 
 struct InclusionProof {
+  std::string extra = {};  // our proofs carry the entry here; empty: no such line
   uint64_t index = 0;
   std::vector<Hash> hashes = {};
   std::string checkpoint = {};  // the signed note
 };
 std::string format_proof(const InclusionProof& proof);
-/// kCorrupt. At most 64 hashes. An "extra" line is passed over.
+/// kCorrupt. At most 64 hashes.
 Result<InclusionProof> parse_proof(std::string_view text, std::string_view what);
 
 /// A decimal number without leading zeros, below 2^63.

@@ -48,6 +48,11 @@ enum class LogStep {
 };
 inline constexpr int kLogSteps = 10;
 
+struct LogKeys {
+  base::PrivateKey signer;                  // Ed25519
+  std::vector<base::PublicKey> known = {};  // may have signed before; the signer's own is one
+};
+
 struct LogOptions {
   std::filesystem::path folder;
   /// A file outside the folder that keeps the newest checkpoint; empty: none is kept.
@@ -56,12 +61,12 @@ struct LogOptions {
   std::filesystem::path spool = {};
   /// The name of a log that is made now; an existing one has its own.
   std::string origin = {};
-  /// Signs checkpoints: Ed25519.
-  base::PrivateKey signer;
-  /// Public halves that may have signed before (rotated keys). The signer's own is always one.
-  std::vector<base::PublicKey> keys = {};
+  LogKeys keys;
   /// Seals the journal once it has this many entries; it also does at 4 MiB.
   size_t journal_entries_max = 4096;
+  /// Gives the keys anew where a checkpoint is signed by none that is known: another process may
+  /// have rotated them.
+  std::function<Result<LogKeys>()> keys_now = {};
   /// How long to wait for another process's batch before the append is refused.
   int lock_timeout_ms = 10'000;
   /// How long an anchor on disk may lag behind the log while this process lives.

@@ -328,12 +328,22 @@ TEST(Log, ARotatedKeyGoesOnWithTheSameTree) {
   fixture.key = base::PrivateKey::generate(base::KeyKind::kEd25519).value();
   EXPECT_EQ(Log::open(fixture.options()).error().code, ErrorCode::kCorrupt);  // an unknown signer
   LogOptions options = fixture.options();
-  options.keys = {old.public_key()};
+  // A process that was open before learns of the new key when it meets it.
+  LogOptions stale = fixture.options();
+  stale.keys = {.signer = old};
+  stale.keys_now = [&]() -> Result<LogKeys> {
+    return LogKeys{.signer = fixture.key, .known = {old.public_key()}};
+  };
+  auto before = Log::open(stale);
+  ASSERT_TRUE(before.ok()) << before.error().message;
+  options.keys.known = {old.public_key()};
   {
     auto log = Log::open(options);
     ASSERT_TRUE(log.ok()) << log.error().message;
     ASSERT_TRUE((*log)->append(sample_event(5)).ok());
   }
+  ASSERT_TRUE((*before)->append(sample_event(6)).ok());
+  before->reset();
   VerifyOptions verify{.folder = fixture.folder,
                        .keys = {fixture.key.public_key(), old.public_key()}};
   EXPECT_EQ(faults_of(verify_log(verify).value()), "");

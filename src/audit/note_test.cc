@@ -114,6 +114,8 @@ TEST(Proof, ComesBackAsItWas) {
   std::string extra = text;
   extra.insert(text.find("index"), "extra AAAA\n");
   EXPECT_EQ(parse_proof(extra, "f")->index, proof.index);
+  EXPECT_EQ(parse_proof(extra, "f")->extra, std::string(3, '\0'));
+  EXPECT_EQ(format_proof(parse_proof(extra, "f").value()), extra);
   for (const std::string& bad : std::vector<std::string>{
            "", "x\n", text.substr(0, 23), "c2sp.org/tlog-proof@v1\nindex 1\nnot a hash\n\n"})
     EXPECT_FALSE(parse_proof(bad, "f").ok()) << bad;

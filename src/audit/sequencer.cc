@@ -53,10 +53,18 @@ Error ends_early(const Checkpoint& head, const Checkpoint& kept, std::string_vie
 
 }  // namespace
 
-std::vector<base::PublicKey> Sequencer::keys() const {
-  std::vector<base::PublicKey> all = options_.keys;
-  all.push_back(options_.signer.public_key());
-  return all;
+Result<SignedCheckpoint> Sequencer::open_known(std::string_view note, std::string_view what) {
+  const auto known = [&] {
+    std::vector<base::PublicKey> all = keys_.known;
+    all.push_back(keys_.signer.public_key());
+    return all;
+  };
+  auto opened = open_checkpoint(note, what, known());
+  if (opened.ok() || !options_.keys_now) return opened;
+  auto keys = options_.keys_now();
+  if (!keys.ok()) return opened;
+  keys_ = *std::move(keys);
+  return open_checkpoint(note, what, known());
 }
 
 Result<LogLock> Sequencer::enter() {
@@ -105,19 +113,18 @@ Status Sequencer::create() {
         "{}: the audit log is gone, {} keeps a checkpoint of it; nothing is appended. "
         "See lantern audit verify",
         options_.folder.string(), options_.anchor.string());
-  LANTERN_ASSIGN(const SignedCheckpoint empty,
-                 sign_checkpoint({.origin = options_.origin, .size = 0, .root = empty_root()},
-                                 options_.signer));
+  LANTERN_ASSIGN(
+      const SignedCheckpoint empty,
+      sign_checkpoint({.origin = options_.origin, .size = 0, .root = empty_root()}, keys_.signer));
   return base::write_file_atomically(file(kCheckpointFile), empty.note);
 }
 
 Status Sequencer::load() {
   LANTERN_ASSIGN(LogView view, LogView::open_locked(options_.folder));
-  const auto known = keys();
   LANTERN_ASSIGN(const SignedCheckpoint published,
-                 open_checkpoint(view.published().note, file(kCheckpointFile).string(), known));
+                 open_known(view.published().note, file(kCheckpointFile).string()));
   LANTERN_ASSIGN(const SignedCheckpoint head,
-                 open_checkpoint(view.head().note, file(kJournalFile).string(), known));
+                 open_known(view.head().note, file(kJournalFile).string()));
   for (const SignedCheckpoint* checkpoint : {&published, &head}) {
     LANTERN_ASSIGN(const Hash root, root_at(view, checkpoint->checkpoint.size));
     if (root != checkpoint->checkpoint.root ||
@@ -162,15 +169,14 @@ Status Sequencer::hold_against_anchor(LogView& view) {
   std::vector<Kept> all;
   if (loaded_) all.push_back({head_.checkpoint, "what this process has seen"});
   if (view.noted_head()) {
-    LANTERN_ASSIGN(const auto noted,
-                   open_checkpoint(view.noted_head()->note, file(kHeadFile).string(), keys()));
+    LANTERN_ASSIGN(const auto noted, open_known(view.noted_head()->note, file(kHeadFile).string()));
     all.push_back({noted.checkpoint, file(kHeadFile).string()});
   }
   if (!options_.anchor.empty()) {
     const std::string path = options_.anchor.string();
     auto text = base::read_text_file(options_.anchor, kNoteBytesMax);
     if (text.ok()) {
-      LANTERN_ASSIGN(const auto anchor, open_checkpoint(*text, path, keys()));
+      LANTERN_ASSIGN(const auto anchor, open_known(*text, path));
       all.push_back({anchor.checkpoint, "the checkpoint kept in " + path});
       anchored_ = anchor.checkpoint.size;
     } else if (text.error().code != ErrorCode::kNotFound) {
@@ -224,7 +230,7 @@ Status Sequencer::load_tail(uint64_t bytes) {
                  parse_journal_records(tail, head_.checkpoint.size, what));
   if (!records.batches.empty()) {
     LANTERN_ASSIGN(const SignedCheckpoint head,
-                   open_checkpoint(records.batches.back().checkpoint, what, keys()));
+                   open_known(records.batches.back().checkpoint, what));
     Frontier frontier = frontier_;
     std::vector<Pending> added;
     for (const JournalBatch& batch : records.batches)
@@ -287,7 +293,7 @@ Result<uint64_t> Sequencer::write(std::vector<std::string> entries) {
   LANTERN_ASSIGN(SignedCheckpoint head, sign_checkpoint({.origin = head_.checkpoint.origin,
                                                          .size = frontier.size(),
                                                          .root = frontier.root()},
-                                                        options_.signer));
+                                                        keys_.signer));
   const std::string record =
       journal_record({.first = first, .entries = std::move(entries), .checkpoint = head.note});
   LANTERN_TRY(append_record(record));
@@ -323,7 +329,7 @@ Result<SignedCheckpoint> Sequencer::seal() {
     return std::move(written).error();
   }
   step(LogStep::kTilesWritten);
-  LANTERN_ASSIGN(SignedCheckpoint signed_head, sign_checkpoint(head_.checkpoint, options_.signer));
+  LANTERN_ASSIGN(SignedCheckpoint signed_head, sign_checkpoint(head_.checkpoint, keys_.signer));
   LANTERN_TRY(base::write_file_atomically(file(kCheckpointFile), signed_head.note));
   head_ = signed_head;
   published_ = head_.checkpoint;

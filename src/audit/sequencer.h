@@ -21,7 +21,7 @@ namespace lantern::audit {
 
 class Sequencer {
  public:
-  explicit Sequencer(const LogOptions& options) : options_(options) {}
+  explicit Sequencer(const LogOptions& options) : options_(options), keys_(options.keys) {}
 
   /// Takes the lock and rereads what other processes have written; makes the log where there is
   /// none. The head is current for as long as the lock is held.
@@ -59,12 +59,14 @@ class Sequencer {
   Status replace_journal();
   Status append_record(const std::string& record);
   void roll_back();
-  std::vector<base::PublicKey> keys() const;
+  /// A checkpoint of this log, signed by one of its keys.
+  Result<SignedCheckpoint> open_known(std::string_view note, std::string_view what);
   [[nodiscard]] std::filesystem::path file(std::string_view name) const {
     return options_.folder / name;
   }
 
   const LogOptions& options_;
+  LogKeys keys_;
   bool loaded_ = false;
   bool poisoned_ = false;  // a failed write could not be taken back
   Checkpoint published_;

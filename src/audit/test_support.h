@@ -55,7 +55,7 @@ struct Fixture {
             .anchor = anchor,
             .spool = scratch.path() / "spool",
             .origin = "test.invalid/log",
-            .signer = key,
+            .keys = {.signer = key},
             .journal_entries_max = 300};
   }
   /// Appends `n` events, in batches of `batch`.

@@ -9,11 +9,18 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "audit/checkpoint.h"
 #include "audit/event.h"
+#include "audit/export.h"
 #include "audit/key_ring.h"
 #include "audit/log.h"
+#include "audit/query.h"
+#include "audit/reader.h"
+#include "audit/verify.h"
 #include "base/result.h"
 
 namespace lantern::gate {
@@ -60,5 +67,42 @@ class AuditLog {
   std::shared_ptr<audit::Log> log_;
   std::shared_ptr<const audit::SecretKey> key_;
 };
+
+/// What `lantern audit verify` is asked. Paths are files; an empty folder is this user's log.
+struct AuditCheck {
+  std::filesystem::path folder = {};
+  /// The log's public keys: PEM, or verifier keys a line. None: those of this user's key ring.
+  std::vector<std::filesystem::path> keys = {};
+  std::filesystem::path since = {};  // a checkpoint that was kept elsewhere
+  /// A witness's verifier key (a file, or the text itself), or a public key in PEM.
+  std::string witness = {};
+};
+/// This user's own log is held against the anchor that is kept beside it, too.
+Result<audit::Verdict> check_audit_log(const AuditCheck& check);
+
+/// A log for reading; an empty folder is this user's.
+Result<audit::LogView> open_audit_view(const std::filesystem::path& folder);
+
+/// A proof that entry `index` is in the log, with the entry itself, against the newest checkpoint.
+Result<audit::InclusionProof> prove_entry(audit::LogView& view, uint64_t index);
+
+/// A proof that stands for itself: its entry, and the checkpoint it is proven against. kCorrupt
+/// where it does not hold or no key of `keys` (as in AuditCheck) signed its checkpoint.
+struct ProvenEntry {
+  audit::Checkpoint checkpoint;
+  uint64_t index = 0;
+  std::string entry;
+};
+Result<ProvenEntry> check_proof(const std::filesystem::path& proof,
+                                const std::vector<std::filesystem::path>& keys);
+
+// Keys. What changes the ring is recorded in the audit log.
+
+Result<audit::KeyInfo> create_key(audit::KeyPurpose purpose, std::string_view kind);
+/// A log key also signs the log's head at once, so that the change is in its history.
+Result<audit::KeyInfo> rotate_key(audit::KeyPurpose purpose);
+Status backup_keys(const std::filesystem::path& target);
+/// The verifier key by which others check what a log key signed.
+Result<std::string> log_vkey(const audit::KeyInfo& key);
 
 }  // namespace lantern::gate
