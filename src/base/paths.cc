@@ -35,7 +35,28 @@ Result<fs::path> xdg_folder(const char* variable, const char* fallback) {
 
 }  // namespace
 
+const fs::path& managed_folder() {
+  static const fs::path folder = "/etc/lantern";
+  return folder;
+}
+
+bool machine_is_managed() {
+  for (const char* name : {"trust", "policy.dsse"}) {
+    struct stat info {};
+    if (::lstat((managed_folder() / name).c_str(), &info) == 0) return true;
+    if (errno != ENOENT && errno != ENOTDIR) return true;
+  }
+  return false;
+}
+
 Result<Folders> own_folders() {
+  if (machine_is_managed()) {
+    const fs::path root = "/var/lib/lantern";
+    return Folders{.data = root / "data",
+                   .config = root / "config",
+                   .state = root / "state",
+                   .cache = root / "cache"};
+  }
   if (const char* own = std::getenv("LANTERN_HOME"); own && *own) {
     fs::path root(own);
     if (!root.is_absolute())

@@ -1,0 +1,166 @@
+#include "base/sqlite.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+
+#include <cerrno>
+
+#include "base/file.h"
+
+namespace lantern::base {
+namespace {
+
+constexpr int kBusyTimeoutMs = 30'000;
+
+struct Finalize {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+using Statement = std::unique_ptr<sqlite3_stmt, Finalize>;
+
+Status bind(sqlite3_stmt* statement, int at, const Database::Value& value) {
+  using Kind = Database::Value::Kind;
+  int code = SQLITE_OK;
+  switch (value.kind) {
+    case Kind::kNull:
+      code = sqlite3_bind_null(statement, at);
+      break;
+    case Kind::kNumber:
+      code = sqlite3_bind_int64(statement, at, value.number);
+      break;
+    case Kind::kText:
+      code = sqlite3_bind_text64(statement, at, value.text.data(), value.text.size(), SQLITE_STATIC,
+                                 SQLITE_UTF8);
+      break;
+    case Kind::kBlob:
+      code =
+          sqlite3_bind_blob64(statement, at, value.bytes.data(), value.bytes.size(), SQLITE_STATIC);
+      break;
+  }
+  if (code == SQLITE_OK) return {};
+  return make_error(ErrorCode::kInternal, "SQLite: parameter {}: {}", at, sqlite3_errstr(code));
+}
+
+}  // namespace
+
+void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+
+Error Database::fault() const {
+  const int code = sqlite3_errcode(handle_.get());
+  const auto kind = [&] {
+    switch (code & 0xff) {
+      case SQLITE_FULL:
+      case SQLITE_NOMEM:
+      case SQLITE_TOOBIG:
+        return ErrorCode::kExhausted;
+      case SQLITE_CORRUPT:
+      case SQLITE_NOTADB:
+        return ErrorCode::kCorrupt;
+      default:
+        return ErrorCode::kIo;
+    }
+  }();
+  return make_error(kind, "{}: {}", name_, sqlite3_errmsg(handle_.get()));
+}
+
+Result<Database> Database::open(const std::filesystem::path& path,
+                                std::span<const std::string_view> migrations) {
+  // SQLite would make it by the umask; side files take this one's mode.
+  const UniqueFd made(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (made.get() < 0) return errno_error(errno, path.string());
+  sqlite3* raw = nullptr;
+  const int code =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, nullptr);
+  Database database(std::unique_ptr<sqlite3, Close>(raw), path.string());
+  if (raw == nullptr) return make_error(ErrorCode::kExhausted, "{}: no memory", path.string());
+  if (code != SQLITE_OK) return database.fault();
+  sqlite3_extended_result_codes(raw, 1);
+  sqlite3_busy_timeout(raw, kBusyTimeoutMs);
+  // Bytes from outside may lie in the file: no code of the schema is trusted.
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  LANTERN_TRY(database.run_script(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"));
+  LANTERN_TRY(database.migrate(migrations));
+  return database;
+}
+
+Status Database::migrate(std::span<const std::string_view> migrations) {
+  int64_t version = 0;
+  auto read_version = [&]() -> Status {
+    return run("PRAGMA user_version", {}, [&](const Row& row) -> Status {
+      version = row.number(0);
+      return {};
+    });
+  };
+  LANTERN_TRY(read_version());
+  const auto latest = static_cast<int64_t>(migrations.size());
+  if (version > latest)
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: written by a later version of lantern (schema {}, this one knows {})",
+                      name_, version, latest);
+  if (version == latest) return {};
+  return transaction([&]() -> Status {
+    LANTERN_TRY(read_version());  // another process may have been faster
+    for (; version < latest; ++version)
+      LANTERN_TRY(run_script(migrations[static_cast<size_t>(version)]));
+    return run_script(fmt::format("PRAGMA user_version = {}", latest));
+  });
+}
+
+Status Database::run_script(std::string_view sql) {
+  if (sqlite3_exec(handle_.get(), std::string(sql).c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    return fault();
+  return {};
+}
+
+Status Database::run(std::string_view sql, std::initializer_list<Value> parameters,
+                     const std::function<Status(const Row&)>& on_row) {
+  sqlite3_stmt* raw = nullptr;
+  if (sqlite3_prepare_v2(handle_.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr) !=
+      SQLITE_OK)
+    return fault();
+  const Statement statement(raw);
+  int at = 0;
+  for (const Value& value : parameters) LANTERN_TRY(bind(raw, ++at, value));
+  for (;;) {
+    const int code = sqlite3_step(raw);
+    if (code == SQLITE_DONE) return {};
+    if (code != SQLITE_ROW) return fault();
+    if (on_row) LANTERN_TRY(on_row(Row(raw)));
+  }
+}
+
+Status Database::transaction(const std::function<Status()>& work) {
+  LANTERN_TRY(run_script("BEGIN IMMEDIATE"));
+  Status done = work();
+  if (done.ok()) done = run_script("COMMIT");
+  // A failed COMMIT may leave the transaction open; a rollback with none open does nothing.
+  if (!done.ok()) (void)run_script("ROLLBACK").ok();
+  return done;
+}
+
+Result<int64_t> Database::data_version() {
+  int64_t version = 0;
+  LANTERN_TRY(run("PRAGMA data_version", {}, [&](const Row& row) -> Status {
+    version = row.number(0);
+    return {};
+  }));
+  return version;
+}
+
+int64_t Row::number(int column) const { return sqlite3_column_int64(statement_, column); }
+
+std::string Row::text(int column) const {
+  const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+  const int size = sqlite3_column_bytes(statement_, column);
+  return data == nullptr ? std::string() : std::string(data, static_cast<size_t>(size));
+}
+
+std::vector<std::byte> Row::bytes(int column) const {
+  const auto* data = static_cast<const std::byte*>(sqlite3_column_blob(statement_, column));
+  const int size = sqlite3_column_bytes(statement_, column);
+  if (data == nullptr) return {};
+  return {data, data + size};
+}
+
+}  // namespace lantern::base
