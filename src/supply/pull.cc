@@ -97,9 +97,9 @@ Result<std::string> choose_alias(const PullContext& context, const Naming& namin
 Status mark_stored(const PullContext& context, Plan& plan) {
   for (auto& file : plan.files) {
     if (!file.digest || !file.size || !context.store.has_blob(*file.digest)) continue;
-    Status sound = context.store.verify_blob(*file.digest,
-                                             {.stop = context.stop, .progress = context.progress});
-    if (!sound.ok() && sound.error().code == ErrorCode::kCancelled) return sound;
+    const auto sound = context.store.verify_blob(
+        *file.digest, {.stop = context.stop, .progress = context.progress});
+    if (!sound.ok() && sound.error().code == ErrorCode::kCancelled) return sound.error();
     // One that is damaged is fetched anew and replaces it.
     if (sound.ok())
       file.already_stored = true;
@@ -141,8 +141,16 @@ Result<Pulled> pull_plan(const PullContext& context, Source& source, Plan plan,
                     .licence = plan.licence,
                     .pulled_at = {}};
   Pulled pulled{.model = {}, .alias = *alias, .was_here_already = all_stored};
+  LANTERN_ASSIGN(const std::optional<StoredModel> former, context.store.find_alias(*alias));
   LANTERN_ASSIGN(pulled.model,
                  context.store.admit(std::move(manifest), files, *alias, context.stop));
+  if (former && former->manifest.id != pulled.model.manifest.id && former->aliases.size() == 1) {
+    const std::string digits = base::to_hex(former->manifest.id).substr(0, 12);
+    context.say(
+        fmt::format("{} was another model until now; that one stays as {}: lantern remove "
+                    "{}",
+                    *alias, digits, digits));
+  }
   for (const auto& file : files) forget_partial(file.at);
   return pulled;
 }

@@ -337,6 +337,11 @@ Result<uint64_t> Store::collect_garbage() const {
   return freed;
 }
 
+Result<uint64_t> Store::collect() const {
+  LANTERN_ASSIGN(const base::UniqueFd held, lock({}));
+  return collect_garbage();
+}
+
 Result<Store::Removed> Store::remove(std::string_view name) const {
   Removed removed;
   LANTERN_ASSIGN(removed.model, find(name));  // before the lock, which would make a store

@@ -44,6 +44,8 @@ enum class Verify {
   kFull,  // hash
 };
 
+enum class Verified { kByReceipt, kByHashing };
+
 struct VerifyOptions {
   Verify how = Verify::kFast;
   std::stop_token stop = {};
@@ -80,6 +82,10 @@ class Store {
   /// uses. Whoever has those files open or mapped keeps them until it closes them.
   Result<Removed> remove(std::string_view name) const;
 
+  /// Deletes blobs that no model uses; the bytes that it freed. Nothing while a manifest cannot be
+  /// read: it may use any of them.
+  Result<uint64_t> collect() const;
+
   /// Takes staged files in as one model under `alias`, which moves if it was another's.
   /// `manifest` needs no id, no files and no time. Files of a model that is here already are
   /// dropped. kIo where a blob that was counted on (StagedFile::at empty) has gone meanwhile.
@@ -91,11 +97,16 @@ class Store {
   [[nodiscard]] std::filesystem::path blob_path(const base::Digest& digest) const;
 
   /// Whether the blob still is what its digest says: kCorrupt where not, kNotFound.
-  Status verify_blob(const base::Digest& digest, const VerifyOptions& options) const;
+  Result<Verified> verify_blob(const base::Digest& digest, const VerifyOptions& options) const;
   /// The SHA-256 of any file, hashed in place: from its receipt where that is beyond doubt, else
   /// hashed and recorded. Without a writable store it is hashed each time.
-  Result<base::Digest> digest_in_place(const std::filesystem::path& path,
-                                       const VerifyOptions& options) const;
+  struct InPlace {
+    base::Digest digest{};
+    uint64_t size = 0;
+    Verified how = Verified::kByHashing;
+  };
+  Result<InPlace> digest_in_place(const std::filesystem::path& path,
+                                  const VerifyOptions& options) const;
 
   /// An empty folder for files under way; also deletes what dead processes left.
   Result<StagingFolder> stage() const;

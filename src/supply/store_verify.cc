@@ -36,14 +36,16 @@ Result<Receipt> hash_now(const base::ReadFile& file, const VerifyOptions& option
 
 }  // namespace
 
-Status Store::verify_blob(const base::Digest& digest, const VerifyOptions& options) const {
+Result<Verified> Store::verify_blob(const base::Digest& digest,
+                                    const VerifyOptions& options) const {
   fs::path blob = blob_path(digest);
   fs::path receipt_path = root_ / "receipts" / (base::to_hex(digest) + ".json");
   LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(blob));
   if (options.how == Verify::kFast) {
     LANTERN_ASSIGN(Stamp stamp, stamp_of(file.fd(), blob));
     auto receipt = read_receipt(receipt_path);
-    if (receipt && receipt->digest == digest && vouches(*receipt, stamp)) return {};
+    if (receipt && receipt->digest == digest && vouches(*receipt, stamp))
+      return Verified::kByReceipt;
   }
   LANTERN_ASSIGN(Receipt now, hash_now(file, options));
   if (now.digest != digest)
@@ -53,11 +55,11 @@ Status Store::verify_blob(const base::Digest& digest, const VerifyOptions& optio
                       blob.string(), base::to_hex(now.digest));
   // A store that cannot be written to still serves; it is hashed again the next time.
   (void)write_receipt(receipt_path, now).ok();
-  return {};
+  return Verified::kByHashing;
 }
 
-Result<base::Digest> Store::digest_in_place(const fs::path& path,
-                                            const VerifyOptions& options) const {
+Result<Store::InPlace> Store::digest_in_place(const fs::path& path,
+                                              const VerifyOptions& options) const {
   LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(path));
   LANTERN_ASSIGN(Stamp stamp, stamp_of(file.fd(), path));
   // By inode, so that one file reached by two paths is hashed once.
@@ -65,11 +67,12 @@ Result<base::Digest> Store::digest_in_place(const fs::path& path,
   fs::path receipt_path = folder / fmt::format("in-place-{}-{}.json", stamp.device, stamp.inode);
   if (options.how == Verify::kFast) {
     auto receipt = read_receipt(receipt_path);
-    if (receipt && vouches(*receipt, stamp)) return receipt->digest;
+    if (receipt && vouches(*receipt, stamp))
+      return InPlace{.digest = receipt->digest, .size = stamp.size, .how = Verified::kByReceipt};
   }
   LANTERN_ASSIGN(Receipt now, hash_now(file, options));
   if (base::make_private_folder(folder).ok()) (void)write_receipt(receipt_path, now).ok();
-  return now.digest;
+  return InPlace{.digest = now.digest, .size = now.stamp.size, .how = Verified::kByHashing};
 }
 
 }  // namespace lantern::supply

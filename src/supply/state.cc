@@ -1,0 +1,247 @@
+#include "supply/state.h"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <set>
+
+#include "base/paths.h"
+
+namespace lantern::supply {
+namespace {
+
+constexpr std::array<std::string_view, 1> kMigrations = {R"(
+  CREATE TABLE imports (
+    id BLOB PRIMARY KEY, by TEXT NOT NULL, source TEXT NOT NULL, in_place INTEGER NOT NULL,
+    at INTEGER NOT NULL, tool TEXT NOT NULL) STRICT;
+  CREATE TABLE files (
+    id BLOB NOT NULL REFERENCES imports(id), digest BLOB NOT NULL,
+    PRIMARY KEY (id, digest)) STRICT, WITHOUT ROWID;
+  CREATE TABLE parents (
+    id BLOB NOT NULL REFERENCES imports(id), parent BLOB NOT NULL,
+    PRIMARY KEY (id, parent)) STRICT, WITHOUT ROWID;
+  CREATE TABLE scans (
+    id BLOB PRIMARY KEY, verdict TEXT NOT NULL, report TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+  CREATE TABLE approvals (
+    id BLOB NOT NULL, approver TEXT NOT NULL, reason TEXT NOT NULL, scope TEXT NOT NULL,
+    at INTEGER NOT NULL, expires INTEGER NOT NULL, statement TEXT NOT NULL,
+    UNIQUE (id, approver, scope, at)) STRICT;
+  CREATE TABLE revocations (
+    digest BLOB NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL,
+    at INTEGER NOT NULL, PRIMARY KEY (digest, source)) STRICT, WITHOUT ROWID;
+  CREATE TABLE versions (
+    what TEXT PRIMARY KEY, highest INTEGER NOT NULL, digest BLOB NOT NULL) STRICT, WITHOUT ROWID;
+)"};
+
+/// A chain of derivations longer than this is a mistake or an attack.
+constexpr size_t kAncestorsMax = 10'000;
+
+// Times are kept as seconds since 1970; an end that is 0 is none.
+int64_t seconds(base::UtcTime time) { return time.time_since_epoch().count(); }
+base::UtcTime time_in(const base::Row& row, int column) {
+  return base::UtcTime(std::chrono::seconds(row.number(column)));
+}
+
+base::Database::Blob blob(const base::Digest& digest) { return digest; }
+
+Result<base::Digest> digest_in(const base::Row& row, int column) {
+  const std::vector<std::byte> bytes = row.bytes(column);
+  base::Digest digest;
+  if (bytes.size() != digest.size())
+    return make_error(ErrorCode::kCorrupt, "state.db: a digest of {} bytes", bytes.size());
+  std::copy(bytes.begin(), bytes.end(), digest.begin());
+  return digest;
+}
+
+}  // namespace
+
+std::string_view model_state_name(ModelState state) {
+  switch (state) {
+    case ModelState::kQuarantined:
+      return "quarantined";
+    case ModelState::kScanned:
+      return "scanned";
+    case ModelState::kApproved:
+      return "approved";
+    case ModelState::kRevoked:
+      return "revoked";
+  }
+  return "quarantined";
+}
+
+Result<State> State::open(const std::filesystem::path& folder) {
+  LANTERN_TRY(base::make_private_folder(folder));
+  LANTERN_ASSIGN(base::Database database, base::Database::open(folder / "state.db", kMigrations));
+  return State(std::move(database));
+}
+
+Status State::record_import(const Import& import) {
+  return database_.transaction([&]() -> Status {
+    LANTERN_TRY(database_.run("INSERT OR IGNORE INTO imports VALUES (?, ?, ?, ?, ?, ?)",
+                              {blob(import.id), import.by, import.source, static_cast<int64_t>(import.in_place),
+                               seconds(import.at), import.tool}));
+    for (const base::Digest& file : import.files)
+      LANTERN_TRY(database_.run("INSERT OR IGNORE INTO files VALUES (?, ?)",
+                                {blob(import.id), blob(file)}));
+    for (const base::Digest& parent : import.parents)
+      LANTERN_TRY(database_.run("INSERT OR IGNORE INTO parents VALUES (?, ?)",
+                                {blob(import.id), blob(parent)}));
+    return {};
+  });
+}
+
+Status State::record_scan(const ScanRecord& scan) {
+  return database_.run("INSERT OR REPLACE INTO scans VALUES (?, ?, ?, ?)",
+                       {blob(scan.id), scan.verdict, scan.report, seconds(scan.at)});
+}
+
+Status State::approve(const ApprovalRecord& a) {
+  return database_.run("INSERT OR IGNORE INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?)",
+                       {blob(a.id), a.approver, a.reason, a.scope, seconds(a.at),
+                        a.expires ? seconds(*a.expires) : int64_t{0}, a.statement});
+}
+
+Status State::revoke(const RevocationRecord& r) {
+  return database_.run("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?, ?, ?)",
+                       {blob(r.digest), r.by, r.reason, r.source, seconds(r.at)});
+}
+
+Status State::replace_revocations(std::string_view source,
+                                  std::span<const RevocationRecord> revocations) {
+  return database_.transaction([&]() -> Status {
+    LANTERN_TRY(database_.run("DELETE FROM revocations WHERE source = ?", {source}));
+    for (const RevocationRecord& r : revocations)
+      LANTERN_TRY(database_.run("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?, ?, ?)",
+                                {blob(r.digest), r.by, r.reason, source, seconds(r.at)}));
+    return {};
+  });
+}
+
+Result<std::optional<Import>> State::import_of(const base::Digest& id) {
+  std::optional<Import> import;
+  LANTERN_TRY(database_.run("SELECT by, source, in_place, at, tool FROM imports WHERE id = ?",
+                            {blob(id)}, [&](const base::Row& row) -> Status {
+                              import = Import{.id = id,
+                                              .by = row.text(0),
+                                              .source = row.text(1),
+                                              .in_place = row.number(2) != 0,
+                                              .at = time_in(row, 3),
+                                              .tool = row.text(4)};
+                              return {};
+                            }));
+  if (!import) return import;
+  auto into = [](std::vector<base::Digest>& list) {
+    return [&list](const base::Row& row) -> Status {
+      LANTERN_ASSIGN(const base::Digest digest, digest_in(row, 0));
+      list.push_back(digest);
+      return {};
+    };
+  };
+  LANTERN_TRY(
+      database_.run("SELECT digest FROM files WHERE id = ?", {blob(id)}, into(import->files)));
+  LANTERN_TRY(
+      database_.run("SELECT parent FROM parents WHERE id = ?", {blob(id)}, into(import->parents)));
+  return import;
+}
+
+Result<std::optional<ScanRecord>> State::scan_of(const base::Digest& id) {
+  std::optional<ScanRecord> scan;
+  LANTERN_TRY(database_.run(
+      "SELECT verdict, report, at FROM scans WHERE id = ?", {blob(id)},
+      [&](const base::Row& row) -> Status {
+        scan = ScanRecord{
+            .id = id, .verdict = row.text(0), .report = row.text(1), .at = time_in(row, 2)};
+        return {};
+      }));
+  return scan;
+}
+
+Result<std::vector<ApprovalRecord>> State::approvals_of(const base::Digest& id) {
+  std::vector<ApprovalRecord> approvals;
+  LANTERN_TRY(database_.run(
+      "SELECT approver, reason, scope, at, expires, statement FROM approvals WHERE id = ? "
+      "ORDER BY at",
+      {blob(id)}, [&](const base::Row& row) -> Status {
+        approvals.push_back(
+            {.id = id,
+             .approver = row.text(0),
+             .reason = row.text(1),
+             .scope = row.text(2),
+             .at = time_in(row, 3),
+             .expires = row.number(4) == 0 ? std::nullopt : std::optional(time_in(row, 4)),
+             .statement = row.text(5)});
+        return {};
+      }));
+  return approvals;
+}
+
+Result<std::optional<RevocationRecord>> State::revocation_of(const base::Digest& id,
+                                                             std::span<const base::Digest> files) {
+  std::optional<RevocationRecord> found;
+  auto look_up = [&](const base::Digest& digest) {
+    return database_.run("SELECT by, reason, source, at FROM revocations WHERE digest = ? LIMIT 1",
+                         {blob(digest)}, [&](const base::Row& row) -> Status {
+                           found = RevocationRecord{.digest = digest,
+                                                    .by = row.text(0),
+                                                    .reason = row.text(1),
+                                                    .source = row.text(2),
+                                                    .at = time_in(row, 3)};
+                           return {};
+                         });
+  };
+  for (const base::Digest& file : files) {
+    LANTERN_TRY(look_up(file));
+    if (found) return found;
+  }
+  std::deque<base::Digest> waiting = {id};
+  std::set<base::Digest> seen = {id};
+  while (!waiting.empty()) {
+    const base::Digest one = waiting.front();
+    waiting.pop_front();
+    LANTERN_TRY(look_up(one));
+    if (found) return found;
+    LANTERN_ASSIGN(const std::optional<Import> import, import_of(one));
+    if (!import) continue;
+    for (const base::Digest& file : import->files) {
+      LANTERN_TRY(look_up(file));
+      if (found) return found;
+    }
+    for (const base::Digest& parent : import->parents)
+      if (seen.insert(parent).second) waiting.push_back(parent);
+    if (seen.size() > kAncestorsMax)
+      return make_error(ErrorCode::kCorrupt, "state.db: {} has more than {} ancestors",
+                        base::to_hex(id), kAncestorsMax);
+  }
+  return found;
+}
+
+Result<ModelState> State::state_of(const base::Digest& id, std::span<const base::Digest> files,
+                                   base::UtcTime now) {
+  LANTERN_ASSIGN(const auto revocation, revocation_of(id, files));
+  if (revocation) return ModelState::kRevoked;
+  LANTERN_ASSIGN(const auto approvals, approvals_of(id));
+  for (const ApprovalRecord& approval : approvals)
+    if (!approval.expires || now < *approval.expires) return ModelState::kApproved;
+  LANTERN_ASSIGN(const auto scan, scan_of(id));
+  return scan ? ModelState::kScanned : ModelState::kQuarantined;
+}
+
+Result<std::optional<State::Version>> State::highest(std::string_view what) {
+  std::optional<Version> highest;
+  LANTERN_TRY(database_.run("SELECT highest, digest FROM versions WHERE what = ?", {what},
+                            [&](const base::Row& row) -> Status {
+                              LANTERN_ASSIGN(const base::Digest digest, digest_in(row, 1));
+                              highest = Version{.version = row.number(0), .digest = digest};
+                              return {};
+                            }));
+  return highest;
+}
+
+Status State::raise(std::string_view what, const Version& version) {
+  return database_.run(
+      "INSERT INTO versions VALUES (?1, ?2, ?3) ON CONFLICT (what) DO UPDATE "
+      "SET highest = ?2, digest = ?3 WHERE ?2 > highest",
+      {what, version.version, blob(version.digest)});
+}
+
+}  // namespace lantern::supply

@@ -1,0 +1,111 @@
+// What this machine has decided about models: imports, scans, approvals, revocations and who
+// descends from whom. SQLite, `state.db` in the store's folder.
+//
+//   quarantined → scanned → approved → revoked
+//
+// Records are only ever added: a state is read off them. What has no record is quarantined, so a
+// process that dies between taking files in and recording them leaves nothing that loads.
+// Precedence: revoked over approved over scanned. A revocation names a composition or one file of
+// it, and falls on every composition that contains the file and on all that descends from it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "base/sqlite.h"
+#include "base/time.h"
+
+namespace lantern::supply {
+
+enum class ModelState { kQuarantined, kScanned, kApproved, kRevoked };
+/// "quarantined", "scanned", "approved", "revoked".
+std::string_view model_state_name(ModelState state);
+
+struct Import {
+  base::Digest id{};
+  std::vector<base::Digest> files = {};
+  std::string by = {};      // "user:NAME"
+  std::string source = {};  // as Manifest::source, or the path where it lies
+  bool in_place = false;
+  base::UtcTime at = {};
+  /// What made it, where something of ours did: its parents' ids, the command and its arguments.
+  std::vector<base::Digest> parents = {};
+  std::string tool = {};
+};
+
+struct ScanRecord {
+  base::Digest id{};
+  std::string verdict = {};  // the scanner's word: "clean", "warn", "malicious", ...
+  std::string report = {};   // JSON, as `lantern scan-model --json` prints it
+  base::UtcTime at = {};
+};
+
+struct ApprovalRecord {
+  base::Digest id{};
+  std::string approver = {};  // "user:NAME", or "key:SHA256" of the key that signed
+  std::string reason = {};
+  std::string scope = {};  // "user:NAME", "group:NAME"; empty: everyone
+  base::UtcTime at = {};
+  std::optional<base::UtcTime> expires = {};
+  std::string statement = {};  // the signed statement (DSSE JSON), where it was signed
+};
+
+struct RevocationRecord {
+  base::Digest digest{};  // a composition or a file
+  std::string by = {};
+  std::string reason = {};
+  std::string source = {};  // "local", or the list that it came with
+  base::UtcTime at = {};
+};
+
+class State {
+ public:
+  /// Opens `folder`/state.db, made where it is missing.
+  static Result<State> open(const std::filesystem::path& folder);
+
+  /// All of these are idempotent; a second import of an id keeps the first.
+  Status record_import(const Import& import);
+  Status record_scan(const ScanRecord& scan);
+  Status approve(const ApprovalRecord& approval);
+  Status revoke(const RevocationRecord& revocation);
+  /// Takes `revocations` in place of those that `source` brought before.
+  Status replace_revocations(std::string_view source,
+                             std::span<const RevocationRecord> revocations);
+
+  Result<std::optional<Import>> import_of(const base::Digest& id);
+  Result<std::optional<ScanRecord>> scan_of(const base::Digest& id);
+  Result<std::vector<ApprovalRecord>> approvals_of(const base::Digest& id);
+  /// The first revocation that falls on a composition of these files, on one of them, or on
+  /// something it descends from.
+  Result<std::optional<RevocationRecord>> revocation_of(const base::Digest& id,
+                                                        std::span<const base::Digest> files);
+  /// As at `now`, by records alone: whether a policy counts an approval is the gate's to say.
+  Result<ModelState> state_of(const base::Digest& id, std::span<const base::Digest> files,
+                              base::UtcTime now);
+
+  /// The highest version of a signed document (a policy, a revocation list) that was ever accepted
+  /// here, and the SHA-256 of its content.
+  struct Version {
+    int64_t version = 0;
+    base::Digest digest{};
+  };
+  Result<std::optional<Version>> highest(std::string_view what);
+  /// Never lowers it.
+  Status raise(std::string_view what, const Version& version);
+
+  /// Changes when another process or connection has written.
+  Result<int64_t> data_version() { return database_.data_version(); }
+
+ private:
+  explicit State(base::Database database) : database_(std::move(database)) {}
+  base::Database database_;
+};
+
+}  // namespace lantern::supply
