@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "arch/hyper_parameters.h"
+#include "format/admitted_model.h"
 #include "kernels/matrix.h"
 
 namespace lantern::arch {
@@ -43,6 +44,7 @@ struct RopeFrequencies {
 };
 
 struct Network {
+  std::shared_ptr<const format::Standing> standing;  // asked before each layer
   HyperParameters hyper;
   int64_t n_vocab = 0;
   kernels::Matrix embedding;    // [n_vocab, n_embd]

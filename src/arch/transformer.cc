@@ -83,6 +83,7 @@ Status Step::run() {
   compute_rope();
   embed();
   for (size_t i = 0; i < net_.layers.size(); ++i) {
+    LANTERN_TRY(net_.standing->check());
     attention_block(i, i + 1 == net_.layers.size());
     if (n_rows_ == 0) return {};
     feed_forward_block(net_.layers[i], hyper_.layers[i]);

@@ -393,6 +393,7 @@ Status Loader::load() {
 Result<Network> load_network(const format::AdmittedModel& model, const Spec& spec,
                              HyperParameters hyper, const LoadOptions& options) {
   Network network;
+  network.standing = model.standing();
   network.hyper = std::move(hyper);
   try {
     Loader loader(model, spec, options, network);

@@ -16,7 +16,8 @@ namespace lantern::gate {
 class Admission {
  public:
   static format::AdmittedModel admit(std::shared_ptr<const format::Checkpoint> checkpoint) {
-    return format::AdmittedModel(std::move(checkpoint), {}, "test");
+    return format::AdmittedModel(std::move(checkpoint), {}, "test",
+                                 std::make_shared<format::Standing>());
   }
 };
 
