@@ -109,7 +109,8 @@ TEST_P(GoldenModel, ReadsTheConfigOfTransformers4) {
 
 TEST_P(GoldenModel, ConvertsToGgufOfTheSameBits) {
   const fs::path file = home_->path() / "converted.gguf";
-  auto converted = gate::convert(folder_.string(), file, {});
+  auto converted =
+      gate::convert(folder_.string(), file, {.type = {}, .consent = own_models().consent});
   ASSERT_TRUE(converted.ok()) << converted.error().message;
   const Loaded is = load_model(file);
   const Loaded should = load_model(folder_);

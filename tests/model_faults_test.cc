@@ -63,7 +63,7 @@ class ModelFaults : public testing::Test {
 
   Error load_error(const std::function<void(Plan&, format::Metadata&)>& change,
                    float value = 0.0f) {
-    auto admitted = gate::Admission::admit(write(change, value).string());
+    auto admitted = gate::Admission::admit(write(change, value).string(), own_models());
     if (!admitted.ok()) return admitted.error();
     base::ThreadPool pool(1);
     const kernels::Context context{.pool = &pool};
@@ -183,7 +183,8 @@ TEST_F(ModelFaults, TokensOutsideTheVocabularyAreRefused) {
 }
 
 TEST_F(ModelFaults, LoadingCanBeCancelled) {
-  auto admitted = gate::Admission::admit(write([](Plan&, format::Metadata&) {}).string());
+  auto admitted =
+      gate::Admission::admit(write([](Plan&, format::Metadata&) {}).string(), own_models());
   ASSERT_TRUE(admitted.ok()) << admitted.error().message;
   base::ThreadPool pool(1);
   const kernels::Context context{.pool = &pool};

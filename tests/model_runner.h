@@ -24,9 +24,12 @@ struct Loaded {
   std::unique_ptr<arch::Model> model;
 };
 
+/// The consent that a person would give to models that a test has made.
+inline gate::AdmitOptions own_models() { return {.consent = {.reason = "made by this test"}}; }
+
 inline Loaded load_model(const std::filesystem::path& path, kernels::Isa isa = kernels::Isa::kRef,
                          int n_threads = 1) {
-  auto admitted = gate::Admission::admit(path.string());
+  auto admitted = gate::Admission::admit(path.string(), own_models());
   EXPECT_TRUE(admitted.ok()) << admitted.error().message;
   Loaded out;
   out.pool = std::make_unique<base::ThreadPool>(n_threads);

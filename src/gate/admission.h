@@ -2,9 +2,8 @@
 // weights (invariant 1).
 //
 // A model is a composition: its id (supply::composition_id) covers every file that the engine may
-// read. Files of models in the store are compared with the store's receipts; the files behind a
-// path are hashed where they lie at first use and recorded, and hashed again where their inode
-// looks different. Names of models and files may be logged, content never.
+// read. resolve() finds it, authorize() asks the policy and records the answer, watched_standing()
+// keeps asking while the model runs. Names of models and files may be logged, content never.
 #pragma once
 
 #include <memory>
@@ -16,10 +15,13 @@
 #include "format/admitted_model.h"
 #include "format/checkpoint.h"
 #include "format/describe.h"
+#include "gate/authorization.h"
 
 namespace lantern::gate {
 
 struct AdmitOptions {
+  policy::Action action = policy::Action::kLoad;
+  Consent consent = {};  // how an approval that is missing may be given
   std::stop_token stop = {};
   base::ProgressOutput progress = base::ProgressOutput::none();  // of hashing, where it is needed
   bool paranoid = false;                                         // hash whatever receipts say
@@ -27,16 +29,17 @@ struct AdmitOptions {
 
 class Admission {
  public:
-  /// `reference`: a name or the first digits of an id in the store ("smollm2"), a GGUF file (any
-  /// part of a split one), or a Hugging Face folder. Errors: kNotFound, kCorrupt (the file's own
-  /// faults, and a file that is not what the store recorded), kUnsupported, kInvalidArgument for
-  /// what must be pulled first, kIo, kCancelled.
+  /// `reference`: see locate(). Errors: resolve()'s and authorize()'s.
   static Result<format::AdmittedModel> admit(std::string_view reference,
                                              const AdmitOptions& options = {});
 };
 
-/// A model that may be looked at, not run: `inspect`, `fit`, `tokenize`. No digests are computed.
-/// Errors as above.
+/// The same checks and the same record, for what needs no weights: tokenizer and templates.
+Result<std::shared_ptr<const format::Checkpoint>> admit_text(std::string_view reference,
+                                                             const AdmitOptions& options);
+
+/// A model that may be looked at, not run: `inspect`, `fit`. No digests are computed and nobody is
+/// asked. Errors: locate()'s and those of the file.
 Result<std::shared_ptr<const format::Checkpoint>> inspect(std::string_view reference);
 
 /// The same for `lantern inspect`: what kind of file it is, and what its header says.

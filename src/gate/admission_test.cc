@@ -2,15 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/hash.h"
 #include "format/gguf_writer.h"
+#include "gate/convert.h"
+#include "gate/decisions.h"
 #include "gate/local_model.h"
 #include "supply/staging.h"
 #include "supply/store.h"
@@ -82,6 +88,13 @@ class AdmissionTest : public ::testing::Test {
     return std::move(model).value();
   }
 
+  /// With the approval that a person would give.
+  static Result<format::AdmittedModel> admit(const std::string& reference,
+                                             AdmitOptions options = {}) {
+    options.consent.reason = "this test's own model";
+    return Admission::admit(reference, options);
+  }
+
   fs::path root_;
   std::optional<std::string> home_;
   fs::path default_model_;  // where the user's own store has it
@@ -89,25 +102,25 @@ class AdmissionTest : public ::testing::Test {
 
 TEST_F(AdmissionTest, APathsIdIsItsCompositions) {
   const fs::path path = write_gguf(root_ / "a/tiny.gguf", "tiny");
-  auto model = Admission::admit(path.string());
+  auto model = admit(path.string());
   ASSERT_TRUE(model.ok()) << model.error().message;
   EXPECT_EQ(model->name(), "tiny.gguf");
   EXPECT_EQ(base::to_hex(model->id()), id_of(line(path, "tiny.gguf")));
   // Again, now by the receipt, and by hashing.
-  auto again = Admission::admit(path.string());
+  auto again = admit(path.string());
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(again->id(), model->id());
-  auto hashed = Admission::admit(path.string(), {.paranoid = true});
+  auto hashed = admit(path.string(), {.paranoid = true});
   ASSERT_TRUE(hashed.ok());
   EXPECT_EQ(hashed->id(), model->id());
 }
 
 TEST_F(AdmissionTest, AnotherContentIsAnotherModel) {
   const fs::path path = write_gguf(root_ / "tiny.gguf", "before");
-  auto before = Admission::admit(path.string());
+  auto before = admit(path.string());
   ASSERT_TRUE(before.ok());
   write_gguf(path, "after!");  // of the same size
-  auto after = Admission::admit(path.string());
+  auto after = admit(path.string());
   ASSERT_TRUE(after.ok());
   EXPECT_NE(before->id(), after->id());
 }
@@ -115,7 +128,7 @@ TEST_F(AdmissionTest, AnotherContentIsAnotherModel) {
 TEST_F(AdmissionTest, AStoredModelHasTheStoresIdAndIsComparedWithIt) {
   const fs::path source = write_gguf(root_ / "source.gguf", "stored");
   const auto stored = store_model(source, "mine");
-  auto model = Admission::admit("mine");
+  auto model = admit("mine");
   ASSERT_TRUE(model.ok()) << model.error().message;
   EXPECT_EQ(model->id(), stored.manifest.id);
   EXPECT_EQ(model->name(), "mine");
@@ -124,7 +137,7 @@ TEST_F(AdmissionTest, AStoredModelHasTheStoresIdAndIsComparedWithIt) {
   // Another file under the model's name is not the model.
   fs::remove(stored.folder / "model.gguf");
   fs::copy_file(write_gguf(root_ / "other.gguf", "forged"), stored.folder / "model.gguf");
-  auto forged = Admission::admit("mine");
+  auto forged = admit("mine");
   ASSERT_FALSE(forged.ok());
   EXPECT_EQ(forged.error().code, ErrorCode::kCorrupt);
 }
@@ -139,29 +152,28 @@ TEST_F(AdmissionTest, AStoredFileThatWasWrittenToIsNotAdmitted) {
     const char byte = '!';
     file.write(&byte, 1);
   }
-  auto model = Admission::admit("mine", {.paranoid = true});
+  auto model = admit("mine", {.paranoid = true});
   ASSERT_FALSE(model.ok());
   EXPECT_EQ(model.error().code, ErrorCode::kCorrupt);
 }
 
 TEST_F(AdmissionTest, SaysWhatIsNotThereAndWhatMustBePulled) {
-  auto code = [](std::string_view reference) { return Admission::admit(reference).error().code; };
+  auto code = [](const std::string& reference) { return admit(reference).error().code; };
   EXPECT_EQ(code("nothing-of-that-name"), ErrorCode::kNotFound);
   EXPECT_EQ(code((root_ / "missing.gguf").string()), ErrorCode::kNotFound);
   EXPECT_EQ(code("hf:org/repo"), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code("https://user:secret@example.org/m.gguf"), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(
-      Admission::admit("https://user:secret@example.org/m.gguf").error().message.find("secret"),
-      std::string::npos);
+  EXPECT_EQ(admit("https://user:secret@example.org/m.gguf").error().message.find("secret"),
+            std::string::npos);
   fs::create_directories(root_ / "empty");
-  EXPECT_FALSE(Admission::admit((root_ / "empty").string()).ok());
+  EXPECT_FALSE(admit((root_ / "empty").string()).ok());
 }
 
 TEST_F(AdmissionTest, HashingStopsWhenItIsAskedTo) {
   const fs::path path = write_gguf(root_ / "tiny.gguf", "tiny");
   std::stop_source stop;
   stop.request_stop();
-  auto model = Admission::admit(path.string(), {.stop = stop.get_token()});
+  auto model = admit(path.string(), {.stop = stop.get_token()});
   ASSERT_FALSE(model.ok());
   EXPECT_EQ(model.error().code, ErrorCode::kCancelled);
 }
@@ -175,7 +187,7 @@ TEST_F(AdmissionTest, AFoldersIdCoversItsTextSide) {
   for (const char* name : {"config.json", "model.safetensors"})
     fs::copy_file(golden / name, folder / name);
   auto id = [&] {
-    auto model = Admission::admit(folder.string());
+    auto model = admit(folder.string());
     EXPECT_TRUE(model.ok()) << model.error().message;
     return base::to_hex(model->id());
   };
@@ -187,6 +199,100 @@ TEST_F(AdmissionTest, AFoldersIdCoversItsTextSide) {
   EXPECT_NE(with_template, bare);
   std::ofstream(folder / "README.md") << "not read";
   EXPECT_EQ(id(), with_template);
+}
+
+TEST_F(AdmissionTest, NobodysModelIsRefusedByItsRule) {
+  const std::string path = write_gguf(root_ / "tiny.gguf", "tiny").string();
+  auto refused = Admission::admit(path);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kDenied);
+  EXPECT_NE(refused.error().message.find("lantern.approvers"), std::string::npos)
+      << refused.error().message;
+  EXPECT_NE(refused.error().message.find("lantern approve"), std::string::npos) << "how to ask";
+  ASSERT_TRUE(admit(path).ok());
+  EXPECT_TRUE(Admission::admit(path).ok()) << "approved once, it stays approved";
+  // The approval was for that content.
+  write_gguf(path, "else");
+  EXPECT_EQ(Admission::admit(path).error().code, ErrorCode::kDenied);
+}
+
+TEST_F(AdmissionTest, TheAnswerOfThePersonDecides) {
+  const std::string path = write_gguf(root_ / "tiny.gguf", "tiny").string();
+  int asked = 0;
+  AdmitOptions options;
+  options.consent.ask = [&](const ApprovalQuestion& question) {
+    ++asked;
+    EXPECT_EQ(question.report.verdict(), supply::scan::Verdict::kClean);
+    EXPECT_EQ(question.model.name, "tiny.gguf");
+    return asked == 1 ? Result<std::optional<std::string>>(std::optional<std::string>())
+                      : Result<std::optional<std::string>>(std::optional<std::string>("why not"));
+  };
+  EXPECT_EQ(Admission::admit(path, options).error().code, ErrorCode::kDenied);
+  EXPECT_TRUE(Admission::admit(path, options).ok());
+  EXPECT_TRUE(Admission::admit(path, options).ok());
+  EXPECT_EQ(asked, 2) << "asked once more after the yes";
+}
+
+TEST_F(AdmissionTest, WhatTheScanCallsMaliciousIsNeverApproved) {
+  const fs::path golden = fs::path(LANTERN_SOURCE_DIR) / "tests/golden/models/llama-tied";
+  const fs::path folder = root_ / "model";
+  fs::create_directories(folder);
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(golden / name, folder / name);
+  std::ofstream(folder / "chat_template.jinja")
+      << "{{ cycler.__init__.__globals__.os.popen('id').read() }}";
+  auto refused = admit(folder.string());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kDenied);
+  EXPECT_NE(refused.error().message.find("lantern.scan-malicious"), std::string::npos)
+      << refused.error().message;
+  EXPECT_EQ(approve_model({.reference = folder.string(), .terms = {.reason = "x"}}).error().code,
+            ErrorCode::kDenied);
+}
+
+TEST_F(AdmissionTest, ARevocationStopsWhatRunsWithinASecond) {
+  const std::string path = write_gguf(root_ / "tiny.gguf", "tiny").string();
+  auto model = admit(path);
+  ASSERT_TRUE(model.ok());
+  EXPECT_TRUE(model->standing()->check().ok());
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(
+      revoke_model("sha256:" + base::to_hex(base::sha256(content(path))), "backdoor", {}).ok())
+      << "by its file's digest";
+  while (model->standing()->check().ok() &&
+         std::chrono::steady_clock::now() - begin < std::chrono::seconds(10))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+  EXPECT_EQ(model->standing()->check().error().code, ErrorCode::kDenied);
+  auto refused = admit(path);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("lantern.revoked"), std::string::npos);
+}
+
+TEST_F(AdmissionTest, WhatIsConvertedInheritsNoApprovalAndEveryRevocation) {
+  const fs::path golden = fs::path(LANTERN_SOURCE_DIR) / "tests/golden/models/llama-tied";
+  ConvertOptions options;
+  options.consent.reason = "test";
+  const std::string made = (root_ / "made.gguf").string();
+  auto converted = convert(golden.string(), made, options);
+  ASSERT_TRUE(converted.ok()) << converted.error().message;
+  EXPECT_EQ(Admission::admit(made).error().code, ErrorCode::kDenied);
+  ASSERT_TRUE(admit(made).ok());
+  ASSERT_TRUE(revoke_model(golden.string(), "withdrawn", {}).ok());
+  auto refused = Admission::admit(made);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("lantern.revoked"), std::string::npos);
+}
+
+TEST_F(AdmissionTest, ALogThatCannotBeWrittenRefusesTheLoadAndNotTheRevocation) {
+  if (geteuid() == 0) GTEST_SKIP() << "root writes everywhere";
+  const std::string path = write_gguf(root_ / "tiny.gguf", "tiny").string();
+  ASSERT_TRUE(admit(path).ok());
+  const fs::path log = root_ / "home/state/audit";
+  fs::permissions(log, fs::perms::owner_read | fs::perms::owner_exec);
+  EXPECT_FALSE(Admission::admit(path).ok());
+  EXPECT_TRUE(revoke_model(path, "stop it", {}).ok());
+  fs::permissions(log, fs::perms::owner_all);
 }
 
 TEST_F(AdmissionTest, LoadsTheRealModelWhereItIs) {

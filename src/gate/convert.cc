@@ -8,6 +8,7 @@
 #include "format/checkpoint.h"
 #include "format/gguf_writer.h"
 #include "gate/admission.h"
+#include "gate/resolve.h"
 
 namespace lantern::gate {
 namespace {
@@ -104,6 +105,24 @@ class TensorWriter {
   std::vector<float> values_;
 };
 
+/// What was made is a model of its own, in quarantine, and descends from what it was made of.
+Status record_descent(const std::filesystem::path& made, const format::AdmittedModel& parent,
+                      const ConvertOptions& options) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(const Resolved resolved, resolve(made.string(), {.stop = options.stop}));
+  const std::string_view type =
+      options.type ? quant::find_format(*options.type)->name : std::string_view("as it is");
+  return governance.state().record_import(
+      {.id = resolved.model.id,
+       .files = resolved.model.files,
+       .by = governance.person(),
+       .source = resolved.model.source,
+       .in_place = true,
+       .at = base::utc_clock(),
+       .parents = {parent.id()},
+       .tool = fmt::format("lantern " LANTERN_VERSION " convert, type {}", type)});
+}
+
 }  // namespace
 
 Result<Converted> convert(std::string_view reference, const std::filesystem::path& out,
@@ -112,7 +131,10 @@ Result<Converted> convert(std::string_view reference, const std::filesystem::pat
     return make_error(ErrorCode::kUnsupported, "type {}: Lantern does not write it",
                       quant::find_format(*options.type)->name);
   LANTERN_ASSIGN(const format::AdmittedModel model,
-                 Admission::admit(reference, {.stop = options.stop, .progress = options.progress}));
+                 Admission::admit(reference, {.action = policy::Action::kConvert,
+                                              .consent = options.consent,
+                                              .stop = options.stop,
+                                              .progress = options.progress}));
   const format::Checkpoint& checkpoint = model.checkpoint();
   Converted converted;
   format::Metadata metadata = file_metadata(checkpoint, options);
@@ -156,6 +178,7 @@ Result<Converted> convert(std::string_view reference, const std::filesystem::pat
   converted.n_tensors = plan.size();
   std::error_code ignored;
   converted.bytes = std::filesystem::file_size(out, ignored);
+  LANTERN_TRY(record_descent(out, model, options));
   return converted;
 }
 

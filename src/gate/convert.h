@@ -12,6 +12,7 @@
 
 #include "base/progress.h"
 #include "base/result.h"
+#include "gate/authorization.h"
 #include "quant/dtype.h"
 
 namespace lantern::gate {
@@ -19,6 +20,7 @@ namespace lantern::gate {
 struct ConvertOptions {
   /// The type of matrices; vectors are float32. Absent: each keeps the type it has.
   std::optional<quant::DType> type;
+  Consent consent = {};  // to the model that is read
   std::stop_token stop = {};
   base::ProgressOutput progress = base::ProgressOutput::none();
 };
@@ -30,8 +32,9 @@ struct Converted {
 };
 
 /// Reads `reference` (a Hugging Face folder, a GGUF file or a name in the store) and writes `out`,
-/// which appears when it is whole. kUnsupported for a type that is not written, and the errors of
-/// Admission::admit(), the readers and the writer.
+/// which appears when it is whole. Its descent is recorded: it inherits neither approval nor
+/// signature, and a revocation of `reference` falls on it too. kUnsupported for a type that is not
+/// written, and the errors of Admission::admit(), the readers and the writer.
 Result<Converted> convert(std::string_view reference, const std::filesystem::path& out,
                           const ConvertOptions& options);
 

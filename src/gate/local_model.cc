@@ -10,8 +10,8 @@ Result<engine::Engine> load_model(std::string_view reference, const AdmitOptions
   return engine::Engine::load(std::move(model), std::move(options));
 }
 
-Result<engine::TextIo> load_text(std::string_view reference) {
-  LANTERN_ASSIGN(auto checkpoint, inspect(reference));
+Result<engine::TextIo> load_text(std::string_view reference, const AdmitOptions& admit) {
+  LANTERN_ASSIGN(auto checkpoint, admit_text(reference, admit));
   return engine::TextIo::load(*checkpoint);
 }
 

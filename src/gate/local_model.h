@@ -16,7 +16,7 @@ namespace lantern::gate {
 Result<engine::Engine> load_model(std::string_view reference, const AdmitOptions& admit,
                                   engine::EngineOptions options);
 
-/// Tokenizer and templates alone, without weights and without hashing: `tokenize`, `template`.
-Result<engine::TextIo> load_text(std::string_view reference);
+/// Tokenizer and templates alone, without weights: `tokenize`, `template`. Errors: admit_text()'s.
+Result<engine::TextIo> load_text(std::string_view reference, const AdmitOptions& admit);
 
 }  // namespace lantern::gate

@@ -1,0 +1,128 @@
+#include "gate/authorization.h"
+
+#include "gate/scan.h"
+
+namespace lantern::gate {
+namespace {
+
+using supply::scan::Report;
+using supply::scan::Verdict;
+
+/// Whether `decision` is a denial that one more approval by this person would turn.
+bool approval_would_do(Governance& governance, const policy::Decision& decision,
+                       policy::Facts facts) {
+  if (decision.allowed() || facts.revoked.value_or(true)) return false;
+  facts.n_approvers = facts.n_approvers.value_or(0) + 1;
+  facts.state = policy::ModelState::kApproved;
+  return governance.decide(facts).allowed();
+}
+
+policy::Decision denied_by_scan(const Report& report) {
+  const bool malicious = report.verdict() == Verdict::kMalicious;
+  std::string first;
+  for (const auto& finding : report.findings)
+    if (finding.verdict == report.verdict()) {
+      first = finding.message;
+      break;
+    }
+  return {.effect = policy::Effect::kDeny,
+          .rule = malicious ? "lantern.scan-malicious" : "lantern.scan-inconclusive",
+          .reason = fmt::format("the scan says {}: {}",
+                                supply::scan::verdict_name(report.verdict()), first),
+          .how_to_ask = "see `lantern scan-model`",
+          .is_final = malicious};
+}
+
+}  // namespace
+
+Result<Report> scanned(Governance& governance, const Composition& model) {
+  LANTERN_ASSIGN(const auto before, governance.state().scan_of(model.id));
+  if (before)
+    if (auto report = supply::scan::report_from_json(before->report); report.ok()) return report;
+  LANTERN_ASSIGN(Report report, scan_composition(model));
+  const std::string verdict(supply::scan::verdict_name(report.verdict()));
+  LANTERN_TRY(governance.state().record_scan({.id = model.id,
+                                              .verdict = verdict,
+                                              .report = supply::scan::report_to_json(report).dump(),
+                                              .at = base::utc_clock()}));
+  audit::Event event{.action = audit::Action::kScan,
+                     .actor = audit::this_process(),
+                     .model = Governance::model_ref(model),
+                     .reason = verdict};
+  event.facts.push_back(
+      {.name = "findings", .value = static_cast<int64_t>(report.findings.size())});
+  if (auto recorded = governance.log().append(event); !recorded.ok())
+    return std::move(recorded).error();
+  return report;
+}
+
+Result<policy::Approval> approve(Governance& governance, const Composition& model,
+                                 const ApprovalTerms& terms) {
+  LANTERN_ASSIGN(const base::UtcTime now, governance.now());
+  LANTERN_ASSIGN(policy::Facts facts, governance.facts(model, policy::Action::kApprove));
+  facts.approval_in_script = terms.in_script;
+  const policy::Decision decision = governance.decide(facts);
+  LANTERN_TRY(governance.record(audit::Action::kApprove, decision, model, terms.reason));
+  LANTERN_TRY(decision.status());
+
+  policy::Approval approval{.model_id = model.id,
+                            .model_name = model.name,
+                            .approver = governance.person(),
+                            .reason = terms.reason,
+                            .issued = now,
+                            .expires = terms.expires,
+                            .users = terms.users,
+                            .groups = terms.groups};
+  std::optional<base::PrivateKey> key = terms.key;
+  if (!key) {
+    LANTERN_ASSIGN(key, governance.keys().signing_key(audit::KeyPurpose::kLog));
+  }
+  LANTERN_ASSIGN(const std::string statement, policy::sign_approval(approval, *key));
+  LANTERN_ASSIGN(const policy::ApprovalTrust trust, governance.approval_trust());
+  LANTERN_ASSIGN(approval, policy::verify_approval(statement, "approval", trust));
+  std::string scope;
+  for (const std::string& user : terms.users)
+    scope += (scope.empty() ? "" : ",") + ("user:" + user);
+  for (const std::string& group : terms.groups)
+    scope += (scope.empty() ? "" : ",") + ("group:" + group);
+  LANTERN_TRY(governance.state().approve({.id = model.id,
+                                          .approver = approval.approver,
+                                          .reason = approval.reason,
+                                          .scope = std::move(scope),
+                                          .at = now,
+                                          .expires = approval.expires,
+                                          .statement = statement}));
+  return approval;
+}
+
+Status authorize(Governance& governance, const Composition& model, policy::Action action,
+                 const Consent& consent) {
+  LANTERN_ASSIGN(policy::Facts facts, governance.facts(model, action));
+  policy::Decision decision = governance.decide(facts);
+  if (approval_would_do(governance, decision, facts) && (!consent.reason.empty() || consent.ask)) {
+    LANTERN_ASSIGN(const Report report, scanned(governance, model));
+    const Verdict verdict = report.verdict();
+    std::optional<std::string> reason;
+    if (verdict == Verdict::kMalicious ||
+        (verdict != Verdict::kClean && verdict != Verdict::kWarn && !consent.ask)) {
+      decision = denied_by_scan(report);
+    } else if (!consent.reason.empty()) {
+      reason = consent.reason;
+    } else {
+      LANTERN_ASSIGN(reason, consent.ask({.model = model, .report = report}));
+    }
+    if (reason) {
+      LANTERN_ASSIGN(
+          const policy::Approval approval,
+          approve(governance, model, {.reason = *reason, .in_script = !consent.reason.empty()}));
+      LANTERN_ASSIGN(facts, governance.facts(model, action));
+      decision = governance.decide(facts);
+    }
+  }
+  LANTERN_TRY(governance.record(
+      action == policy::Action::kConvert ? audit::Action::kConvert : audit::Action::kLoad, decision,
+      model));
+  return decision.status();
+}
+
+}  // namespace lantern::gate

@@ -1,0 +1,200 @@
+#include "gate/decisions.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/paths.h"
+#include "policy/revocations.h"
+#include "supply/http.h"
+#include "supply/url.h"
+
+namespace lantern::gate {
+namespace {
+
+constexpr std::string_view kRevocationsFile = "revocations.dsse";
+constexpr std::string_view kBreakGlassFile = "break-glass.dsse";
+
+Result<Composition> composition_of(const supply::StoredModel& stored) {
+  Composition model{.name = stored.name(),
+                    .id = stored.manifest.id,
+                    .source = stored.manifest.source,
+                    .revision = stored.manifest.revision,
+                    .licence = stored.manifest.licence};
+  for (const auto& file : stored.manifest.files) {
+    model.files.push_back(file.digest);
+    model.paths.push_back({.name = file.path, .path = stored.folder / file.path});
+  }
+  LANTERN_ASSIGN(const std::string known, catalog_name(model.files));
+  model.in_catalog = !known.empty();
+  return model;
+}
+
+/// What must never be stopped by a log that cannot be written.
+void record_or_spool(Governance& governance, audit::Action action, std::string_view reason,
+                     std::optional<audit::ModelRef> model) {
+  (void)governance.log().append_or_spool({.action = action,
+                                          .actor = audit::this_process(),
+                                          .model = std::move(model),
+                                          .reason = std::string(reason)});
+}
+
+}  // namespace
+
+Result<TakenIn> take_in(const supply::StoredModel& stored, const Consent& consent) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(const Composition model, composition_of(stored));
+  LANTERN_TRY(governance.state().record_import({.id = model.id,
+                                                .files = model.files,
+                                                .by = governance.person(),
+                                                .source = model.source,
+                                                .at = base::utc_clock()}));
+  audit::Event event{.action = audit::Action::kPull,
+                     .actor = audit::this_process(),
+                     .model = Governance::model_ref(model),
+                     .reason = model.source};
+  if (auto recorded = governance.log().append(event); !recorded.ok())
+    return std::move(recorded).error();
+  TakenIn taken;
+  LANTERN_ASSIGN(taken.report, scanned(governance, model));
+  const Status allowed = authorize(governance, model, policy::Action::kImport, consent);
+  if (!allowed.ok() && allowed.error().code != ErrorCode::kDenied) return allowed.error();
+  LANTERN_ASSIGN(const policy::Facts facts, governance.facts(model, policy::Action::kLoad));
+  const policy::Decision decision = governance.decide(facts);
+  taken.approved = decision.allowed();
+  if (!taken.approved) taken.why_not = decision.status().error().message;
+  return taken;
+}
+
+Result<policy::Approval> approve_model(const ApproveRequest& request) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(const Resolved resolved, resolve(request.reference, request.resolve));
+  LANTERN_ASSIGN(const supply::scan::Report report, scanned(governance, resolved.model));
+  if (report.verdict() == supply::scan::Verdict::kMalicious)
+    return make_error(ErrorCode::kDenied,
+                      "denied by rule lantern.scan-malicious: {}: the scan calls it malicious: {}; "
+                      "see `lantern scan-model`",
+                      resolved.model.name, report.findings.front().message);
+  return approve(governance, resolved.model, request.terms);
+}
+
+Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string_view reason,
+                                              const ResolveOptions& options) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  Composition model{.name = std::string(what)};
+  const bool is_digest = what.starts_with("sha256:") && what.size() == 7 + 64;
+  if (is_digest) {
+    LANTERN_ASSIGN(model.id, base::digest_from_hex(what.substr(7)));
+    model.files = {model.id};
+  } else {
+    LANTERN_ASSIGN(const Located located, locate(what));
+    if (located.stored) {  // nothing of a stored model need be read: its id is known
+      LANTERN_ASSIGN(model, composition_of(*located.stored));
+    } else {
+      LANTERN_ASSIGN(const Resolved resolved, resolve(what, options));
+      model = resolved.model;
+    }
+  }
+  LANTERN_ASSIGN(const policy::Facts facts, governance.facts(model, policy::Action::kRevoke));
+  LANTERN_TRY(governance.decide(facts).status());
+  supply::RevocationRecord record{.digest = model.id,
+                                  .by = governance.person(),
+                                  .reason = std::string(reason),
+                                  .source = "local",
+                                  .at = base::utc_clock()};
+  LANTERN_TRY(governance.state().revoke(record));
+  record_or_spool(governance, audit::Action::kRevoke, reason, Governance::model_ref(model));
+  return record;
+}
+
+namespace {
+
+Result<std::string> read_list(std::string_view from, supply::NetworkMode network,
+                              const std::stop_token& stop) {
+  if (!from.starts_with("https://") && !from.starts_with("http://"))
+    return base::read_text_file(std::string(from), policy::kRevocationBytesMax);
+  LANTERN_ASSIGN(const supply::Url url, supply::parse_url(from));
+  LANTERN_ASSIGN(const auto permit, supply::NetworkPermit::request(network, from));
+  supply::HttpClient client(permit, {}, stop, {});
+  LANTERN_ASSIGN(supply::HttpReply reply, client.get({.url = url}, policy::kRevocationBytesMax));
+  return std::move(reply.body);
+}
+
+}  // namespace
+
+Result<ImportedRevocations> import_revocations(std::string_view from, supply::NetworkMode network,
+                                               const std::stop_token& stop) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(const policy::Policy policy, governance.policy());
+  LANTERN_ASSIGN(const std::string envelope, read_list(from, network, stop));
+  const auto floor = version_floor(governance.state(), "revocations");
+  LANTERN_ASSIGN(const policy::RevocationList list,
+                 policy::verify_revocations(envelope, from,
+                                            policy.keys_for(policy::KeyUse::kRevocations), *floor));
+  std::vector<supply::RevocationRecord> records;
+  for (const policy::Revocation& entry : list.entries())
+    records.push_back({.digest = entry.digest,
+                       .by = "revocation list",
+                       .reason = entry.reason,
+                       .source = "list",
+                       .at = entry.when});
+  LANTERN_TRY(governance.state().replace_revocations("list", records));
+  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
+  LANTERN_TRY(base::write_file_atomically(folders.data / kRevocationsFile, envelope));
+  record_or_spool(governance, audit::Action::kRevocationsImport,
+                  fmt::format("version {}, {} entries", list.version(), records.size()), {});
+  return ImportedRevocations{
+      .version = list.version(), .n_entries = records.size(), .expires = list.expires()};
+}
+
+Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(const policy::Policy policy, governance.policy());
+  LANTERN_ASSIGN(const base::UtcTime now, governance.now());
+  policy::BreakGlass statement{.person = governance.person(),
+                               .reason = request.reason,
+                               .issued = now,
+                               .expires = now + request.lasts};
+  std::optional<audit::ModelRef> model;
+  if (request.reference) {
+    LANTERN_ASSIGN(const Resolved resolved, resolve(*request.reference, {}));
+    statement.models = {resolved.model.id};
+    model = Governance::model_ref(resolved.model);
+  }
+  LANTERN_ASSIGN(const base::PrivateKey key,
+                 governance.keys().signing_key(audit::KeyPurpose::kLog));
+  LANTERN_ASSIGN(const std::string envelope, policy::sign_break_glass(statement, key));
+  LANTERN_ASSIGN(const std::vector<base::PublicKey> own,
+                 governance.keys().public_keys(audit::KeyPurpose::kLog));
+  auto verified = policy::verify_break_glass(envelope, "break-glass", policy, own, now);
+  audit::Event event{.action = audit::Action::kBreakGlass,
+                     .decision = verified.ok() ? audit::Decision::kAllow : audit::Decision::kDeny,
+                     .actor = audit::this_process(),
+                     .model = std::move(model),
+                     .rule = "lantern.break-glass",
+                     .reason = request.reason};
+  event.facts.push_back({.name = "expires", .value = base::format_utc(statement.expires)});
+  if (auto recorded = governance.log().append(event); !recorded.ok())
+    return std::move(recorded).error();
+  if (!verified.ok()) return verified;
+  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
+  LANTERN_TRY(base::make_private_folder(folders.state));
+  LANTERN_TRY(base::write_file_atomically(folders.state / kBreakGlassFile, envelope));
+  return verified;
+}
+
+Result<std::vector<policy::ModelState>> states_of(std::span<const supply::StoredModel> models) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  std::vector<policy::ModelState> states;
+  for (const supply::StoredModel& stored : models) {
+    LANTERN_ASSIGN(const Composition model, composition_of(stored));
+    LANTERN_ASSIGN(const policy::Facts facts, governance.facts(model, policy::Action::kLoad));
+    auto state = facts.state.value_or(policy::ModelState::kQuarantined);
+    // What the policy lets run without an approval of its own, as it does the catalog's models.
+    if (state != policy::ModelState::kRevoked && governance.decide(facts).allowed())
+      state = policy::ModelState::kApproved;
+    states.push_back(state);
+  }
+  return states;
+}
+
+}  // namespace lantern::gate

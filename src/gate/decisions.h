@@ -1,0 +1,62 @@
+// What people decide about models: take in, approve, revoke, and lift a refusal for an hour.
+// (cli/ and server/ include gate/ alone; the types come along.)
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "gate/authorization.h"
+#include "gate/resolve.h"
+#include "supply/network.h"
+#include "supply/state.h"
+
+namespace lantern::gate {
+
+/// After a pull: records the import, scans the files, and asks for the approval where the policy
+/// wants one and `consent` can give it. A model without it stays in quarantine: that is no error.
+struct TakenIn {
+  supply::scan::Report report = {};
+  bool approved = false;
+  std::string why_not = {};  // the policy's words
+};
+Result<TakenIn> take_in(const supply::StoredModel& stored, const Consent& consent);
+
+struct ApproveRequest {
+  std::string reference = {};
+  ApprovalTerms terms = {};
+  ResolveOptions resolve = {};
+};
+/// Scans first where that was not done: what is malicious is not approved. Errors: resolve()'s,
+/// approve()'s.
+Result<policy::Approval> approve_model(const ApproveRequest& request);
+
+/// `what`: a model, or "sha256:" and the 64 digits of a composition or of a file. It takes effect
+/// even where the log cannot be written (the record then waits). kDenied, kInvalidArgument.
+Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string_view reason,
+                                              const ResolveOptions& options);
+
+struct ImportedRevocations {
+  int64_t version = 0;
+  size_t n_entries = 0;
+  base::UtcTime expires = {};
+};
+/// A signed revocation list from a file or an https address. kDenied where no key signed it that
+/// the policy trusts for it, or where it is older than the one here.
+Result<ImportedRevocations> import_revocations(std::string_view from, supply::NetworkMode network,
+                                               const std::stop_token& stop);
+
+struct BreakGlassRequest {
+  std::string reason = {};
+  std::chrono::seconds lasts = std::chrono::hours(1);
+  std::optional<std::string> reference = {};  // one model; absent: any
+};
+/// Lifts denials for a person whom the policy names. kDenied where it names others.
+Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request);
+
+/// The states of stored models as of now, by the policy in force.
+Result<std::vector<policy::ModelState>> states_of(std::span<const supply::StoredModel> models);
+
+}  // namespace lantern::gate

@@ -1,0 +1,285 @@
+#include "gate/governance.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/file.h"
+#include "base/paths.h"
+#include "gate/advisories.h"
+#include "policy/clock.h"
+#include "policy/revocations.h"
+#include "supply/catalog.h"
+
+namespace lantern::gate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kRevocationsFile = "revocations.dsse";
+constexpr std::string_view kBreakGlassFile = "break-glass.dsse";
+
+class StateFloor : public policy::VersionFloor {
+ public:
+  StateFloor(supply::State& state, std::string what) : state_(state), what_(std::move(what)) {}
+  Result<std::optional<policy::VersionSeen>> highest() override {
+    LANTERN_ASSIGN(const auto highest, state_.highest(what_));
+    if (!highest) return std::optional<policy::VersionSeen>();
+    return std::optional(
+        policy::VersionSeen{.version = highest->version, .digest = highest->digest});
+  }
+  Status raise(const policy::VersionSeen& seen) override {
+    return state_.raise(what_, {.version = seen.version, .digest = seen.digest});
+  }
+
+ private:
+  supply::State& state_;
+  std::string what_;
+};
+
+std::string user_name(uid_t uid) {
+  std::vector<char> buffer(16384);
+  passwd entry{}, *found = nullptr;
+  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+    return found->pw_name;
+  return std::to_string(uid);
+}
+
+/// The account that logged in, which sudo and su do not change; this process's where no login is
+/// recorded.
+std::string logged_in_person() {
+  if (const auto text = base::read_text_file("/proc/self/loginuid", 64); text.ok()) {
+    const auto uid = std::strtoul(text->c_str(), nullptr, 10);
+    if (uid != 0 && uid < UINT32_MAX) return user_name(static_cast<uid_t>(uid));
+  }
+  return user_name(::geteuid());
+}
+
+policy::Fact<std::set<std::string>> groups_of(const std::string& user) {
+  std::vector<char> buffer(16384);
+  passwd entry{}, *found = nullptr;
+  if (::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 ||
+      found == nullptr)
+    return {};
+  int count = 4096;
+  std::vector<gid_t> ids(static_cast<size_t>(count));
+  if (::getgrouplist(user.c_str(), found->pw_gid, ids.data(), &count) < 0) return {};
+  std::set<std::string> names;
+  for (int i = 0; i < count; ++i) {
+    group one{}, *is = nullptr;
+    std::vector<char> space(65536);
+    // A group without a name may be one that a rule names: then the set is not known whole.
+    if (::getgrgid_r(ids[static_cast<size_t>(i)], &one, space.data(), space.size(), &is) != 0)
+      return {};
+    names.insert(is != nullptr ? is->gr_name : std::to_string(ids[static_cast<size_t>(i)]));
+  }
+  return names;
+}
+
+policy::Fact<std::string> calling_program() {
+  std::error_code code;
+  const fs::path program = fs::read_symlink(fmt::format("/proc/{}/exe", ::getppid()), code);
+  if (code) return {};
+  return program.string();
+}
+
+/// On a managed machine only the account that owns the service's folder decides and loads.
+Status check_account() {
+  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
+  const fs::path root = folders.data.parent_path();
+  struct stat info {};
+  if (::stat(root.c_str(), &info) != 0)
+    return make_error(ErrorCode::kDenied,
+                      "denied by rule lantern.service-account: this machine is managed ({}), and "
+                      "{} does not exist: ask its administrator to make it for the service's "
+                      "account",
+                      base::managed_folder().string(), root.string());
+  if (info.st_uid == ::geteuid()) return {};
+  return make_error(ErrorCode::kDenied,
+                    "denied by rule lantern.service-account: this machine is managed ({}): only "
+                    "the account {} may use its models; ask for `sudo -u {} lantern ...`",
+                    base::managed_folder().string(), user_name(info.st_uid),
+                    user_name(info.st_uid));
+}
+
+template <typename T>
+policy::Fact<T> claim(const T& text) {
+  return text.empty() ? policy::Fact<T>() : policy::Fact<T>(text);
+}
+
+}  // namespace
+
+std::unique_ptr<policy::VersionFloor> version_floor(supply::State& state, std::string what) {
+  return std::make_unique<StateFloor>(state, std::move(what));
+}
+
+Result<std::string> catalog_name(std::span<const base::Digest> files) {
+  if (files.size() != 1) return std::string();
+  LANTERN_ASSIGN(const auto catalog, supply::read_catalog());
+  for (const supply::CatalogEntry& entry : catalog)
+    if (entry.digest == files.front()) return entry.alias;
+  return std::string();
+}
+
+Governance::Governance(bool managed, supply::State state, AuditLog log, audit::KeyRing keys)
+    : managed_(managed),
+      state_(std::make_unique<supply::State>(std::move(state))),
+      log_(std::move(log)),
+      keys_(std::move(keys)),
+      floor_(version_floor(*state_, "policy")),
+      person_(logged_in_person()) {
+  if (managed_)
+    watcher_ = std::make_unique<policy::PolicyWatcher>(
+        policy::PolicySource{.folder = base::managed_folder(), .owner = 0}, *floor_);
+}
+
+Result<Governance> Governance::open() {
+  const bool managed = base::machine_is_managed();
+  if (managed) LANTERN_TRY(check_account());
+  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
+  LANTERN_ASSIGN(supply::State state, supply::State::open(folders.data));
+  LANTERN_ASSIGN(AuditLog log, AuditLog::of_user());
+  LANTERN_ASSIGN(audit::KeyRing keys, audit::KeyRing::of_user());
+  return Governance(managed, std::move(state), std::move(log), std::move(keys));
+}
+
+Result<base::UtcTime> Governance::now() const {
+  std::optional<base::UtcTime> newest;
+  if (const int64_t ms = log_.newest_time_ms(); ms > 0)
+    newest = base::UtcTime(std::chrono::seconds(ms / 1000));
+  return policy::trusted_time(base::utc_clock(), newest);
+}
+
+Result<policy::Policy> Governance::policy() {
+  if (!managed_) return policy::personal_policy();
+  auto current = watcher_->current(now());
+  policy_warning_ = std::move(current.warning);
+  if (!current.policy.ok()) return std::move(current.policy).error();
+  return (*current.policy)->policy;
+}
+
+Result<policy::ApprovalTrust> Governance::approval_trust() {
+  LANTERN_ASSIGN(const policy::Policy policy, this->policy());
+  LANTERN_ASSIGN(std::vector<base::PublicKey> own, keys_.public_keys(audit::KeyPurpose::kLog));
+  return policy::approval_trust(policy, std::move(own));
+}
+
+Result<std::optional<policy::RevocationListFacts>> Governance::revocation_list() {
+  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
+  const fs::path path = folders.data / kRevocationsFile;
+  auto envelope = base::read_text_file(path, policy::kRevocationBytesMax);
+  if (!envelope.ok() && envelope.error().code == ErrorCode::kNotFound)
+    return std::optional<policy::RevocationListFacts>();
+  if (!envelope.ok()) return std::move(envelope).error();
+  LANTERN_ASSIGN(const policy::Policy policy, this->policy());
+  const auto floor = version_floor(*state_, "revocations");
+  LANTERN_ASSIGN(const policy::RevocationList list,
+                 policy::verify_revocations(*envelope, path.string(),
+                                            policy.keys_for(policy::KeyUse::kRevocations), *floor));
+  return std::optional(list.facts());
+}
+
+Status Governance::count_approvals(const Composition& model, policy::Facts& facts) {
+  const Result<policy::Policy> policy = this->policy();
+  if (!policy.ok() || !facts.now) return {};  // decide() denies
+  LANTERN_ASSIGN(const policy::ApprovalTrust trust, approval_trust());
+  LANTERN_ASSIGN(const auto records, state_->approvals_of(model.id));
+  std::vector<policy::Approval> approvals;
+  for (const supply::ApprovalRecord& record : records) {
+    // One that no longer verifies (its key was taken out of the policy) counts for nothing.
+    auto approval = policy::verify_approval(record.statement, "approval", trust);
+    if (approval.ok() && approval->model_id == model.id) approvals.push_back(std::move(*approval));
+  }
+  LANTERN_ASSIGN(const auto import, state_->import_of(model.id));
+  const auto approvers =
+      policy::count_approvers(approvals,
+                              {.model_id = model.id,
+                               .action = facts.action,
+                               .user = facts.user,
+                               .groups = facts.groups,
+                               .now = *facts.now,
+                               .importer = import ? std::optional(import->by) : std::nullopt},
+                              policy->approvals);
+  facts.n_approvers = static_cast<int>(approvers.size());
+  return {};
+}
+
+Result<policy::Facts> Governance::facts(const Composition& model, policy::Action action) {
+  policy::Facts facts;
+  if (auto time = now(); time.ok()) facts.now = *time;
+  facts.user = person_;
+  facts.groups = groups_of(person_);
+  facts.keys.emplace();
+  facts.program = calling_program();
+  facts.action = action;
+
+  facts.model_id = model.id;
+  facts.files.emplace(model.files.begin(), model.files.end());
+  facts.licence = claim(model.licence);
+  facts.architecture = claim(model.architecture);
+  facts.publisher = claim(model.publisher);
+  facts.in_catalog = model.in_catalog;
+  facts.tier = model.tier;
+  facts.in_place_path = model.in_place.string();
+  facts.signers.emplace();
+  facts.labels.emplace();
+
+  LANTERN_ASSIGN(const auto revocation, state_->revocation_of(model.id, model.files));
+  facts.revoked = revocation.has_value();
+  LANTERN_TRY(count_approvals(model, facts));
+  LANTERN_ASSIGN(const auto scan, state_->scan_of(model.id));
+  facts.state = revocation                          ? policy::ModelState::kRevoked
+                : facts.n_approvers.value_or(0) > 0 ? policy::ModelState::kApproved
+                : scan                              ? policy::ModelState::kScanned
+                                                    : policy::ModelState::kQuarantined;
+  if (auto list = revocation_list(); list.ok()) facts.revocation_list = *list;
+  LANTERN_ASSIGN(const auto matches,
+                 match_advisories(model.id, model.files, model.source, model.revision));
+  facts.advisories.emplace();
+  for (const supply::AdvisoryMatch& match : matches)
+    if (match.standing == supply::Standing::kAffected) facts.advisories->insert(match.id);
+  return facts;
+}
+
+policy::Decision Governance::decide(const policy::Facts& facts) {
+  const Result<policy::Policy> policy = this->policy();
+  policy::Decision decision = policy::decide(policy, facts);
+  if (decision.allowed() || !policy.ok() || !facts.now) return decision;
+  const auto folders = base::own_folders();
+  if (!folders.ok()) return decision;
+  const fs::path path = folders->state / kBreakGlassFile;
+  const auto envelope = base::read_text_file(path, policy::kBreakGlassBytesMax);
+  if (!envelope.ok()) return decision;
+  const auto own = keys_.public_keys(audit::KeyPurpose::kLog);
+  if (!own.ok()) return decision;
+  const auto statement =
+      policy::verify_break_glass(*envelope, path.string(), *policy, *own, *facts.now);
+  if (!statement.ok()) return decision;
+  return policy::lift(std::move(decision), *statement, facts);
+}
+
+audit::ModelRef Governance::model_ref(const Composition& model, std::string_view state) {
+  return {.id = base::to_hex(model.id), .name = model.name, .state = std::string(state)};
+}
+
+Status Governance::record(audit::Action action, const policy::Decision& decision,
+                          const Composition& model, std::string_view reason) {
+  audit::Event event{
+      .action = action,
+      .decision = decision.allowed() ? audit::Decision::kAllow : audit::Decision::kDeny,
+      .actor = audit::this_process(),
+      .model = model_ref(model),
+      .rule = decision.rule,
+      .reason = reason.empty() ? decision.reason : std::string(reason)};
+  if (model.tier)
+    event.facts.push_back({.name = "tier", .value = std::string(policy::tier_name(*model.tier))});
+  LANTERN_ASSIGN(const uint64_t index, log_.append(event));
+  (void)index;
+  return {};
+}
+
+}  // namespace lantern::gate

@@ -1,0 +1,168 @@
+#include "gate/resolve.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arch/hf.h"
+#include "base/file.h"
+#include "engine/text_sources.h"
+#include "format/describe.h"
+#include "supply/manifest.h"
+#include "supply/reference.h"
+
+namespace lantern::gate {
+namespace {
+
+namespace fs = std::filesystem;
+using CheckpointPtr = std::shared_ptr<const format::Checkpoint>;
+
+// Every file that the engine may read.
+std::vector<fs::path> composed_files(const format::Checkpoint& checkpoint) {
+  std::vector<fs::path> files(checkpoint.files().begin(), checkpoint.files().end());
+  for (fs::path& path : engine::text_files(checkpoint)) files.push_back(std::move(path));
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  return files;
+}
+
+supply::VerifyOptions verify_options(const ResolveOptions& options) {
+  return {.how = options.paranoid ? supply::Verify::kFull : supply::Verify::kFast,
+          .stop = options.stop,
+          .progress = options.progress};
+}
+
+void note(supply::Verified how, Composition& model) {
+  const policy::Tier tier =
+      how == supply::Verified::kByReceipt ? policy::Tier::kB : policy::Tier::kC;
+  model.tier = std::min(model.tier.value_or(policy::Tier::kC), tier);
+}
+
+// The store's own record names the digests; each file must be the blob of its digest still.
+Status verify_stored(const supply::Store& store, const supply::StoredModel& stored,
+                     const std::vector<fs::path>& files, const ResolveOptions& options,
+                     Composition& model) {
+  const auto& listed = stored.manifest.files;
+  for (const fs::path& path : files) {
+    const std::string inside = path.lexically_relative(stored.folder).generic_string();
+    auto file = std::find_if(listed.begin(), listed.end(),
+                             [&](const auto& candidate) { return candidate.path == inside; });
+    if (file == listed.end())
+      return make_error(ErrorCode::kCorrupt,
+                        "{}: the store has no record of this file: remove the model and pull it "
+                        "again",
+                        path.string());
+    std::error_code error;
+    if (!fs::equivalent(path, store.blob_path(file->digest), error) || error)
+      return make_error(ErrorCode::kCorrupt,
+                        "{}: not the file that the store recorded: remove the model and pull it "
+                        "again",
+                        path.string());
+    LANTERN_ASSIGN(const supply::Verified how,
+                   store.verify_blob(file->digest, verify_options(options)));
+    note(how, model);
+    model.paths.push_back({.name = inside, .path = path});
+  }
+  model.id = stored.manifest.id;
+  for (const auto& file : listed) model.files.push_back(file.digest);
+  model.source = stored.manifest.source;
+  model.revision = stored.manifest.revision;
+  return {};
+}
+
+Status hash_in_place(const supply::Store& store, const fs::path& path,
+                     const std::vector<fs::path>& files, const ResolveOptions& options,
+                     Composition& model) {
+  std::vector<supply::ManifestFile> listed;
+  std::error_code error;
+  const fs::path root = fs::is_directory(path, error) ? path : files[0].parent_path();
+  for (const fs::path& file : files) {
+    LANTERN_ASSIGN(const supply::Store::InPlace found,
+                   store.digest_in_place(file, verify_options(options)));
+    note(found.how, model);
+    model.files.push_back(found.digest);
+    const std::string inside = file.lexically_relative(root).generic_string();
+    model.paths.push_back({.name = inside, .path = file});
+    listed.push_back({.path = inside, .size = found.size, .digest = found.digest});
+  }
+  std::sort(listed.begin(), listed.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
+  model.id = supply::composition_id(listed);
+  model.in_place = fs::weakly_canonical(path, error);
+  if (error) return base::errno_error(error.value(), path.string());
+  model.source = "path:" + model.in_place.string();
+  return {};
+}
+
+// What the header says of itself; anybody can write that.
+void read_claims(const format::Metadata& metadata, Composition& model) {
+  auto text = [&](const char* key) {
+    auto value = metadata.get_string(key);
+    return value.ok() ? std::string(*value) : std::string();
+  };
+  model.architecture = text("general.architecture");
+  model.licence = text("general.license");
+  model.publisher = text("general.organization");
+}
+
+}  // namespace
+
+Result<Located> locate(std::string_view text) {
+  LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
+  LANTERN_ASSIGN(supply::Reference reference, supply::parse_reference(text));
+  switch (reference.kind) {
+    case supply::Reference::Kind::kPath: {
+      fs::path path = reference.path;
+      if (!path.has_filename()) path = path.parent_path();  // "folder/"
+      std::string name = path.filename().string();
+      return Located{.name = std::move(name), .path = std::move(path), .stored = {}};
+    }
+    case supply::Reference::Kind::kAlias: {
+      LANTERN_ASSIGN(supply::StoredModel model, store.find(reference.alias));
+      Located located{.name = model.name(), .path = model.entry(), .stored = {}};
+      located.stored = std::move(model);
+      return located;
+    }
+    case supply::Reference::Kind::kHub:
+    case supply::Reference::Kind::kPypi:
+    case supply::Reference::Kind::kUrl:
+      break;
+  }
+  return make_error(ErrorCode::kInvalidArgument,
+                    "{}: not on this machine under that name; `lantern pull` it, then use the "
+                    "name it says",
+                    supply::recordable(reference));
+}
+
+Result<CheckpointPtr> open_header(const fs::path& path) {
+  // A file of another kind is called what it is ("a Python pickle"), not a broken GGUF file.
+  const auto kind = format::detect_file_kind(path);
+  if (kind.ok() && *kind != format::FileKind::kGguf && *kind != format::FileKind::kHfFolder &&
+      *kind != format::FileKind::kUnknown)
+    if (auto described = format::describe(path); !described.ok())
+      return std::move(described).error();
+  LANTERN_ASSIGN(auto checkpoint, arch::open_checkpoint(path));
+  return CheckpointPtr(std::move(checkpoint));
+}
+
+Result<Resolved> resolve(std::string_view reference, const ResolveOptions& options) {
+  LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
+  Resolved resolved;
+  LANTERN_ASSIGN(resolved.located, locate(reference));
+  LANTERN_ASSIGN(resolved.checkpoint, open_header(resolved.located.path));
+  Composition& model = resolved.model;
+  model.name = resolved.located.name;
+  const auto files = composed_files(*resolved.checkpoint);
+  if (resolved.located.stored) {
+    LANTERN_TRY(verify_stored(store, *resolved.located.stored, files, options, model));
+  } else {
+    LANTERN_TRY(hash_in_place(store, resolved.located.path, files, options, model));
+  }
+  read_claims(resolved.checkpoint->metadata(), model);
+  LANTERN_ASSIGN(const std::string known, catalog_name(model.files));
+  model.in_catalog = !known.empty();
+  return resolved;
+}
+
+}  // namespace lantern::gate

@@ -1,0 +1,48 @@
+// From what a person calls a model to its files and its identity.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string_view>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "format/checkpoint.h"
+#include "gate/governance.h"
+#include "supply/store.h"
+
+namespace lantern::gate {
+
+/// Where a reference leads: a name or the first digits of an id in the store ("smollm2"), a GGUF
+/// file (any part of a split one), or a Hugging Face folder.
+struct Located {
+  std::string name = {};
+  std::filesystem::path path = {};  // a GGUF file or a folder
+  std::optional<supply::StoredModel> stored = {};
+};
+/// Errors: kNotFound, kInvalidArgument for what must be pulled first.
+Result<Located> locate(std::string_view reference);
+
+/// Header and metadata, read once into memory; no tensor data.
+Result<std::shared_ptr<const format::Checkpoint>> open_header(const std::filesystem::path& path);
+
+struct ResolveOptions {
+  std::stop_token stop = {};
+  base::ProgressOutput progress = base::ProgressOutput::none();  // of hashing, where it is needed
+  bool paranoid = false;                                         // hash whatever receipts say
+};
+
+struct Resolved {
+  Located located = {};
+  std::shared_ptr<const format::Checkpoint> checkpoint = {};
+  Composition model = {};
+};
+/// Locates a model, reads its header and finds its id: files of the store are compared with the
+/// store's receipts, those behind a path are hashed where they lie at first use and recorded, and
+/// hashed again where their inode looks different. Errors: locate()'s, kCorrupt (the file's own
+/// faults, and a file that is not what the store recorded), kUnsupported, kIo, kCancelled.
+Result<Resolved> resolve(std::string_view reference, const ResolveOptions& options);
+
+}  // namespace lantern::gate

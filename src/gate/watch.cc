@@ -1,0 +1,89 @@
+#include "gate/watch.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace lantern::gate {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kLook = std::chrono::milliseconds(250);
+/// Approvals, policies and statements end by the clock, with no write to show it.
+constexpr auto kDecideAnew = std::chrono::seconds(10);
+
+class Watch {
+ public:
+  Watch(Composition model, policy::Action action) : model_(std::move(model)), action_(action) {
+    thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  }
+
+  [[nodiscard]] const format::Standing& standing() const { return standing_; }
+
+ private:
+  void run(const std::stop_token& stop) {
+    Status watched = watch(stop);
+    if (!watched.ok()) standing_.withdraw(watched.error().message);
+  }
+
+  /// Until it must be withdrawn (the error says why) or nobody holds it any longer.
+  Status watch(const std::stop_token& stop) {
+    LANTERN_ASSIGN(Governance governance, Governance::open());
+    int64_t version = -1;
+    Clock::time_point decided{};
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    while (!stop.stop_requested()) {
+      LANTERN_ASSIGN(const int64_t now, governance.state().data_version());
+      const bool policy_changed = governance.managed() && policy_differs(governance);
+      if (now != version || policy_changed || Clock::now() - decided > kDecideAnew) {
+        version = now;
+        decided = Clock::now();
+        LANTERN_TRY(decide(governance));
+      }
+      std::unique_lock lock(mutex);
+      wake.wait_for(lock, stop, kLook, [] { return false; });
+    }
+    return {};
+  }
+
+  bool policy_differs(Governance& governance) {
+    const auto policy = governance.policy();
+    const int64_t version = policy.ok() ? policy->version : -1;
+    const bool differs = version != policy_version_;
+    policy_version_ = version;
+    return differs;
+  }
+
+  Status decide(Governance& governance) {
+    LANTERN_ASSIGN(const policy::Facts facts, governance.facts(model_, action_));
+    const policy::Decision decision = governance.decide(facts);
+    if (decision.allowed()) return {};
+    audit::Event event{.action = audit::Action::kStop,
+                       .decision = audit::Decision::kDeny,
+                       .actor = audit::this_process(),
+                       .model = Governance::model_ref(model_),
+                       .rule = decision.rule,
+                       .reason = decision.reason};
+    (void)governance.log().append_or_spool(event);
+    Status status = decision.status();
+    return std::move(status).error().within(model_.name + ": withdrawn while it was running");
+  }
+
+  const Composition model_;
+  const policy::Action action_;
+  format::Standing standing_;
+  int64_t policy_version_ = -1;
+  std::jthread thread_;  // last: ends before what it uses
+};
+
+}  // namespace
+
+std::shared_ptr<const format::Standing> watched_standing(Composition model, policy::Action action) {
+  auto watch = std::make_shared<Watch>(std::move(model), action);
+  return {watch, &watch->standing()};
+}
+
+}  // namespace lantern::gate
