@@ -78,6 +78,26 @@ TEST(Schemas, EveryCommandThatHasAJsonOptionHasASchema) {
   EXPECT_GE(n_found, 8);
 }
 
+TEST(Schemas, HoldOfDecisions) {
+  const ScopedHome home("decisions");
+  const std::string model = std::string(LANTERN_SOURCE_DIR) + "/tests/golden/models/llama-tied";
+  expect_follows("approve", {"approve", model, "--reason", "test", "--expires", "90d", "--json"});
+  expect_follows("store-verify", {"store", "verify", "--json"});
+  expect_follows("store-collect", {"store", "collect", "--json"});
+  expect_follows("revoke", {"revoke", model, "--reason", "test", "--json"});
+}
+
+TEST(Schemas, HoldOfPolicies) {
+  const ScopedHome home("policies");
+  const std::string example = std::string(LANTERN_SOURCE_DIR) + "/docs/examples/policy.toml";
+  expect_follows("policy-check", {"policy", "check", example, "--json"});
+  expect_follows("policy-show", {"policy", "show", "--json"});
+  expect_follows("policy-explain",
+                 {"policy", "explain", "--action", "load", "--suppose", "catalog=true", "--suppose",
+                  "revoked=false", "--suppose", "state=approved", "--suppose", "approvers=1",
+                  "--suppose", "in_place=", "--json"});
+}
+
 TEST(Schemas, HoldOnTheDefaultModel) {
   const std::string model = default_model();
   if (model.empty()) GTEST_SKIP() << "the default model is not here: lantern pull smollm2";
@@ -89,6 +109,8 @@ TEST(Schemas, HoldOnTheDefaultModel) {
   expect_follows("show", {"show", model, "--json"});
   expect_follows("inspect", {"inspect", model, "--json"});
   expect_follows("fit", {"fit", model, "--json"});
+  expect_follows("licence", {"licence", model, "--json"});
+  expect_follows("advisories", {"advisories", model, "--json"});
   expect_follows("bench", {"bench", model, "--json", "--prompt", "16", "--generate", "4",
                            "--repetitions", "1"});
 }

@@ -29,8 +29,18 @@ Exit exit_of(const Error& error);
 /// What a command does once its options are parsed; an Error is printed and mapped by exit_of().
 using Action = std::function<Result<Exit>()>;
 
+/// What a command does with models, which says what the gate asks of it: `kUses` is refused (exit
+/// 4) for a model that is not approved or is revoked, `kDescribes` shows what a file says of itself
+/// or keeps records about it, `kNone` has no model. A test runs every command by it.
+struct ModelAccess {
+  enum Kind { kNone, kDescribes, kUses };
+  constexpr ModelAccess(Kind is) : kind(is) {}  // NOLINT: implicit; and no default
+  Kind kind;
+};
+
 struct Command {
   std::string_view name;
+  ModelAccess access;
   std::string_view summary;   // one line, lower case, for the list of commands
   std::string_view examples;  // lines of shell, shown by --help and in the man page
   /// Adds arguments and options to `app`; the action reads what they were parsed into.

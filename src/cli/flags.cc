@@ -4,6 +4,10 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <iostream>
+#include <optional>
 
 #include "base/file.h"
 #include "base/progress.h"
@@ -11,6 +15,39 @@
 #include "cli/output.h"
 
 namespace lantern::cli {
+
+namespace {
+
+/// Shows what the scan found and asks; the person's own words are the reason.
+Result<std::optional<std::string>> ask_at_terminal(const gate::ApprovalQuestion& question) {
+  const gate::Composition& model = question.model;
+  const auto verdict = question.report.verdict();
+  tell(visible(fmt::format(
+      "{} is not approved yet\n  id       sha256:{}\n  source   {}\n"
+      "  licence  {}\n  scan     {}",
+      model.name, base::to_hex(model.id), model.source,
+      model.licence.empty() ? "unknown" : model.licence, supply::scan::verdict_name(verdict))));
+  for (const auto& finding : question.report.findings)
+    tell(visible(fmt::format("  {}: {}", finding.rule, finding.message)));
+  std::fprintf(stderr, "Approve it? Say why, or press Enter for no: ");
+  std::string reason;
+  if (!std::getline(std::cin, reason) || interrupted()) return std::optional<std::string>();
+  if (reason.find_first_not_of(" \t") == std::string::npos) return std::optional<std::string>();
+  return std::optional(reason);
+}
+
+}  // namespace
+
+void ConsentFlags::define(CLI::App& app) {
+  app.add_option("--approve", reason,
+                 "approve the model if nobody has yet, giving this reason (a script is not asked)");
+}
+
+gate::Consent ConsentFlags::consent() const {
+  gate::Consent consent{.reason = reason};
+  if (reason.empty() && stdin_is_terminal() && stderr_is_terminal()) consent.ask = ask_at_terminal;
+  return consent;
+}
 
 void EngineFlags::define(CLI::App& app) {
   app.add_option("MODEL", model, kModelHelp)->required();
@@ -23,26 +60,28 @@ void EngineFlags::define(CLI::App& app) {
   app.add_option("--context", context,
                  "positions to plan for (default: the model's own, or what fits memory)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  consent.define(app);
 }
 
 Result<engine::Engine> EngineFlags::load(engine::TextSide text) const {
   LANTERN_ASSIGN(const kernels::KvType kv_type, kv_type_from_name(kv));
-  base::Progress loading({.label = "Loading " + model});
-  auto follow = [](base::Progress& progress) {
-    return [&progress](uint64_t done, uint64_t total) {
-      progress.set_total(total);
-      progress.set(done);
-      return !interrupted();
-    };
+  std::optional<base::Progress> loading;
+  auto follow = [&](uint64_t done, uint64_t total) {
+    if (!loading) loading.emplace(base::Progress::Options{.label = "Loading " + model});
+    loading->set_total(total);
+    loading->set(done);
+    return !interrupted();
   };
-  Result<engine::Engine> engine = gate::load_model(
-      model,
-      {.stop = new_interruptible_scope(), .progress = base::ProgressOutput::standard_error()},
-      {.text = text,
-       .threads = threads,
-       .kv_type = kv_type,
-       .context = context,
-       .progress = follow(loading)});
+  Result<engine::Engine> engine =
+      gate::load_model(model,
+                       {.consent = consent.consent(),
+                        .stop = new_interruptible_scope(),
+                        .progress = base::ProgressOutput::standard_error()},
+                       {.text = text,
+                        .threads = threads,
+                        .kv_type = kv_type,
+                        .context = context,
+                        .progress = follow});
   if (engine.ok())
     for (const std::string& notice : engine->info().notices) tell(notice);
   return engine;
@@ -94,6 +133,24 @@ Result<kernels::KvType> kv_type_from_name(std::string_view name) {
   if (name == "f16") return kernels::KvType::kF16;
   if (name == "q8_0") return kernels::KvType::kQ8_0;
   return make_error(ErrorCode::kInvalidArgument, "--kv {}: f32, f16 or q8_0", name);
+}
+
+Result<std::chrono::seconds> duration_from_text(std::string_view text) {
+  constexpr int64_t kYearsMax = 10, kSecondsMax = kYearsMax * 366 * 86'400;
+  int64_t count = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  const int64_t seconds = unit == "d"   ? 86'400
+                          : unit == "h" ? 3'600
+                          : unit == "m" ? 60
+                          : unit == "s" ? 1
+                                        : 0;
+  if (fault != std::errc() || seconds == 0 || count <= 0 || count > kSecondsMax / seconds)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "\"{}\": a duration is a number and d, h, m or s, such as 90d; at most ten "
+                      "years",
+                      text);
+  return std::chrono::seconds(count * seconds);
 }
 
 CLI::Validator file_to_write() {

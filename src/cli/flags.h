@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -10,12 +11,22 @@
 
 namespace lantern::cli {
 
+/// --approve: consent to a model that nobody has approved yet. Without it a person at a terminal
+/// is asked once.
+struct ConsentFlags {
+  std::string reason;
+
+  void define(CLI::App& app);
+  [[nodiscard]] gate::Consent consent() const;
+};
+
 /// The model and how to run it: MODEL, --threads, --kv, --context.
 struct EngineFlags {
   std::string model;
   int threads = 0;
   std::string kv = "f16";
   int64_t context = 0;
+  ConsentFlags consent;
 
   void define(CLI::App& app);
   /// Loads the model with a progress bar; notices go to stderr.
@@ -51,6 +62,9 @@ CLI::Validator file_to_write();
 
 /// f32, f16 or q8_0.
 Result<kernels::KvType> kv_type_from_name(std::string_view name);
+
+/// "90d", "12h", "30m", "45s": more than nothing, at most ten years. kInvalidArgument.
+Result<std::chrono::seconds> duration_from_text(std::string_view text);
 
 /// All of standard input as UTF-8 text. kExhausted past 64 MiB.
 Result<std::string> read_stdin();

@@ -71,6 +71,27 @@ std::string positionals(const CLI::App& command) {
   return text;
 }
 
+/// "| option | meaning |" and a row each; nothing for a command that only has subcommands.
+std::string option_rows(const CLI::App& command) {
+  std::string rows;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->check_lname("help")) continue;
+    rows += fmt::format("| `{}` | {} |\n", option->get_name(),
+                        replaced(option->get_description(), "|", "\\|"));
+  }
+  return rows.empty() ? "" : "\n| option | meaning |\n|---|---|\n" + rows;
+}
+
+std::string man_options(const CLI::App& command) {
+  std::string rows;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->check_lname("help")) continue;
+    rows +=
+        fmt::format(".TP\n.B {}\n{}\n", roff(option->get_name()), roff(option->get_description()));
+  }
+  return rows;
+}
+
 constexpr std::string_view kExits =
     "0 done; 1 the answer is no; 2 bad input or usage; 3 inconclusive; 4 refused by policy; "
     "5 too little memory or disk; 6 network or I/O; 130 interrupted.";
@@ -83,6 +104,11 @@ std::string bash_completion(const CLI::App& app) {
   for (const CLI::App* command : commands(app)) {
     names.push_back(command->get_name());
     std::vector<std::string> options;
+    std::vector<std::string> inner_names;
+    for (const CLI::App* inner : commands(*command)) inner_names.push_back(inner->get_name());
+    if (!inner_names.empty())
+      values += fmt::format("    {0}:{0}) words='{1}' ;;\n", command->get_name(),
+                            fmt::join(inner_names, " "));
     for (const CLI::Option* option : long_options(*command)) {
       const std::string name = "--" + option->get_lnames().front();
       options.push_back(name);
@@ -163,6 +189,9 @@ std::string fish_completion(const CLI::App& app) {
   for (const CLI::App* command : commands(app)) {
     out += fmt::format("complete -c lantern -n __fish_use_subcommand -a {} -d {}\n",
                        command->get_name(), quoted(command->get_description()));
+    for (const CLI::App* inner : commands(*command))
+      out += fmt::format("complete -c lantern -n '__fish_seen_subcommand_from {}' -a {} -d {}\n",
+                         command->get_name(), inner->get_name(), quoted(inner->get_description()));
     for (const CLI::Option* option : long_options(*command))
       out += fmt::format("complete -c lantern -n '__fish_seen_subcommand_from {}' -l {}{} -d {}\n",
                          command->get_name(), option->get_lnames().front(), value(*option),
@@ -178,13 +207,11 @@ std::string markdown(const CLI::App& app) {
       std::string(kExits) + "\n";
   for (const Command* command : all_commands()) {
     const CLI::App* sub = app.get_subcommand(std::string(command->name));
-    out += fmt::format("\n## lantern {}{}\n{}.\n\n| option | meaning |\n|---|---|\n", command->name,
-                       positionals(*sub), command->summary);
-    for (const CLI::Option* option : sub->get_options()) {
-      if (option->check_lname("help")) continue;
-      out += fmt::format("| `{}` | {} |\n", option->get_name(),
-                         replaced(option->get_description(), "|", "\\|"));
-    }
+    out += fmt::format("\n## lantern {}{}\n{}.\n{}", command->name, positionals(*sub),
+                       command->summary, option_rows(*sub));
+    for (const CLI::App* inner : commands(*sub))
+      out += fmt::format("\n### lantern {} {}{}\n{}.\n{}", command->name, inner->get_name(),
+                         positionals(*inner), inner->get_description(), option_rows(*inner));
     if (!command->examples.empty()) out += fmt::format("\n```\n{}\n```\n", command->examples);
   }
   return out;
@@ -200,13 +227,13 @@ std::string man_page(const CLI::App& app) {
       LANTERN_VERSION, roff(app.get_description()));
   for (const Command* command : all_commands()) {
     const CLI::App* sub = app.get_subcommand(std::string(command->name));
-    out += fmt::format(".SS lantern {}{}\n{}.\n", roff(std::string(command->name)),
-                       roff(positionals(*sub)), roff(std::string(command->summary)));
-    for (const CLI::Option* option : sub->get_options()) {
-      if (option->check_lname("help")) continue;
-      out += fmt::format(".TP\n.B {}\n{}\n", roff(option->get_name()),
-                         roff(option->get_description()));
-    }
+    out += fmt::format(".SS lantern {}{}\n{}.\n{}", roff(std::string(command->name)),
+                       roff(positionals(*sub)), roff(std::string(command->summary)),
+                       man_options(*sub));
+    for (const CLI::App* inner : commands(*sub))
+      out += fmt::format(".SS lantern {} {}{}\n{}.\n{}", roff(std::string(command->name)),
+                         roff(inner->get_name()), roff(positionals(*inner)),
+                         roff(inner->get_description()), man_options(*inner));
     if (!command->examples.empty())
       out += fmt::format(".PP\n.nf\n{}\n.fi\n", roff(std::string(command->examples)));
   }

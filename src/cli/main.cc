@@ -1,3 +1,7 @@
 #include "cli/command.h"
+#include "gate/scan.h"
 
-int main(int argc, char** argv) { return lantern::cli::run_program(argc, argv); }
+int main(int argc, char** argv) {
+  if (const auto status = lantern::gate::serve_scan_child(argc, argv)) return *status;
+  return lantern::cli::run_program(argc, argv);
+}

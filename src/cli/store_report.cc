@@ -2,7 +2,7 @@
 
 namespace lantern::cli {
 
-base::OrderedJson model_report(const supply::StoredModel& model) {
+base::OrderedJson model_report(const supply::StoredModel& model, policy::ModelState state) {
   const supply::Manifest& manifest = model.manifest;
   base::OrderedJson files = base::OrderedJson::array();
   for (const auto& file : manifest.files)
@@ -11,6 +11,7 @@ base::OrderedJson model_report(const supply::StoredModel& model) {
   return {{"name", model.name()},
           {"aliases", model.aliases},
           {"id", base::to_hex(manifest.id)},
+          {"state", policy::model_state_name(state)},
           {"kind", manifest.kind == supply::ModelKind::kGguf ? "gguf" : "folder"},
           {"bytes", manifest.bytes()},
           {"licence",

@@ -128,6 +128,7 @@ Action define(CLI::App& app) {
 extern const Command k_advisories;
 const Command k_advisories = {
     .name = "advisories",
+    .access = ModelAccess::kDescribes,
     .summary = "check a model against imported advisories (OSV, OpenVEX)",
     .examples =
         "  lantern advisories import ./osv-export\n"

@@ -314,6 +314,7 @@ Action define(CLI::App& app) {
 extern const Command k_audit;
 const Command k_audit = {
     .name = "audit",
+    .access = ModelAccess::kNone,
     .summary = "show, query, verify and export the audit log",
     .examples =
         "  lantern audit show\n"

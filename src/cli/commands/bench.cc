@@ -109,6 +109,7 @@ Action define(CLI::App& app) {
 extern const Command k_bench;
 const Command k_bench = {
     .name = "bench",
+    .access = ModelAccess::kUses,
     .summary = "measure how fast a model runs here",
     .examples =
         "  lantern bench smollm2\n"

@@ -62,6 +62,7 @@ Action define(CLI::App& app) {
 extern const Command k_bom;
 const Command k_bom = {
     .name = "bom",
+    .access = ModelAccess::kDescribes,
     .summary = "write a model's bill of materials (CycloneDX, SPDX)",
     .examples =
         "  lantern bom smollm2\n"

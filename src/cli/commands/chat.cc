@@ -184,6 +184,7 @@ Action define(CLI::App& app) {
 extern const Command k_chat;
 const Command k_chat = {
     .name = "chat",
+    .access = ModelAccess::kUses,
     .summary = "talk with a model",
     .examples =
         "  lantern chat smollm2\n"

@@ -40,6 +40,7 @@ Action define(CLI::App& app) {
 extern const Command k_completion;
 const Command k_completion = {
     .name = "completion",
+    .access = ModelAccess::kNone,
     .summary = "print shell completions or the man page",
     .examples =
         "  source <(lantern completion bash)\n"

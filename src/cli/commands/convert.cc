@@ -16,10 +16,12 @@ struct Flags {
   std::string source;
   std::string out;
   std::string type;
+  ConsentFlags consent;
 };
 
 Result<Exit> run(const Flags& flags) {
   gate::ConvertOptions options;
+  options.consent = flags.consent.consent();
   options.stop = new_interruptible_scope();
   options.progress = base::ProgressOutput::standard_error();
   if (!flags.type.empty()) {
@@ -45,6 +47,7 @@ Action define(CLI::App& app) {
   app.add_option("--type", flags->type,
                  "type of the matrices: f32, f16, bf16 or q8_0 (default: as they are)")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}, CLI::ignore_case));
+  flags->consent.define(app);
   return [flags] { return run(*flags); };
 }
 
@@ -53,6 +56,7 @@ Action define(CLI::App& app) {
 extern const Command k_convert;
 const Command k_convert = {
     .name = "convert",
+    .access = ModelAccess::kUses,
     .summary = "write a Hugging Face folder as a GGUF file",
     .examples =
         "  lantern convert ./SmolLM2-135M-Instruct --out smollm2-f16.gguf --type f16\n"

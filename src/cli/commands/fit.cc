@@ -205,6 +205,7 @@ Action define(CLI::App& app) {
 extern const Command k_fit;
 const Command k_fit = {
     .name = "fit",
+    .access = ModelAccess::kDescribes,
     .summary = "tell whether a model runs here, and how fast",
     .examples = "  lantern fit smollm2\n  lantern fit ./model.gguf --json",
     .define = define,

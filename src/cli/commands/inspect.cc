@@ -169,6 +169,7 @@ Action define(CLI::App& app) {
 extern const Command k_inspect;
 const Command k_inspect = {
     .name = "inspect",
+    .access = ModelAccess::kDescribes,
     .summary = "show what is in a model file; nothing of it runs",
     .examples =
         "  lantern inspect ./model.gguf\n"

@@ -122,6 +122,7 @@ Action define(CLI::App& app) {
 extern const Command k_keys;
 const Command k_keys = {
     .name = "keys",
+    .access = ModelAccess::kNone,
     .summary = "list, make, rotate and back up this machine's keys",
     .examples =
         "  lantern keys list\n"

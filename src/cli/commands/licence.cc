@@ -108,6 +108,7 @@ Action define(CLI::App& app) {
 extern const Command k_licence;
 const Command k_licence = {
     .name = "licence",
+    .access = ModelAccess::kDescribes,
     .summary = "show a model's licence, who says so, and its obligations",
     .examples = "  lantern licence smollm2\n  lantern licence ./folder --text",
     .define = define,

@@ -20,14 +20,16 @@ Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(const supply::Store store, gate::open_store());
   LANTERN_ASSIGN(const supply::Store::Listing listing, store.list());
   for (const std::string& problem : listing.problems) tell(problem);
-  if (flags.json) {
-    base::OrderedJson models = base::OrderedJson::array();
-    for (const auto& model : listing.models) models.push_back(model_report(model));
-    LANTERN_TRY(print_json({{"models", models}}));
-    return Exit::kDone;
-  }
   if (flags.names) {
     for (const auto& model : listing.models) LANTERN_TRY(print(model.name() + "\n"));
+    return Exit::kDone;
+  }
+  LANTERN_ASSIGN(const auto states, gate::states_of(listing.models));
+  if (flags.json) {
+    base::OrderedJson models = base::OrderedJson::array();
+    for (size_t i = 0; i < states.size(); ++i)
+      models.push_back(model_report(listing.models[i], states[i]));
+    LANTERN_TRY(print_json({{"models", models}}));
     return Exit::kDone;
   }
   if (listing.models.empty()) {
@@ -35,13 +37,16 @@ Result<Exit> run(const Flags& flags) {
     return Exit::kDone;
   }
   std::vector<std::vector<std::string>> rows = {
-      {"NAME", "ID", "SIZE", "LICENCE", "PULLED", "SOURCE"}};
-  for (const auto& model : listing.models)
+      {"NAME", "ID", "STATE", "SIZE", "LICENCE", "PULLED", "SOURCE"}};
+  for (size_t i = 0; i < states.size(); ++i) {
+    const supply::StoredModel& model = listing.models[i];
     rows.push_back({model.name(), base::to_hex(model.manifest.id).substr(0, 12),
+                    std::string(policy::model_state_name(states[i])),
                     base::format_bytes(model.manifest.bytes()),
                     model.manifest.licence.empty() ? "unknown" : model.manifest.licence,
                     model.manifest.pulled_at.substr(0, 10), model.manifest.source});
-  LANTERN_TRY(print(visible(table(rows, {2}))));
+  }
+  LANTERN_TRY(print(visible(table(rows, {3}))));
   return Exit::kDone;
 }
 
@@ -57,6 +62,7 @@ Action define(CLI::App& app) {
 extern const Command k_list;
 const Command k_list = {
     .name = "list",
+    .access = ModelAccess::kNone,
     .summary = "list the models that are here",
     .examples = "  lantern list\n  lantern list --json",
     .define = define,

@@ -94,6 +94,7 @@ Action define(CLI::App& app) {
 extern const Command k_logits;
 const Command k_logits = {
     .name = "logits",
+    .access = ModelAccess::kUses,
     .summary = "write the logits of given token ids to a NumPy file",
     .examples =
         "  lantern logits smollm2 --tokens 1,2,3 --out logits.npy\n"

@@ -159,6 +159,7 @@ Action define(CLI::App& app) {
 extern const Command k_policy;
 const Command k_policy = {
     .name = "policy",
+    .access = ModelAccess::kNone,
     .summary = "check, sign, explain or show who may do what",
     .examples =
         "  lantern policy check policy.toml\n"

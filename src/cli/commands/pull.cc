@@ -3,9 +3,11 @@
 
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/flags.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/store_report.h"
+#include "gate/decisions.h"
 #include "gate/store.h"
 
 namespace lantern::cli {
@@ -15,6 +17,7 @@ struct Flags {
   std::string reference;
   std::string alias;
   bool offline = false;
+  ConsentFlags consent;
   bool json = false;
 };
 
@@ -29,16 +32,23 @@ Result<Exit> run(const Flags& flags) {
                                .stop = stop,
                                .progress = base::ProgressOutput::standard_error(),
                                .notice = [](std::string_view line) { tell(line); }}));
+  LANTERN_ASSIGN(const gate::TakenIn taken, gate::take_in(pulled.model, flags.consent.consent()));
+  const bool malicious = taken.report.verdict() == supply::scan::Verdict::kMalicious;
+  for (const auto& finding : taken.report.findings)
+    tell(visible(fmt::format("{}: {}", finding.rule, finding.message)));
+  if (!taken.approved) tell(visible(taken.why_not));
   if (flags.json) {
-    LANTERN_TRY(print_json(model_report(pulled.model)));
-    return Exit::kDone;
+    LANTERN_TRY(
+        print_json(model_report(pulled.model, taken.approved ? policy::ModelState::kApproved
+                                                             : policy::ModelState::kScanned)));
+    return malicious ? Exit::kNo : Exit::kDone;
   }
   const supply::Manifest& manifest = pulled.model.manifest;
   LANTERN_TRY(print(visible(fmt::format(
       "{}{}: {}, licence {}, sha256:{}\n", pulled.alias,
       pulled.was_here_already ? " (was here already)" : "", base::format_bytes(manifest.bytes()),
       manifest.licence.empty() ? "unknown" : manifest.licence, base::to_hex(manifest.id)))));
-  return Exit::kDone;
+  return malicious ? Exit::kNo : Exit::kDone;
 }
 
 Action define(CLI::App& app) {
@@ -49,6 +59,7 @@ Action define(CLI::App& app) {
       ->required();
   app.add_option("--name", flags->alias, "what to call it (default: made from the source's name)");
   app.add_flag("--offline", flags->offline, "never open a socket");
+  flags->consent.define(app);
   app.add_flag("--json", flags->json, "a JSON document (docs/schemas/pull.json)");
   return [flags] { return run(*flags); };
 }
@@ -58,6 +69,7 @@ Action define(CLI::App& app) {
 extern const Command k_pull;
 const Command k_pull = {
     .name = "pull",
+    .access = ModelAccess::kDescribes,
     .summary = "get a model, checked by its digest",
     .examples =
         "  lantern pull smollm2\n"

@@ -35,6 +35,7 @@ Action define(CLI::App& app) {
 extern const Command k_remove;
 const Command k_remove = {
     .name = "remove",
+    .access = ModelAccess::kDescribes,
     .summary = "remove models from the store",
     .examples = "  lantern remove smollm2",
     .define = define,

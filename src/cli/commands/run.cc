@@ -102,6 +102,7 @@ Action define(CLI::App& app) {
 extern const Command k_run;
 const Command k_run = {
     .name = "run",
+    .access = ModelAccess::kUses,
     .summary = "answer one prompt",
     .examples =
         "  lantern run smollm2 \"What is the capital of France?\"\n"

@@ -91,6 +91,7 @@ Action define(CLI::App& app) {
 extern const Command k_scan_model;
 const Command k_scan_model = {
     .name = "scan-model",
+    .access = ModelAccess::kDescribes,
     .summary = "say what a model file would run, without loading it",
     .examples =
         "  lantern scan-model model.gguf\n"

@@ -19,8 +19,9 @@ struct Flags {
 Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(const supply::Store store, gate::open_store());
   LANTERN_ASSIGN(const supply::StoredModel model, store.find(flags.model));
+  LANTERN_ASSIGN(const auto states, gate::states_of({&model, 1}));
   if (flags.json) {
-    LANTERN_TRY(print_json(model_report(model)));
+    LANTERN_TRY(print_json(model_report(model, states.front())));
     return Exit::kDone;
   }
   const supply::Manifest& manifest = model.manifest;
@@ -29,13 +30,14 @@ Result<Exit> run(const Flags& flags) {
   std::vector<std::vector<std::string>> rows = {
       {"names", aliases},
       {"id", "sha256:" + base::to_hex(manifest.id)},
+      {"state", std::string(policy::model_state_name(states.front()))},
       {"size", base::format_bytes(manifest.bytes())},
       {"licence", manifest.licence.empty() ? "unknown" : manifest.licence},
       {"source", manifest.source},
       {"pulled", manifest.pulled_at},
       {"path", model.entry().string()},
   };
-  if (!manifest.revision.empty()) rows.insert(rows.begin() + 5, {"revision", manifest.revision});
+  if (!manifest.revision.empty()) rows.insert(rows.begin() + 6, {"revision", manifest.revision});
   std::vector<std::vector<std::string>> files = {{"FILE", "BYTES", "SHA-256"}};
   for (const auto& file : manifest.files)
     files.push_back({file.path, std::to_string(file.size), base::to_hex(file.digest)});
@@ -56,6 +58,7 @@ Action define(CLI::App& app) {
 extern const Command k_show;
 const Command k_show = {
     .name = "show",
+    .access = ModelAccess::kDescribes,
     .summary = "show a model's files, digests and source",
     .examples = "  lantern show smollm2\n  lantern show b179c9 --json",
     .define = define,

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "text/chat_template.h"
 
@@ -20,6 +21,7 @@ struct Flags {
   CLI::Option* bos_option = nullptr;
   CLI::Option* eos_option = nullptr;
   std::string name;
+  ConsentFlags consent;
   bool no_generation_prompt = false;
   bool json = false;
 };
@@ -61,7 +63,11 @@ Result<std::vector<text::Span>> render(const Flags& flags) {
     input.date = engine::local_time_now();
     return chat_template.render(input);
   }
-  LANTERN_ASSIGN(const engine::TextIo io, gate::load_text(flags.source));
+  LANTERN_ASSIGN(
+      const engine::TextIo io,
+      gate::load_text(flags.source, {.consent = flags.consent.consent(),
+                                     .stop = new_interruptible_scope(),
+                                     .progress = base::ProgressOutput::standard_error()}));
   return io.render(std::move(input), flags.name);
 }
 
@@ -92,6 +98,7 @@ Action define(CLI::App& app) {
       app.add_option("--eos", flags->eos, "end-of-sequence text (default: the model's)");
   app.add_flag("--no-generation-prompt", flags->no_generation_prompt,
                "do not open the assistant's turn");
+  flags->consent.define(app);
   app.add_flag("--json", flags->json,
                "pieces, and which of them are the template's own (docs/schemas/template.json)");
   return [flags] { return run(*flags); };
@@ -102,6 +109,7 @@ Action define(CLI::App& app) {
 extern const Command k_template;
 const Command k_template = {
     .name = "template",
+    .access = ModelAccess::kUses,
     .summary = "show the text that a chat template makes of messages",
     .examples =
         "  lantern template smollm2 --messages messages.json\n"

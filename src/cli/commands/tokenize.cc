@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "text/tokenizer.h"
 
@@ -16,11 +17,16 @@ struct Flags {
   CLI::Option* text_option = nullptr;
   bool special = false;
   bool bos = false;
+  ConsentFlags consent;
   bool json = false;
 };
 
 Result<Exit> run(const Flags& flags) {
-  LANTERN_ASSIGN(const engine::TextIo io, gate::load_text(flags.model));
+  LANTERN_ASSIGN(
+      const engine::TextIo io,
+      gate::load_text(flags.model, {.consent = flags.consent.consent(),
+                                    .stop = new_interruptible_scope(),
+                                    .progress = base::ProgressOutput::standard_error()}));
   std::string text = flags.text;
   if (flags.text_option->count() == 0) {
     LANTERN_ASSIGN(text, read_stdin());
@@ -52,6 +58,7 @@ Action define(CLI::App& app) {
       app.add_option("TEXT", flags->text, "what to tokenize (default: standard input)");
   app.add_flag("--special", flags->special, "let special tokens in the text count as such");
   app.add_flag("--bos", flags->bos, "begin with the model's begin-of-sequence token");
+  flags->consent.define(app);
   app.add_flag("--json", flags->json, "ids with their texts (docs/schemas/tokenize.json)");
   return [flags] { return run(*flags); };
 }
@@ -61,6 +68,7 @@ Action define(CLI::App& app) {
 extern const Command k_tokenize;
 const Command k_tokenize = {
     .name = "tokenize",
+    .access = ModelAccess::kUses,
     .summary = "show the token ids of a text",
     .examples =
         "  lantern tokenize smollm2 \"Hello, world\"\n"

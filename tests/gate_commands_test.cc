@@ -1,0 +1,100 @@
+// Invariants 1 and 4 from outside: every command that uses a model refuses one that nobody approved
+// and one that was revoked, with exit code 4 and the rule; those that describe one do not.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "cli/command.h"
+#include "program.h"
+
+namespace lantern::tests {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string golden_model() {
+  return std::string(LANTERN_SOURCE_DIR) + "/tests/golden/models/llama-tied";
+}
+
+std::string scratch_file(const std::string& name) { return (scratch_folder() / name).string(); }
+
+/// How each command that uses a model is called; a new one fails here until it says so.
+std::map<std::string, std::vector<std::string>> arguments_of_users(const std::string& model) {
+  const std::string messages = scratch_file("messages.json");
+  std::ofstream(messages) << R"([{"role":"user","content":"Hi"}])";
+  return {{"run", {"run", model, "--max-tokens", "1", "Hi"}},
+          {"chat", {"chat", model}},
+          {"bench", {"bench", model, "--prompt", "4", "--generate", "1", "--repetitions", "1"}},
+          {"logits", {"logits", model, "--tokens", "1,2", "--out", scratch_file("l.npy")}},
+          {"convert", {"convert", model, "--out", scratch_file("c.gguf")}},
+          {"tokenize", {"tokenize", model, "Hi"}},
+          {"template", {"template", model, "--messages", messages}}};
+}
+
+void expect_refusals(const std::string& model, const std::string& rule) {
+  const auto arguments = arguments_of_users(model);
+  size_t n_users = 0;
+  for (const cli::Command* command : cli::all_commands()) {
+    if (command->access.kind != cli::ModelAccess::kUses) continue;
+    ++n_users;
+    SCOPED_TRACE(command->name);
+    const auto call = arguments.find(std::string(command->name));
+    ASSERT_NE(call, arguments.end()) << "say here how it is called";
+    const Ran ran = run_lantern(call->second, {.input = "Hi\n"});
+    EXPECT_EQ(ran.exit_code, 4) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("denied by rule " + rule));
+    EXPECT_EQ(ran.out, "");
+  }
+  EXPECT_EQ(n_users, arguments.size());
+  EXPECT_FALSE(std::filesystem::exists(scratch_file("l.npy")));
+  EXPECT_FALSE(std::filesystem::exists(scratch_file("c.gguf")));
+}
+
+TEST(GateCommands, AnUnapprovedPathIsRefusedByEveryCommandThatUsesIt) {
+  const ScopedHome home("unapproved");
+  expect_refusals(golden_model(), "lantern.approvers");
+  EXPECT_EQ(run_lantern({"inspect", golden_model()}).exit_code, 0);
+  EXPECT_EQ(run_lantern({"fit", golden_model()}).exit_code, 0);
+}
+
+TEST(GateCommands, ARevokedModelIsRefusedByEveryCommandThatUsesIt) {
+  const ScopedHome home("revoked");
+  ASSERT_EQ(run_lantern({"approve", golden_model(), "--reason", "test"}).exit_code, 0);
+  ASSERT_EQ(run_lantern({"tokenize", golden_model(), "Hi"}).exit_code, 2)
+      << "approved; it has no tokenizer";
+  ASSERT_EQ(run_lantern({"revoke", golden_model(), "--reason", "test"}).exit_code, 0);
+  expect_refusals(golden_model(), "lantern.revoked");
+  EXPECT_EQ(run_lantern({"inspect", golden_model()}).exit_code, 0);
+  // Nor does an approval bring it back.
+  EXPECT_EQ(run_lantern({"approve", golden_model(), "--reason", "test"}).exit_code, 4);
+}
+
+TEST(GateCommands, ConsentOnTheCommandLineIsAnApproval) {
+  const ScopedHome home("consent");
+  const std::string out = scratch_file("consent.npy");
+  EXPECT_EQ(run_lantern({"logits", golden_model(), "--tokens", "1,2", "--out", out}).exit_code, 4);
+  EXPECT_EQ(run_lantern({"logits", golden_model(), "--tokens", "1,2", "--out", out, "--approve",
+                         "made by the tests"})
+                .exit_code,
+            0);
+  EXPECT_EQ(run_lantern({"logits", golden_model(), "--tokens", "1,2", "--out", out}).exit_code, 0)
+      << "it is approved from then on";
+}
+
+TEST(GateCommands, EveryDecisionIsInTheLog) {
+  const ScopedHome home("log");
+  run_lantern({"tokenize", golden_model(), "Hi"});
+  run_lantern({"approve", golden_model(), "--reason", "a reason to remember"});
+  run_lantern({"revoke", golden_model(), "--reason", "another one"});
+  const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
+  EXPECT_EQ(log.exit_code, 0) << log.err;
+  for (const char* part : {"lantern.approvers", "a reason to remember", "another one", "\"deny\""})
+    EXPECT_THAT(log.out, HasSubstr(part));
+  EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace lantern::tests
