@@ -62,7 +62,8 @@ Result<PackageUrl> parse_package_url(std::string_view text) {
   purl.type = lower(rest.substr(0, slash));
   if (!is_type(purl.type)) return wrong("the type is no word");
   rest.remove_prefix(slash + 1);
-  if (const size_t at = rest.rfind('@'); at != std::string_view::npos && at > 0) {
+  if (const size_t at = rest.rfind('@');
+      at != std::string_view::npos && (at > 0 || rest.find('/') == std::string_view::npos)) {
     LANTERN_ASSIGN(purl.version, percent_decode(rest.substr(at + 1)));
     rest = rest.substr(0, at);
   }
