@@ -62,6 +62,9 @@ struct Report {
   bool operator==(const Report&) const = default;
 };
 
+/// A path as a report spells it: ASCII of one line, other bytes as \x41.
+std::string shown_path(std::string_view path);
+
 /// docs/schemas/scan-model.json.
 base::OrderedJson report_to_json(const Report& report);
 /// kCorrupt for anything that report_to_json() does not write, kExhausted past 64 MiB of text.

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 void scan_one(Scan& scan, const NamedSource& named) {
   scan.begin_file(named.path);
   const size_t n_before = scan.report().findings.size();
-  ScannedFile file{.path = named.path, .size = named.source->size(), .formats = {}};
+  ScannedFile file{.path = shown_path(named.path), .size = named.source->size(), .formats = {}};
   file.formats = scan.judge(Input(*named.source, named.path));
   if (file.formats.empty()) file.formats.emplace_back(file.size == 0 ? "empty" : "unknown");
   const auto& findings = scan.report().findings;

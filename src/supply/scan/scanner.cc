@@ -30,6 +30,8 @@ std::string one_line(std::string_view text, size_t bytes_max) {
 
 }  // namespace
 
+std::string shown_path(std::string_view path) { return one_line(path, 4096); }
+
 Input::Input(const format::Source& source, std::string name, bool cut)
     : source_(source), cut_(cut) {
   name_ = name.substr(name.find_last_of("/\\") + 1);
@@ -70,7 +72,7 @@ Scan::Place::Place(Scan& scan, std::string_view part)
 }
 
 void Scan::begin_file(const std::string& path) {
-  file_ = one_line(path, 4096);
+  file_ = shown_path(path);
   nested_.clear();
   depth_ = 0;
 }

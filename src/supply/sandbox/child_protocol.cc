@@ -1,0 +1,67 @@
+#include "supply/sandbox/child_protocol.h"
+
+#include "base/json.h"
+
+namespace lantern::supply::sandbox {
+namespace {
+
+using base::Json;
+
+Result<uint64_t> number(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_number_unsigned())
+    return make_error(ErrorCode::kCorrupt, "scan manifest: {}: no number", key);
+  return found->get<uint64_t>();
+}
+
+}  // namespace
+
+std::string manifest_to_json(const Manifest& manifest) {
+  const scan::Limits& limits = manifest.limits;
+  const Json json = {{"files", limits.files},
+                     {"depth_max", limits.depth_max},
+                     {"entries", limits.entries},
+                     {"entry_bytes", limits.entry_bytes},
+                     {"read_bytes", limits.read_bytes},
+                     {"extracted_bytes", limits.extracted_bytes},
+                     {"ratio_max", limits.ratio_max},
+                     {"findings", limits.findings},
+                     {"time_ms_max", std::max<int64_t>(limits.time_max.count(), 0)},
+                     {"memory_bytes_max", manifest.memory_bytes_max},
+                     {"misbehave", manifest.misbehave},
+                     {"paths", manifest.paths}};
+  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
+Result<Manifest> parse_manifest(std::string_view text) {
+  LANTERN_ASSIGN(
+      const Json json,
+      base::parse_json(text, "scan manifest", {.bytes_max = kManifestBytesMax, .depth_max = 4}));
+  Manifest manifest;
+  scan::Limits& limits = manifest.limits;
+  LANTERN_ASSIGN(limits.files, number(json, "files"));
+  LANTERN_ASSIGN(const uint64_t depth, number(json, "depth_max"));
+  limits.depth_max = static_cast<int>(std::min<uint64_t>(depth, 64));
+  LANTERN_ASSIGN(limits.entries, number(json, "entries"));
+  LANTERN_ASSIGN(limits.entry_bytes, number(json, "entry_bytes"));
+  LANTERN_ASSIGN(limits.read_bytes, number(json, "read_bytes"));
+  LANTERN_ASSIGN(limits.extracted_bytes, number(json, "extracted_bytes"));
+  LANTERN_ASSIGN(limits.ratio_max, number(json, "ratio_max"));
+  LANTERN_ASSIGN(limits.findings, number(json, "findings"));
+  LANTERN_ASSIGN(const uint64_t time_ms, number(json, "time_ms_max"));
+  limits.time_max = std::chrono::milliseconds(std::min<uint64_t>(time_ms, 86'400'000));
+  LANTERN_ASSIGN(manifest.memory_bytes_max, number(json, "memory_bytes_max"));
+  const auto how = json.find("misbehave");
+  const auto paths = json.find("paths");
+  if (how == json.end() || !how->is_string() || paths == json.end() || !paths->is_array() ||
+      paths->size() > kFilesMax)
+    return make_error(ErrorCode::kCorrupt, "scan manifest: misbehave or paths missing");
+  manifest.misbehave = how->get<std::string>();
+  for (const Json& path : *paths) {
+    if (!path.is_string()) return make_error(ErrorCode::kCorrupt, "scan manifest: paths");
+    manifest.paths.push_back(path.get<std::string>());
+  }
+  return manifest;
+}
+
+}  // namespace lantern::supply::sandbox
