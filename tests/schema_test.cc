@@ -98,6 +98,23 @@ TEST(Schemas, HoldOfPolicies) {
                   "--suppose", "in_place=", "--json"});
 }
 
+TEST(Schemas, HoldOnSignatures) {
+  const std::filesystem::path data =
+      std::filesystem::path(LANTERN_SOURCE_DIR) / "src/supply/testdata/signing";
+  const auto key = scratch_folder() / "schema-key.pem";
+  std::filesystem::copy(data / "keys/test-p256.pem", key,
+                        std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::permissions(key, std::filesystem::perms(0600));
+  const std::string signature = scratch_folder() / "schema.sig";
+  const std::string model = data / "model";
+  expect_follows("sign", {"sign", model, "--json", "--key", key, "--signature", signature});
+  expect_follows("verify", {"verify", model, "--json", "--signature", signature, "--key",
+                            data / "keys/test-p256.pub.pem"});
+  const std::string certified = data / "signatures/certificate.sig";
+  expect_follows("verify", {"verify", model, "--json", "--signature", certified, "--trust-root",
+                            data / "certs/root.pem"});
+}
+
 TEST(Schemas, HoldOnTheDefaultModel) {
   const std::string model = default_model();
   if (model.empty()) GTEST_SKIP() << "the default model is not here: lantern pull smollm2";
@@ -113,6 +130,11 @@ TEST(Schemas, HoldOnTheDefaultModel) {
   expect_follows("advisories", {"advisories", model, "--json"});
   expect_follows("bench", {"bench", model, "--json", "--prompt", "16", "--generate", "4",
                            "--repetitions", "1"});
+}
+
+TEST(Schemas, HoldOnAScan) {
+  expect_follows("scan-model", {"scan-model", LANTERN_SOURCE_DIR "/docs/schemas", "--json"});
+  expect_follows("scan-model", {"scan-model", LANTERN_SOURCE_DIR "/tools/golden", "--json"});
 }
 
 }  // namespace
