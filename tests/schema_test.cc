@@ -134,7 +134,8 @@ TEST(Schemas, HoldOnTheDefaultModel) {
 
 TEST(Schemas, HoldOnAScan) {
   expect_follows("scan-model", {"scan-model", LANTERN_SOURCE_DIR "/docs/schemas", "--json"});
-  expect_follows("scan-model", {"scan-model", LANTERN_SOURCE_DIR "/tools/golden", "--json"});
+  expect_follows("scan-model",
+                 {"scan-model", LANTERN_SOURCE_DIR "/tools/corpus/generate.py", "--json"});
 }
 
 }  // namespace
