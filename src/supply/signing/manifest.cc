@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/json.h"
@@ -23,7 +25,7 @@ constexpr size_t kResourcesMax = 200'000;
 constexpr size_t kIgnorePathsMax = 10'000;
 constexpr size_t kPathBytesMax = 4096;
 // A terabyte in one shard is more than any file here; the bound keeps sums far from overflow.
-constexpr uint64_t kShardBytesMax = uint64_t{1} << 40;
+constexpr double kShardBytesMax = 1ull << 40;
 
 Error missing(std::string_view what, std::string_view field, std::string_view kind) {
   return make_error(ErrorCode::kCorrupt, "{}: the statement's {} is missing or no {}", what, field,
@@ -63,6 +65,13 @@ Status check_hash(std::string_view algorithm, std::string_view what, std::string
   return make_error(ErrorCode::kUnsupported,
                     "{}: {} is hashed with {}; this version verifies sha256 alone", what,
                     printable(of), printable(algorithm));
+}
+
+// How a resource names its hash. The specification asks for the plain name of shards too; the
+// reference tool writes the shards' size into it, and verifies nothing that does not.
+std::string algorithm_name(const SignedManifest& manifest) {
+  if (manifest.method == Serialization::kFiles) return "sha256";
+  return fmt::format("sha256-sharded-{}", manifest.shard_bytes);
 }
 
 Status check_count(size_t n, std::string_view what) {
@@ -105,7 +114,7 @@ Result<SignedResource> read_resource(const Json& entry, const SignedManifest& ma
   LANTERN_ASSIGN(const std::string_view name, text(entry, "name", what, "resource name"));
   LANTERN_ASSIGN(const std::string_view algorithm,
                  text(entry, "algorithm", what, "resource algorithm"));
-  LANTERN_TRY(check_hash(algorithm, what, name));
+  if (algorithm != algorithm_name(manifest)) LANTERN_TRY(check_hash(algorithm, what, name));
   LANTERN_ASSIGN(const std::string_view hex, text(entry, "digest", what, "resource digest"));
   SignedResource resource;
   LANTERN_ASSIGN(resource.digest, digest(hex, what, name));
@@ -167,13 +176,14 @@ Status read_serialization(const Json& predicate, std::string_view what, SignedMa
   if (method == "shards") {
     out.method = Serialization::kShards;
     const auto size = serialization->find("shard_size");
-    if (size == serialization->end() || !size->is_number_integer())
-      return missing(what, "shard_size", "whole number");
-    // A negative number becomes a huge one here.
-    out.shard_bytes = size->get<uint64_t>();
-    if (out.shard_bytes == 0 || out.shard_bytes > kShardBytesMax)
+    if (size == serialization->end() || !size->is_number())
+      return missing(what, "shard_size", "number");
+    // The reference tool writes 1000000000.0.
+    const auto bytes = size->get<double>();
+    if (!(bytes >= 1 && bytes <= kShardBytesMax) || std::floor(bytes) != bytes)
       return make_error(ErrorCode::kCorrupt, "{}: a shard_size of {} bytes makes no sense", what,
                         size->dump());
+    out.shard_bytes = static_cast<uint64_t>(bytes);
   } else if (method != "files") {
     return make_error(ErrorCode::kUnsupported,
                       "{}: serialized by {}; files and shards are supported", what,
@@ -299,10 +309,11 @@ void sort_resources(SignedManifest& manifest) {
 
 std::string to_statement(const SignedManifest& manifest) {
   OrderedJson resources = OrderedJson::array();
+  const std::string algorithm = algorithm_name(manifest);
   for (const SignedResource& resource : manifest.resources)
     resources.push_back({{"name", resource_name(resource, manifest.method)},
                          {"digest", base::to_hex(resource.digest)},
-                         {"algorithm", "sha256"}});
+                         {"algorithm", algorithm}});
   OrderedJson serialization = {{"method", serialization_name(manifest.method)},
                                {"hash_type", "sha256"}};
   if (manifest.method == Serialization::kShards) serialization["shard_size"] = manifest.shard_bytes;

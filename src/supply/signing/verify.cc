@@ -135,17 +135,22 @@ ExpectedFiles expected_files(const SignedManifest& manifest, const ModelFiles& m
   return expected;
 }
 
-enum class AbsentFiles { kDiffer, kAllowed };
+// A whole model: what was signed is there, and what a signature leaves out may be there too. A
+// composition: part of what was signed, and nothing else, whatever its name.
+enum class Extent { kWholeModel, kComposition };
 
 // Compares files with a statement: first names and sizes, then what needs hashing, all at once.
 class Comparison {
  public:
-  Comparison(const SignedManifest& manifest, const ModelFiles& model)
-      : manifest_(manifest), model_(model), expected_(expected_files(manifest, model)) {}
+  Comparison(const SignedManifest& manifest, const ModelFiles& model, Extent extent)
+      : manifest_(manifest),
+        model_(model),
+        extent_(extent),
+        expected_(expected_files(manifest, model)) {}
 
-  Result<std::vector<Difference>> run(AbsentFiles absent, std::span<const std::string> ignore,
+  Result<std::vector<Difference>> run(std::span<const std::string> ignore,
                                       const RangeHashOptions& hash) {
-    if (absent == AbsentFiles::kDiffer) find_missing();
+    if (extent_ == Extent::kWholeModel) find_missing();
     find_irregular(ignore);
     for (const ModelFile& file : model_.files) plan(file, ignore);
     LANTERN_ASSIGN(const auto digests, hash_ranges(ranges_, hash));
@@ -208,8 +213,8 @@ class Comparison {
     if (found == expected_.end()) {
       // Statements over shards do not mention empty files.
       const bool unmentioned = manifest_.method == Serialization::kShards && file.size == 0;
-      if (!unmentioned && !is_left_out(file.name, ignore))
-        differ(Difference::Kind::kExtra, file.name);
+      const bool allowed = unmentioned || is_left_out(file.name, ignore);
+      if (extent_ == Extent::kComposition || !allowed) differ(Difference::Kind::kExtra, file.name);
       return;
     }
     const auto& parts = found->second.parts;
@@ -235,6 +240,7 @@ class Comparison {
 
   const SignedManifest& manifest_;
   const ModelFiles& model_;
+  Extent extent_;
   ExpectedFiles expected_;
   std::vector<FileRange> ranges_;
   std::vector<Wanted> wanted_;
@@ -262,8 +268,8 @@ std::vector<std::string> all_ignored(const SignedManifest& manifest,
 
 Result<Verification> compare(Verification verification, const ModelFiles& model,
                              std::span<const std::string> ignore, const RangeHashOptions& hash) {
-  Comparison comparison(verification.manifest, model);
-  LANTERN_ASSIGN(auto differences, comparison.run(AbsentFiles::kDiffer, ignore, hash));
+  Comparison comparison(verification.manifest, model, Extent::kWholeModel);
+  LANTERN_ASSIGN(auto differences, comparison.run(ignore, hash));
   conclude(verification, std::move(differences));
   return verification;
 }
@@ -373,10 +379,9 @@ Result<SignedComposition> verify_composition(std::span<const ModelFile> composit
   std::sort(model.files.begin(), model.files.end(),
             [](const ModelFile& a, const ModelFile& b) { return a.name < b.name; });
   model.name = model.files[0].name;
-  Comparison comparison(found.verification.manifest, model);
+  Comparison comparison(found.verification.manifest, model, Extent::kComposition);
   found.absent = comparison.missing();
-  // Nothing is left out here: what no resource lists is not admitted.
-  LANTERN_ASSIGN(auto differences, comparison.run(AbsentFiles::kAllowed, {}, options.hash));
+  LANTERN_ASSIGN(auto differences, comparison.run({}, options.hash));
   conclude(found.verification, std::move(differences));
   if (!found.verification.verified()) {
     found.verification.signer.reset();
