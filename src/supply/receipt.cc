@@ -1,11 +1,15 @@
 #include "supply/receipt.h"
 
+#include <fmt/core.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <ctime>
 
 #include "base/json.h"
+#include "base/paths.h"
 
 namespace lantern::supply {
 namespace {
@@ -33,13 +37,43 @@ int64_t wall_clock_ns() {
   return nanoseconds(now);
 }
 
-std::optional<Receipt> read_receipt(const std::filesystem::path& path) {
+Result<ReceiptKey> ReceiptKey::of(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "receipt.key";
+  auto text = base::read_text_file(path, 4096);
+  if (!text.ok() && text.error().code == ErrorCode::kNotFound) {
+    base::Digest fresh;
+    if (::getrandom(fresh.data(), fresh.size(), 0) != static_cast<ssize_t>(fresh.size()))
+      return base::errno_error(errno, "random numbers");
+    LANTERN_TRY(base::make_private_folder(folder));
+    // Made whole beside it, then linked: of two processes one wins, and both read the winner's.
+    const std::filesystem::path own = folder / fmt::format("receipt.key.{}", ::getpid());
+    LANTERN_TRY(base::write_file_atomically(own, base::to_hex(fresh)));
+    const bool linked = ::chmod(own.c_str(), 0600) == 0 &&
+                        (::link(own.c_str(), path.c_str()) == 0 || errno == EEXIST);
+    const int why = errno;
+    ::unlink(own.c_str());
+    if (!linked) return base::errno_error(why, path.string());
+    text = base::read_text_file(path, 4096);
+  }
+  if (!text.ok()) return std::move(text).error();
+  LANTERN_ASSIGN(const base::Digest bytes, base::digest_from_hex(*text));
+  return ReceiptKey(bytes);
+}
+
+base::Digest ReceiptKey::mac(const Receipt& r) const {
+  const std::string text = fmt::format(
+      "lantern-receipt-v1\n{} {} {} {} {} {} {}\n", base::to_hex(r.digest), r.stamp.device,
+      r.stamp.inode, r.stamp.size, r.stamp.mtime_ns, r.stamp.ctime_ns, r.hashed_at_ns);
+  return base::hmac_sha256(bytes_, std::as_bytes(std::span(text)));
+}
+
+std::optional<Receipt> read_receipt(const std::filesystem::path& path, const ReceiptKey& key) {
   auto text = base::read_text_file(path, 4096);
   if (!text.ok()) return std::nullopt;
   auto json = base::parse_json(*text, path.string(), {.bytes_max = 4096, .depth_max = 2});
   if (!json.ok() || !json->is_object()) return std::nullopt;
-  auto number = [&](const char* key, auto& out) {
-    auto found = json->find(key);
+  auto number = [&](const char* name, auto& out) {
+    auto found = json->find(name);
     if (found == json->end() || !found->is_number_integer()) return false;
     out = found->get<std::remove_reference_t<decltype(out)>>();
     return true;
@@ -54,15 +88,19 @@ std::optional<Receipt> read_receipt(const std::filesystem::path& path) {
                number("size", receipt.stamp.size) && number("mtime_ns", receipt.stamp.mtime_ns) &&
                number("ctime_ns", receipt.stamp.ctime_ns) &&
                number("hashed_at_ns", receipt.hashed_at_ns);
-  return whole ? std::optional(receipt) : std::nullopt;
+  const auto mac = json->find("hmac");
+  if (!whole || mac == json->end() || !mac->is_string()) return std::nullopt;
+  const auto said = base::digest_from_hex(mac->get_ref<const std::string&>());
+  return said.ok() && *said == key.mac(receipt) ? std::optional(receipt) : std::nullopt;
 }
 
-Status write_receipt(const std::filesystem::path& path, const Receipt& receipt) {
+Status write_receipt(const std::filesystem::path& path, const Receipt& receipt,
+                     const ReceiptKey& key) {
   base::OrderedJson json = {
       {"sha256", base::to_hex(receipt.digest)}, {"device", receipt.stamp.device},
       {"inode", receipt.stamp.inode},           {"size", receipt.stamp.size},
       {"mtime_ns", receipt.stamp.mtime_ns},     {"ctime_ns", receipt.stamp.ctime_ns},
-      {"hashed_at_ns", receipt.hashed_at_ns}};
+      {"hashed_at_ns", receipt.hashed_at_ns},   {"hmac", base::to_hex(key.mac(receipt))}};
   return base::write_file_atomically(path, json.dump() + "\n");
 }
 

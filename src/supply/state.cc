@@ -77,9 +77,10 @@ Result<State> State::open(const std::filesystem::path& folder) {
 
 Status State::record_import(const Import& import) {
   return database_.transaction([&]() -> Status {
-    LANTERN_TRY(database_.run("INSERT OR IGNORE INTO imports VALUES (?, ?, ?, ?, ?, ?)",
-                              {blob(import.id), import.by, import.source, static_cast<int64_t>(import.in_place),
-                               seconds(import.at), import.tool}));
+    LANTERN_TRY(
+        database_.run("INSERT OR IGNORE INTO imports VALUES (?, ?, ?, ?, ?, ?)",
+                      {blob(import.id), import.by, import.source,
+                       static_cast<int64_t>(import.in_place), seconds(import.at), import.tool}));
     for (const base::Digest& file : import.files)
       LANTERN_TRY(database_.run("INSERT OR IGNORE INTO files VALUES (?, ?)",
                                 {blob(import.id), blob(file)}));

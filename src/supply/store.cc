@@ -243,8 +243,10 @@ Status Store::admit_blob(const StagedFile& file) const {
   LANTERN_ASSIGN(base::ReadFile opened, base::ReadFile::open(blob));
   LANTERN_ASSIGN(Stamp stamp, stamp_of(opened.fd(), blob));
   LANTERN_TRY(base::make_private_folder(root_ / "receipts"));
+  LANTERN_ASSIGN(const ReceiptKey key, ReceiptKey::of(root_));
   return write_receipt(root_ / "receipts" / (base::to_hex(file.digest) + ".json"),
-                       {.stamp = stamp, .hashed_at_ns = wall_clock_ns(), .digest = file.digest});
+                       {.stamp = stamp, .hashed_at_ns = wall_clock_ns(), .digest = file.digest},
+                       key);
 }
 
 Status Store::write_model(const Manifest& manifest) const {
@@ -290,8 +292,12 @@ Result<StoredModel> Store::admit(Manifest manifest, std::vector<StagedFile> file
   LANTERN_ASSIGN(base::UniqueFd held, lock(stop));
   for (const auto& file : files) LANTERN_TRY(admit_blob(file));
   LANTERN_ASSIGN(std::optional<StoredModel> known, find_id(manifest.id));
+  // The last rename is what others see. A free name goes first: it leads nowhere until the model is
+  // there. A name that another model has moves last, so that it always leads somewhere.
+  LANTERN_ASSIGN(const std::optional<StoredModel> owner, find_alias(alias));
+  if (!owner) LANTERN_TRY(set_alias_locked(alias, manifest.id));
   if (!known) LANTERN_TRY(write_model(manifest));
-  LANTERN_TRY(set_alias_locked(alias, manifest.id));
+  if (owner) LANTERN_TRY(set_alias_locked(alias, manifest.id));
   LANTERN_ASSIGN(known, find_id(manifest.id));
   if (!known) return make_error(ErrorCode::kInternal, "the model vanished from the locked store");
   return std::move(*known);

@@ -42,6 +42,7 @@ class StoreItself : public testing::StoreTest {
   fs::path receipt_of(const std::string& content) {
     return store_.root() / "receipts" / (hex_of(content) + ".json");
   }
+  ReceiptKey key() { return ReceiptKey::of(store_.root()).value(); }
   /// As if the blob had been admitted long ago: its receipt is no longer young.
   void age(const std::string& content) {
     fs::path blob = store_.blob_path(base::sha256(content));
@@ -197,11 +198,11 @@ TEST_F(StoreItself, FastVerificationTrustsOnlyAnUntouchedInode) {
   auto model = admit("a", {{"a.gguf", a}});
   auto digest = base::sha256(a);
   fs::path blob = store_.blob_path(digest);
-  auto young = read_receipt(receipt_of(a));
+  auto young = read_receipt(receipt_of(a), key());
   ASSERT_TRUE(young);
   EXPECT_FALSE(vouches(*young, young->stamp)) << "changed less than 2 s before it was hashed";
   age(a);
-  auto receipt = read_receipt(receipt_of(a));
+  auto receipt = read_receipt(receipt_of(a), key());
   ASSERT_TRUE(receipt);
   EXPECT_TRUE(vouches(*receipt, receipt->stamp));
 
@@ -246,17 +247,27 @@ TEST_F(StoreItself, AFullVerificationReadsTheBytes) {
   fs::path blob = store_.blob_path(digest);
   ::chmod(blob.c_str(), 0600);
   write_all(blob, gguf_bytes(1000, 2));
-  auto receipt = read_receipt(receipt_of(a));
+  auto receipt = read_receipt(receipt_of(a), key());
   auto file = base::ReadFile::open(blob);
   receipt->stamp = *stamp_of(file->fd(), blob);
   receipt->hashed_at_ns = receipt->stamp.ctime_ns + 3'000'000'000;
   while (wall_clock_ns() < receipt->hashed_at_ns)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  ASSERT_TRUE(write_receipt(receipt_of(a), *receipt).ok());
+  ASSERT_TRUE(write_receipt(receipt_of(a), *receipt, key()).ok());
   EXPECT_TRUE(store_.verify_blob(digest, {}).ok());
   EXPECT_FALSE(store_.verify_blob(digest, {.how = Verify::kFull}).ok());
   write_all(receipt_of(a), "not json");
   EXPECT_FALSE(store_.verify_blob(digest, {}).ok()) << "no receipt is a doubt";
+}
+
+TEST_F(StoreItself, AReceiptOfAnotherKeyVouchesForNothing) {
+  const ReceiptKey theirs = ReceiptKey::of(root_ / "elsewhere").value();
+  const Receipt receipt{.stamp = {.device = 1, .inode = 2, .size = 3}, .hashed_at_ns = 4};
+  ASSERT_TRUE(write_receipt(root_ / "r.json", receipt, theirs).ok());
+  EXPECT_TRUE(read_receipt(root_ / "r.json", theirs).has_value());
+  EXPECT_FALSE(read_receipt(root_ / "r.json", key()).has_value());
+  EXPECT_EQ(theirs.mac(receipt), ReceiptKey::of(root_ / "elsewhere").value().mac(receipt))
+      << "made once";
 }
 
 TEST_F(StoreItself, FilesOfAPathAreHashedInPlace) {

@@ -41,9 +41,10 @@ Result<Verified> Store::verify_blob(const base::Digest& digest,
   fs::path blob = blob_path(digest);
   fs::path receipt_path = root_ / "receipts" / (base::to_hex(digest) + ".json");
   LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(blob));
-  if (options.how == Verify::kFast) {
+  const auto key = ReceiptKey::of(root_);
+  if (options.how == Verify::kFast && key.ok()) {
     LANTERN_ASSIGN(Stamp stamp, stamp_of(file.fd(), blob));
-    auto receipt = read_receipt(receipt_path);
+    auto receipt = read_receipt(receipt_path, *key);
     if (receipt && receipt->digest == digest && vouches(*receipt, stamp))
       return Verified::kByReceipt;
   }
@@ -54,7 +55,7 @@ Result<Verified> Store::verify_blob(const base::Digest& digest,
                       "the model and pull it again",
                       blob.string(), base::to_hex(now.digest));
   // A store that cannot be written to still serves; it is hashed again the next time.
-  (void)write_receipt(receipt_path, now).ok();
+  if (key.ok()) (void)write_receipt(receipt_path, now, *key).ok();
   return Verified::kByHashing;
 }
 
@@ -65,13 +66,15 @@ Result<Store::InPlace> Store::digest_in_place(const fs::path& path,
   // By inode, so that one file reached by two paths is hashed once.
   fs::path folder = root_ / "receipts";
   fs::path receipt_path = folder / fmt::format("in-place-{}-{}.json", stamp.device, stamp.inode);
-  if (options.how == Verify::kFast) {
-    auto receipt = read_receipt(receipt_path);
+  const auto key = ReceiptKey::of(root_);
+  if (options.how == Verify::kFast && key.ok()) {
+    auto receipt = read_receipt(receipt_path, *key);
     if (receipt && vouches(*receipt, stamp))
       return InPlace{.digest = receipt->digest, .size = stamp.size, .how = Verified::kByReceipt};
   }
   LANTERN_ASSIGN(Receipt now, hash_now(file, options));
-  if (base::make_private_folder(folder).ok()) (void)write_receipt(receipt_path, now).ok();
+  if (key.ok() && base::make_private_folder(folder).ok())
+    (void)write_receipt(receipt_path, now, *key).ok();
   return InPlace{.digest = now.digest, .size = now.stamp.size, .how = Verified::kByHashing};
 }
 
