@@ -95,30 +95,31 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
   return approval;
 }
 
-Status authorize(Governance& governance, const Composition& model, policy::Action action,
-                 const Consent& consent) {
+Result<policy::Decision> seek(Governance& governance, const Composition& model,
+                              policy::Action action, const Consent& consent) {
   LANTERN_ASSIGN(policy::Facts facts, governance.facts(model, action));
   policy::Decision decision = governance.decide(facts);
-  if (approval_would_do(governance, decision, facts) && (!consent.reason.empty() || consent.ask)) {
-    LANTERN_ASSIGN(const Report report, scanned(governance, model));
-    const Verdict verdict = report.verdict();
-    std::optional<std::string> reason;
-    if (verdict == Verdict::kMalicious ||
-        (verdict != Verdict::kClean && verdict != Verdict::kWarn && !consent.ask)) {
-      decision = denied_by_scan(report);
-    } else if (!consent.reason.empty()) {
-      reason = consent.reason;
-    } else {
-      LANTERN_ASSIGN(reason, consent.ask({.model = model, .report = report}));
-    }
-    if (reason) {
-      LANTERN_ASSIGN(
-          const policy::Approval approval,
-          approve(governance, model, {.reason = *reason, .in_script = !consent.reason.empty()}));
-      LANTERN_ASSIGN(facts, governance.facts(model, action));
-      decision = governance.decide(facts);
-    }
+  if (!approval_would_do(governance, decision, facts) || (consent.reason.empty() && !consent.ask))
+    return decision;
+  LANTERN_ASSIGN(const Report report, scanned(governance, model));
+  const Verdict verdict = report.verdict();
+  const bool readable = verdict == Verdict::kClean || verdict == Verdict::kWarn;
+  if (verdict == Verdict::kMalicious || (!readable && !consent.ask)) return denied_by_scan(report);
+  std::optional<std::string> reason = consent.reason;
+  if (reason->empty()) {
+    LANTERN_ASSIGN(reason, consent.ask({.model = model, .report = report}));
   }
+  if (!reason) return decision;
+  LANTERN_ASSIGN(
+      const policy::Approval approval,
+      approve(governance, model, {.reason = *reason, .in_script = !consent.reason.empty()}));
+  LANTERN_ASSIGN(facts, governance.facts(model, action));
+  return governance.decide(facts);
+}
+
+Status authorize(Governance& governance, const Composition& model, policy::Action action,
+                 const Consent& consent) {
+  LANTERN_ASSIGN(const policy::Decision decision, seek(governance, model, action, consent));
   LANTERN_TRY(governance.record(
       action == policy::Action::kConvert ? audit::Action::kConvert : audit::Action::kLoad, decision,
       model));

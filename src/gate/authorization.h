@@ -27,10 +27,15 @@ struct Consent {
   std::function<Result<std::optional<std::string>>(const ApprovalQuestion&)> ask = {};
 };
 
-/// Allows or denies `action` and records it. Where only an approval is missing the model is
-/// scanned first (once; the result is kept), and `consent` may give it: never for one that the
-/// scan calls malicious, nor silently for one that it could not read to its end.
-/// Errors: kDenied, naming the rule and how to ask; what cannot be read or recorded.
+/// The policy's word on `action`. Where only an approval is missing the model is scanned first
+/// (once; the result is kept), and `consent` may give it: never for one that the scan calls
+/// malicious, nor silently for one that it could not read to its end. Errors: what cannot be read
+/// or recorded, and an approval that the policy does not let this person give.
+Result<policy::Decision> seek(Governance& governance, const Composition& model,
+                              policy::Action action, const Consent& consent);
+
+/// seek(), recorded. Errors: kDenied, naming the rule and how to ask; what cannot be read or
+/// recorded.
 Status authorize(Governance& governance, const Composition& model, policy::Action action,
                  const Consent& consent);
 

@@ -56,10 +56,8 @@ Result<TakenIn> take_in(const supply::StoredModel& stored, const Consent& consen
     return std::move(recorded).error();
   TakenIn taken;
   LANTERN_ASSIGN(taken.report, scanned(governance, model));
-  const Status allowed = authorize(governance, model, policy::Action::kImport, consent);
-  if (!allowed.ok() && allowed.error().code != ErrorCode::kDenied) return allowed.error();
-  LANTERN_ASSIGN(const policy::Facts facts, governance.facts(model, policy::Action::kLoad));
-  const policy::Decision decision = governance.decide(facts);
+  LANTERN_ASSIGN(const policy::Decision decision,
+                 seek(governance, model, policy::Action::kLoad, consent));
   taken.approved = decision.allowed();
   if (!taken.approved) taken.why_not = decision.status().error().message;
   return taken;

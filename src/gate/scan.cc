@@ -3,14 +3,30 @@
 #include <memory>
 #include <vector>
 
+#include "base/file.h"
 #include "format/source.h"
 
 namespace lantern::gate {
+namespace {
 
-Result<supply::scan::Report> scan_composition(const Composition& model) {
-  if (model.paths.empty())
-    return make_error(ErrorCode::kInvalidArgument, "{}: its files are not at hand to be scanned",
-                      model.name);
+using supply::scan::Report;
+
+/// A split set or a folder has a file or a few dozen; each is an open descriptor of the child.
+constexpr size_t kFilesMax = 200;
+
+Result<Report> scan_confined(const Composition& model) {
+  std::vector<base::ReadFile> opened;
+  std::vector<supply::sandbox::OpenFile> files;
+  for (const ComposedFile& file : model.paths) {
+    LANTERN_ASSIGN(base::ReadFile one, base::ReadFile::open(file.path));
+    opened.push_back(std::move(one));
+    files.push_back({.fd = opened.back().fd(), .path = file.name});
+  }
+  return supply::sandbox::scan_in_child(files, {.limits = {}});
+}
+
+/// In this process: a test's program cannot be executed anew as a scanner.
+Result<Report> scan_here(const Composition& model) {
   std::vector<std::unique_ptr<format::Source>> opened;
   std::vector<supply::scan::NamedSource> sources;
   for (const ComposedFile& file : model.paths) {
@@ -19,6 +35,18 @@ Result<supply::scan::Report> scan_composition(const Composition& model) {
     opened.push_back(std::move(source));
   }
   return supply::scan::scan_sources(sources);
+}
+
+}  // namespace
+
+Result<Report> scan_composition(const Composition& model) {
+  if (model.paths.empty())
+    return make_error(ErrorCode::kInvalidArgument, "{}: its files are not at hand to be scanned",
+                      model.name);
+  if (model.paths.size() > kFilesMax)
+    return make_error(ErrorCode::kExhausted, "{}: {} files, at most {} are one model", model.name,
+                      model.paths.size(), kFilesMax);
+  return supply::sandbox::can_start_scan_child() ? scan_confined(model) : scan_here(model);
 }
 
 }  // namespace lantern::gate
