@@ -28,8 +28,8 @@ std::map<std::string, std::vector<std::string>> arguments_of_users(const std::st
   return {{"run", {"run", model, "--max-tokens", "1", "Hi"}},
           {"chat", {"chat", model}},
           {"bench", {"bench", model, "--prompt", "4", "--generate", "1", "--repetitions", "1"}},
-          {"logits", {"logits", model, "--tokens", "1,2", "--out", scratch_file("l.npy")}},
-          {"convert", {"convert", model, "--out", scratch_file("c.gguf")}},
+          {"logits", {"logits", model, "--tokens", "1,2", "--out", scratch_file("refused.npy")}},
+          {"convert", {"convert", model, "--out", scratch_file("refused.gguf")}},
           {"tokenize", {"tokenize", model, "Hi"}},
           {"template", {"template", model, "--messages", messages}}};
 }
@@ -49,8 +49,8 @@ void expect_refusals(const std::string& model, const std::string& rule) {
     EXPECT_EQ(ran.out, "");
   }
   EXPECT_EQ(n_users, arguments.size());
-  EXPECT_FALSE(std::filesystem::exists(scratch_file("l.npy")));
-  EXPECT_FALSE(std::filesystem::exists(scratch_file("c.gguf")));
+  EXPECT_FALSE(std::filesystem::exists(scratch_file("refused.npy")));
+  EXPECT_FALSE(std::filesystem::exists(scratch_file("refused.gguf")));
 }
 
 TEST(GateCommands, AnUnapprovedPathIsRefusedByEveryCommandThatUsesIt) {

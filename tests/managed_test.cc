@@ -1,0 +1,216 @@
+// The managed profile, with the real program: /etc/lantern and /var/lib/lantern are this test's
+// own, in a mount namespace of its own, which takes root. SKIPPED where that is not allowed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "base/keys.h"
+#include "base/time.h"
+#include "policy/revocations.h"
+#include "policy/signed_policy.h"
+#include "program.h"
+
+namespace lantern::tests {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+const fs::path kEtc = "/etc/lantern", kState = "/var/lib/lantern";
+
+std::string golden_model() {
+  return std::string(LANTERN_SOURCE_DIR) + "/tests/golden/models/llama-tied";
+}
+
+class Managed : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    allowed_ = ::geteuid() == 0 && ::unshare(CLONE_NEWNS) == 0 &&
+               ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+  }
+
+  void SetUp() override {
+    if (!allowed_) GTEST_SKIP() << "a mount namespace of its own takes root";
+    // What the program needs of /etc; nothing of the machine's own changes.
+    const fs::path etc = scratch_folder() / "etc", var = scratch_folder() / "var-lib";
+    fs::remove_all(etc);
+    fs::remove_all(var);
+    fs::create_directories(etc / "lantern/trust");
+    fs::create_directories(var / "lantern");
+    for (const char* name : {"passwd", "group", "nsswitch.conf", "ld.so.cache", "localtime"}) {
+      std::error_code ignored;
+      fs::copy_file(fs::path("/etc") / name, etc / name, ignored);
+    }
+    fs::permissions(etc, fs::perms(0755));
+    fs::permissions(etc / "lantern", fs::perms(0755));
+    fs::permissions(etc / "lantern/trust", fs::perms(0755));
+    ASSERT_EQ(::mount(etc.c_str(), "/etc", nullptr, MS_BIND, nullptr), 0);
+    ASSERT_EQ(::mount(var.c_str(), "/var/lib", nullptr, MS_BIND, nullptr), 0);
+    mounted_ = true;
+    ASSERT_TRUE(
+        base::write_file_atomically(kEtc / "trust/root.pem", root_.public_key().to_pem()).ok());
+    fs::permissions(kEtc / "trust/root.pem", fs::perms(0644));
+  }
+  void TearDown() override {
+    if (!mounted_) return;
+    ::umount2("/var/lib", MNT_DETACH);
+    ::umount2("/etc", MNT_DETACH);
+  }
+
+  static std::string indented(const std::string& pem) {
+    return "pem = \"\"\"\n" + pem + "\"\"\"\n";
+  }
+
+  std::string policy_text(int version, const std::string& revocations, const std::string& rules) {
+    const base::UtcTime now = base::utc_clock();
+    return fmt::format(
+        "format = 1\nversion = {}\nissued = {}\nexpires = {}\nask = \"ask the platform team\"\n"
+        "[models]\ncatalog = \"needs-approval\"\nin_place = [\"/\"]\nadvisories = \"deny\"\n"
+        "[approvals]\napprovers_min = 1\nimporter_may_approve = true\nin_scripts = true\n"
+        "days_max = 90\n"
+        "[revocations]\n{}\n"
+        "[break_glass]\npeople = [\"root\"]\nhours_max = 2\n"
+        "[[keys]]\nname = \"security\"\nuses = [\"revocations\"]\n{}\n{}",
+        version, base::format_utc(now - std::chrono::hours(1)),
+        base::format_utc(now + std::chrono::hours(24)), revocations,
+        indented(security_.public_key().to_pem()), rules);
+  }
+  void install_policy(int version, const std::string& revocations = "required = false",
+                      const std::string& rules = kRules) {
+    const auto envelope = policy::sign_policy(policy_text(version, revocations, rules), "policy",
+                                              root_, [](std::string_view) { return Error{}; });
+    ASSERT_TRUE(envelope.ok()) << envelope.error().message;
+    ASSERT_TRUE(base::write_file_atomically(kEtc / "policy.dsse", *envelope).ok());
+    fs::permissions(kEtc / "policy.dsse", fs::perms(0644));
+  }
+  std::string revocation_list(int version, std::vector<policy::Revocation> entries) {
+    const base::UtcTime now = base::utc_clock();
+    const auto list = policy::RevocationList::create(version, now - std::chrono::hours(1),
+                                                     now + std::chrono::hours(24), entries);
+    const std::string path = (scratch_folder() / fmt::format("list-{}.dsse", version)).string();
+    std::ofstream(path) << policy::sign_revocations(list.value(), security_).value();
+    return path;
+  }
+  static Ran use(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"logits",   golden_model(),
+                                          "--tokens", "1,2",
+                                          "--out",    (scratch_folder() / "managed.npy").string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_lantern(arguments);
+  }
+  static void expect_refused(const Ran& ran, const std::string& rule) {
+    EXPECT_EQ(ran.exit_code, 4) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr(rule));
+  }
+
+  static constexpr const char* kRules =
+      "[[rules]]\nid = \"use\"\neffect = \"allow\"\naction = [\"load\", \"convert\"]\n"
+      "model.approved = true\n"
+      "[[rules]]\nid = \"manage\"\neffect = \"allow\"\n"
+      "action = [\"import\", \"approve\", \"revoke\"]\n";
+  static inline bool allowed_ = false;
+  bool mounted_ = false;
+  base::PrivateKey root_ = base::PrivateKey::generate(base::KeyKind::kEd25519).value();
+  base::PrivateKey security_ = base::PrivateKey::generate(base::KeyKind::kP256).value();
+};
+
+TEST_F(Managed, ATrustRootWithoutAPolicyDenies) {
+  expect_refused(use(), "lantern.no-policy");
+  expect_refused(use({"--approve", "please"}), "lantern.no-policy");
+}
+
+TEST_F(Managed, TheDefaultIsNoAndTheRefusalSaysHowToAsk) {
+  install_policy(1);
+  const Ran refused = use();
+  expect_refused(refused, "denied by rule");
+  EXPECT_THAT(refused.err, HasSubstr("ask the platform team"));
+  EXPECT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  EXPECT_EQ(use().exit_code, 0);
+  EXPECT_TRUE(fs::exists(kState / "data/state.db"));
+  EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 0);
+}
+
+TEST_F(Managed, TheEnvironmentDoesNotMoveTheState) {
+  install_policy(1);
+  const fs::path elsewhere = scratch_folder() / "elsewhere";
+  const Ran ran = run_lantern({"approve", golden_model(), "--reason", "r"},
+                              {.environment = {{"LANTERN_HOME", elsewhere.string()}}});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_FALSE(fs::exists(elsewhere));
+  EXPECT_TRUE(fs::exists(kState / "data/state.db"));
+}
+
+TEST_F(Managed, AnotherAccountIsRefused) {
+  install_policy(1);
+  ASSERT_EQ(::chown(kState.c_str(), 65534, 65534), 0);
+  expect_refused(use(), "lantern.service-account");
+}
+
+TEST_F(Managed, APolicyThatWasChangedOrIsOlderDenies) {
+  install_policy(5);
+  ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  install_policy(4);
+  expect_refused(use(), "lantern.no-policy");
+  install_policy(6);
+  EXPECT_EQ(use().exit_code, 0);
+  std::string envelope = base::read_text_file(kEtc / "policy.dsse", 1 << 20).value();
+  const size_t at = envelope.find("\"payload\"") + 200;
+  envelope[at] = envelope[at] == 'A' ? 'B' : 'A';
+  ASSERT_TRUE(base::write_file_atomically(kEtc / "policy.dsse", envelope).ok());
+  fs::permissions(kEtc / "policy.dsse", fs::perms(0644));
+  expect_refused(use(), "lantern.no-policy");
+}
+
+TEST_F(Managed, APolicyThatOthersMayWriteDenies) {
+  install_policy(1);
+  ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  fs::permissions(kEtc / "policy.dsse", fs::perms(0666));
+  expect_refused(use(), "lantern.no-policy");
+}
+
+TEST_F(Managed, ARequiredRevocationListMustBeThereAndNeverGoesBack) {
+  install_policy(1, "required = true");
+  expect_refused(use({"--approve", "reviewed"}), "revocation");
+  const std::string second = revocation_list(2, {}), first = revocation_list(1, {});
+  ASSERT_EQ(run_lantern({"revoke", "--list", second}).exit_code, 0);
+  EXPECT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  EXPECT_EQ(run_lantern({"revoke", "--list", first}).exit_code, 4) << "an older list";
+  EXPECT_EQ(use().exit_code, 0);
+  // A file of the model is revoked by the next list.
+  const auto weights =
+      base::read_text_file(golden_model() + "/model.safetensors", 64 << 20).value();
+  const std::string third = revocation_list(
+      3, {{.digest = base::sha256(weights), .reason = "backdoor", .when = base::utc_clock()}});
+  ASSERT_EQ(run_lantern({"revoke", "--list", third}).exit_code, 0);
+  expect_refused(use(), "lantern.revoked");
+}
+
+TEST_F(Managed, AListThatNoTrustedKeySignedIsRefused) {
+  install_policy(1);
+  security_ = base::PrivateKey::generate(base::KeyKind::kP256).value();
+  EXPECT_EQ(run_lantern({"revoke", "--list", revocation_list(1, {})}).exit_code, 4);
+}
+
+TEST_F(Managed, BreakGlassLiftsADenialForThoseThatThePolicyNames) {
+  install_policy(1);
+  expect_refused(use(), "denied by rule");
+  EXPECT_EQ(run_lantern({"break-glass", "--reason", "incident", "--expires", "3h"}).exit_code, 4)
+      << "longer than the policy lets anybody";
+  const Ran lifted = run_lantern({"break-glass", "--reason", "incident", "--expires", "1h"});
+  EXPECT_EQ(lifted.exit_code, 0) << lifted.err;
+  EXPECT_EQ(use().exit_code, 0);
+  const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
+  EXPECT_THAT(log.out, HasSubstr("lantern.break-glass"));
+  // What is revoked stays refused.
+  ASSERT_EQ(run_lantern({"revoke", golden_model(), "--reason", "r"}).exit_code, 0);
+  expect_refused(use(), "lantern.revoked");
+}
+
+}  // namespace
+}  // namespace lantern::tests
