@@ -74,6 +74,21 @@ int severity_of(const Event& event) {
   return event.decision == Decision::kError ? 2 : 1;
 }
 
+// Actions of the security_control profile.
+int action_id_of(Decision decision) {
+  switch (decision) {
+    case Decision::kAllow:
+      return 1;
+    case Decision::kDeny:
+      return 2;
+    case Decision::kRecord:
+      return 3;  // observed
+    case Decision::kError:
+      return 0;  // unknown
+  }
+  return 0;
+}
+
 std::string sentence_of(const Event& event) {
   std::string text =
       fmt::format("{}: {}", or_else(event.actor.user, "unknown"), action_name(event.action));
@@ -150,13 +165,15 @@ void put_resources(OrderedJson& out, const Event& event) {
 OrderedJson api_activity(const Record& record, const ExportSource& source) {
   const Event& event = record.event;
   OrderedJson out = ocsf_base(record, source, 6003, "API Activity", activity_of(event.action));
-  out["metadata"]["profiles"] = OrderedJson::array({"ai_operation"});
+  out["metadata"]["profiles"] = OrderedJson::array({"ai_operation", "security_control"});
   put_status(out, event);
+  out["action_id"] = action_id_of(event.decision);
+  if (!event.rule.empty()) out["policy"] = {{"name", event.rule}};
   out["actor"] = actor_of(event);
   out["api"] = {{"operation", action_name(event.action)}, {"service", {{"name", "lantern"}}}};
-  // Requests come from this machine; the service that calls is what is known.
-  out["src_endpoint"] = {{"svc_name", or_else(event.actor.program, "local")}};
-  if (!source.hostname.empty()) out["src_endpoint"]["hostname"] = source.hostname;
+  // Requests come from this machine; the program that calls is what is known of their source.
+  out["src_endpoint"] = {{"name", or_else(source.hostname, "local")}};
+  if (!event.actor.program.empty()) out["src_endpoint"]["svc_name"] = event.actor.program;
   if (event.model)
     out["ai_model"] = {{"ai_provider", or_else(event.model->signer, "unknown")},
                        {"name", or_else(event.model->name, "unnamed")},
@@ -187,10 +204,8 @@ OrderedJson software_inventory(const Record& record, const ExportSource& source)
   OrderedJson out = ocsf_base(record, source, 5020, "Software Inventory Info", 2);
   put_status(out, event);
   out["actor"] = actor_of(event);
-  // A device needs a name or an address; the log's origin stands in for a host that is not said.
-  out["device"] = {{"type_id", 0}};
-  out["device"][source.hostname.empty() ? "name" : "hostname"] =
-      source.hostname.empty() ? source.origin : source.hostname;
+  // A device needs a name; the log's origin stands in for a host that is not said.
+  out["device"] = {{"type_id", 0}, {"name", or_else(source.hostname, source.origin)}};
   const ModelRef model = event.model.value_or(ModelRef{});
   out["package"] = {{"name", or_else(model.name, "unnamed")}, {"version", model_version(model)}};
   if (!model.id.empty()) out["package"]["hash"] = {{"algorithm_id", 3}, {"value", model.id}};

@@ -6,6 +6,9 @@
 #include <map>
 #include <vector>
 
+#include "base/file.h"
+#include "base/json.h"
+
 namespace lantern::audit {
 namespace {
 
@@ -170,6 +173,26 @@ TEST(Merkle, ProofsHoldAtTheEdgesOfTiles) {
           << first << " " << size;
     }
   }
+}
+
+// Roots and proofs by another implementation, tools/golden/audit_log.py.
+TEST(Merkle, AgreesWithAnIndependentImplementation) {
+  const std::string text =
+      base::read_text_file(LANTERN_SOURCE_DIR "/src/audit/testdata/reference.json", 1 << 20)
+          .value();
+  const base::Json reference = base::parse_json(text, "reference.json").value();
+  MemorySource source(numbered_leaves(65'537));
+  for (const auto& [size, root] : reference["roots"].items())
+    EXPECT_EQ(base::to_hex(root_at(source, std::stoull(size)).value()), root) << size;
+  const auto agrees = [&](const base::Json& item, const std::vector<Hash>& proof) {
+    ASSERT_EQ(proof.size(), item[2].size()) << item;
+    for (size_t i = 0; i < proof.size(); ++i) EXPECT_EQ(base::to_hex(proof[i]), item[2][i]) << item;
+  };
+  for (const auto& item : reference["inclusion"])
+    agrees(item, inclusion_proof(source, item[0], item[1]).value());
+  for (const auto& item : reference["consistency"])
+    agrees(item, consistency_proof(source, item[0], item[1]).value());
+  EXPECT_GT(reference["roots"].size(), 25u);
 }
 
 TEST(Merkle, AsksForNothingOutsideTheTree) {
