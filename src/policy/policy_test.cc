@@ -122,6 +122,16 @@ TEST(PolicyText, WhatIsLeftOutIsStrict) {
   EXPECT_TRUE(policy.break_glass.people.empty());
 }
 
+TEST(PolicyText, LettersOfAnyScriptStandInQuotesAndComments) {
+  const Policy policy = policy_of("\xef\xbb\xbf# \xc3\xa9 \"\n" + kHead +
+                                  "ask = \"\xc3\xa9 \\\"\xe4\xb8\x96\" # '\xc3\xa9\n"
+                                  "[break_glass]\npeople = ['Zo\xc3\xab', \"\"\"\xd1\x9e\"\"\", "
+                                  "'''\xe7\x95\x8c''']\n");
+  EXPECT_EQ(policy.ask, "\xc3\xa9 \"\xe4\xb8\x96");
+  EXPECT_THAT(policy.break_glass.people,
+              ::testing::ElementsAre("Zo\xc3\xab", "\xd1\x9e", "\xe7\x95\x8c"));
+}
+
 TEST(PolicyText, OffsetsOfTimesCount) {
   EXPECT_EQ(policy_of("format=1\nversion=1\nissued=2026-11-01T02:30:00+02:30\n").issued,
             testing::at("2026-11-01T00:00:00Z"));
@@ -261,6 +271,16 @@ std::vector<BadCase> bad_cases() {
       {"user_empty", rule("subject = { user = [\"\"] }\n"), "empty"},
       {"user_blank", rule("subject = { user = [\" \"] }\n"), "empty"},
       {"rule_unknown_key", rule("when = 1\n"), "rules.1.when: unknown key"},
+      {"letter_outside_quotes", kHead + "\xc3\xa9 = 1\n",
+       "line 5, column 1: a letter beyond ASCII needs quotes"},
+      {"letter_as_value", kHead + "ask = \xd1\x9e\n", "line 5, column 7: a letter beyond ASCII"},
+      {"letter_after_string", kHead + "ask = \"a\"\xe3\x80\x80\n", "line 5, column 10: a letter"},
+      {"letter_after_lines", kHead + "ask = \"\"\"a\"\"\"\"\xc3\xa9\n",
+       "line 5, column 15: a letter"},
+      {"letter_escaped", kHead + "ask = \"\\\xc3\xa9\"\n", "line 5, column 9: a letter"},
+      {"letter_after_backslash_and_blank", kHead + "ask = \"\"\"\\ \xc3\xa9\"\"\"\n",
+       "line 5, column 12: a letter"},
+      {"string_without_end", kHead + "ask = \"a\n\xc3\xa9", "line "},
       {"dots", kHead + "a" + std::string(40, '.') + "\n", "line 5: more than 32 dots"},
   };
 }

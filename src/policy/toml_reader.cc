@@ -38,6 +38,68 @@ Status check_dots(std::string_view text, std::string_view what) {
   return {};
 }
 
+/// Refuses what TOML has no place for: letters beyond ASCII outside quotes and comments, and after
+/// a backslash. The library's own test for blanks is undefined for some of them (3.3.0:
+/// is_non_ascii_horizontal_whitespace, U+00A1 to U+0499 among others).
+class Letters {
+ public:
+  Letters(std::string_view text, std::string_view what) : text_(text), what_(what) {}
+
+  Status check() {
+    if (text_.starts_with("\xef\xbb\xbf")) at_ = 3;  // a byte order mark
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      if (c == '#') {
+        at_ = std::min(text_.find('\n', at_), text_.size());
+      } else if (c == '"' || c == '\'') {
+        LANTERN_TRY(skip_string(c));
+      } else if (is_beyond_ascii(c)) {
+        return wrong();
+      } else {
+        ++at_;
+      }
+    }
+    return {};
+  }
+
+ private:
+  static bool is_beyond_ascii(char c) { return static_cast<unsigned char>(c) >= 0x80; }
+
+  Status skip_string(char quote) {
+    const std::string three(3, quote);
+    const bool has_lines = text_.substr(at_).starts_with(three);
+    const std::string_view end = std::string_view(three).substr(0, has_lines ? 3 : 1);
+    at_ += end.size();
+    while (at_ < text_.size() && !text_.substr(at_).starts_with(end)) {
+      if (text_[at_] == '\n' && !has_lines) return {};  // the parser says so
+      if (text_[at_] == '\\' && quote == '"') {
+        ++at_;
+        // Blanks may stand between the backslash and the end of its line.
+        while (has_lines && at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
+        if (at_ < text_.size() && is_beyond_ascii(text_[at_])) return wrong();
+      }
+      at_ = std::min(at_ + 1, text_.size());
+    }
+    at_ = std::min(at_ + end.size(), text_.size());
+    // Up to two quotes may stand right before the three that end it.
+    while (has_lines && at_ < text_.size() && text_[at_] == quote) ++at_;
+    return {};
+  }
+
+  [[nodiscard]] Error wrong() const {
+    const std::string_view before = text_.substr(0, at_);
+    const std::string_view of_line = before.substr(before.rfind('\n') + 1);  // npos + 1 is 0
+    const auto column = 1 + std::count_if(of_line.begin(), of_line.end(),
+                                          [](char c) { return (c & 0xc0) != 0x80; });
+    return make_error(ErrorCode::kCorrupt,
+                      "{}: line {}, column {}: a letter beyond ASCII needs quotes around it", what_,
+                      1 + std::count(before.begin(), before.end(), '\n'), column);
+  }
+
+  std::string_view text_, what_;
+  size_t at_ = 0;
+};
+
 std::string_view type_name(const toml::node& node) {
   switch (node.type()) {
     case toml::node_type::table:
@@ -88,6 +150,7 @@ Result<std::unique_ptr<TomlDocument>> TomlDocument::parse(std::string_view text,
     return make_error(ErrorCode::kExhausted, "{}: {} bytes of TOML, at most {} are read", what,
                       text.size(), bytes_max);
   LANTERN_TRY(check_dots(text, what));
+  LANTERN_TRY(Letters(text, what).check());
   toml::parse_result parsed = toml::parse(text);
   if (!parsed)
     return make_error(ErrorCode::kCorrupt, "{}: {}", place(what, parsed.error().source().begin),
