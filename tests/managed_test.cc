@@ -197,6 +197,38 @@ TEST_F(Managed, AListThatNoTrustedKeySignedIsRefused) {
   EXPECT_EQ(run_lantern({"revoke", "--list", revocation_list(1, {})}).exit_code, 4);
 }
 
+TEST_F(Managed, APolicyThatAsksForASignerSeesTheOneThatWasKept) {
+  const base::PrivateKey signer = base::PrivateKey::generate(base::KeyKind::kP256).value();
+  const std::string key = (scratch_folder() / "signer.pem").string(),
+                    pub = (scratch_folder() / "signer.pub").string(),
+                    model = (scratch_folder() / "signed").string(),
+                    signature = (scratch_folder() / "signed.sig").string();
+  fs::remove(key);
+  ASSERT_TRUE(signer.save(key).ok());
+  std::ofstream(pub) << signer.public_key().to_pem();
+  fs::create_directories(model);
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(fs::path(golden_model()) / name, fs::path(model) / name,
+                  fs::copy_options::overwrite_existing);
+  install_policy(1, "required = false",
+                 "[[keys]]\nname = \"release\"\nuses = [\"models\"]\n" +
+                     indented(signer.public_key().to_pem()) +
+                     "[[rules]]\nid = \"signed\"\neffect = \"allow\"\naction = [\"load\"]\n"
+                     "model = { approved = true, signer = [\"release\"] }\n"
+                     "[[rules]]\nid = \"manage\"\neffect = \"allow\"\n"
+                     "action = [\"import\", \"approve\", \"revoke\"]\n");
+  const std::vector<std::string> use_it = {
+      "logits", model, "--tokens", "1,2", "--out", (scratch_folder() / "s.npy").string()};
+  ASSERT_EQ(run_lantern({"approve", model, "--reason", "r"}).exit_code, 0);
+  EXPECT_EQ(run_lantern(use_it).exit_code, 4) << "approved, not signed";
+  const Ran made = run_lantern({"sign", model, "--key", key, "--signature", signature});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const Ran kept = run_lantern({"verify", model, "--signature", signature, "--key", pub, "--keep"});
+  ASSERT_EQ(kept.exit_code, 0) << kept.err;
+  const Ran used = run_lantern(use_it);
+  EXPECT_EQ(used.exit_code, 0) << used.err;
+}
+
 TEST_F(Managed, BreakGlassLiftsADenialForThoseThatThePolicyNames) {
   install_policy(1);
   expect_refused(use(), "denied by rule");

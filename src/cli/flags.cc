@@ -60,6 +60,7 @@ void EngineFlags::define(CLI::App& app) {
   app.add_option("--context", context,
                  "positions to plan for (default: the model's own, or what fits memory)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  app.add_flag("--paranoid", paranoid, "hash the model's files, whatever receipts say");
   consent.define(app);
 }
 
@@ -76,7 +77,8 @@ Result<engine::Engine> EngineFlags::load(engine::TextSide text) const {
       gate::load_model(model,
                        {.consent = consent.consent(),
                         .stop = new_interruptible_scope(),
-                        .progress = base::ProgressOutput::standard_error()},
+                        .progress = base::ProgressOutput::standard_error(),
+                        .paranoid = paranoid},
                        {.text = text,
                         .threads = threads,
                         .kv_type = kv_type,

@@ -26,6 +26,7 @@ struct EngineFlags {
   int threads = 0;
   std::string kv = "f16";
   int64_t context = 0;
+  bool paranoid = false;
   ConsentFlags consent;
 
   void define(CLI::App& app);

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kRevocationsFile = "revocations.dsse";
 constexpr std::string_view kBreakGlassFile = "break-glass.dsse";
+constexpr uint64_t kSignatureBytesMax = 64u << 20;
 
 Result<Composition> composition_of(const supply::StoredModel& stored) {
   Composition model{.name = stored.name(),
@@ -22,7 +23,10 @@ Result<Composition> composition_of(const supply::StoredModel& stored) {
                     .licence = stored.manifest.licence};
   for (const auto& file : stored.manifest.files) {
     model.files.push_back(file.digest);
-    model.paths.push_back({.name = file.path, .path = stored.folder / file.path});
+    model.paths.push_back({.name = file.path,
+                           .path = stored.folder / file.path,
+                           .size = file.size,
+                           .digest = file.digest});
   }
   LANTERN_ASSIGN(const std::string known, catalog_name(model.files));
   model.in_catalog = !known.empty();
@@ -178,6 +182,33 @@ Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request) {
   LANTERN_TRY(base::make_private_folder(folders.state));
   LANTERN_TRY(base::write_file_atomically(folders.state / kBreakGlassFile, envelope));
   return verified;
+}
+
+Result<supply::SignedComposition> keep_signature(std::string_view reference,
+                                                 const std::filesystem::path& signature,
+                                                 const supply::VerifyModelOptions& options) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(const Resolved resolved, resolve(reference, {.stop = options.hash.stop}));
+  std::vector<supply::ModelFile> files;
+  for (const ComposedFile& file : resolved.model.paths)
+    files.push_back(
+        {.name = file.name, .path = file.path, .size = file.size, .digest = file.digest});
+  LANTERN_ASSIGN(const std::string bundle, base::read_text_file(signature, kSignatureBytesMax));
+  LANTERN_ASSIGN(supply::SignedComposition found,
+                 supply::verify_composition(files, bundle, signature.string(), options));
+  audit::Event event{
+      .action = audit::Action::kVerify,
+      .decision = found.verification.verified() ? audit::Decision::kAllow : audit::Decision::kDeny,
+      .actor = audit::this_process(),
+      .model = Governance::model_ref(resolved.model),
+      .reason = found.verification.reason};
+  if (found.verification.signer) event.model->signer = found.verification.signer->identity();
+  if (auto recorded = governance.log().append(event); !recorded.ok())
+    return std::move(recorded).error();
+  if (found.verification.verified())
+    LANTERN_TRY(governance.state().record_signature(
+        {.id = resolved.model.id, .bundle = bundle, .at = base::utc_clock()}));
+  return found;
 }
 
 Result<std::vector<policy::ModelState>> states_of(std::span<const supply::StoredModel> models) {

@@ -11,6 +11,7 @@
 #include "gate/authorization.h"
 #include "gate/resolve.h"
 #include "supply/network.h"
+#include "supply/signing/verify.h"
 #include "supply/state.h"
 
 namespace lantern::gate {
@@ -55,6 +56,13 @@ struct BreakGlassRequest {
 };
 /// Lifts denials for a person whom the policy names. kDenied where it names others.
 Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request);
+
+/// Verifies that a signature covers every file that the engine may read of `reference`, and keeps
+/// it with the model: from then on the policy sees its signer, if it trusts him. Not kept where it
+/// does not verify. Errors: resolve()'s and verify_composition()'s.
+Result<supply::SignedComposition> keep_signature(std::string_view reference,
+                                                 const std::filesystem::path& signature,
+                                                 const supply::VerifyModelOptions& options);
 
 /// The states of stored models as of now, by the policy in force.
 Result<std::vector<policy::ModelState>> states_of(std::span<const supply::StoredModel> models);

@@ -14,6 +14,7 @@
 #include "policy/clock.h"
 #include "policy/revocations.h"
 #include "supply/catalog.h"
+#include "supply/signing/verify.h"
 
 namespace lantern::gate {
 namespace {
@@ -183,6 +184,36 @@ Result<std::optional<policy::RevocationListFacts>> Governance::revocation_list()
   return std::optional(list.facts());
 }
 
+/// Those whose keys or roots are trusted for it: by the policy, and by the trust root.
+Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
+  std::set<std::string> signers;
+  LANTERN_ASSIGN(const auto signatures, state_->signatures_of(id));
+  const Result<policy::Policy> policy = this->policy();
+  if (signatures.empty() || !policy.ok()) return signers;
+  supply::TrustedSigners trusted{.keys = policy->keys_for(policy::KeyUse::kModels)};
+  if (managed_) {
+    LANTERN_ASSIGN(const policy::TrustRoots roots,
+                   policy::load_trust_roots(base::managed_folder(), 0));
+    for (const std::string& pem : roots.certificates) {
+      LANTERN_ASSIGN(const auto certificates, supply::Certificate::from_pem(pem, "trust root"));
+      trusted.roots.insert(trusted.roots.end(), certificates.begin(), certificates.end());
+    }
+  }
+  if (trusted.empty()) return signers;
+  for (const supply::SignatureRecord& signature : signatures) {
+    LANTERN_ASSIGN(const supply::SignatureBundle bundle,
+                   supply::parse_bundle(signature.bundle, "signature"));
+    // Judged when it was kept, unless the policy asks for it at each load.
+    const auto at = policy->signatures.recheck_certificates ? std::chrono::system_clock::now()
+                                                            : supply::TimePoint(signature.at);
+    LANTERN_ASSIGN(const supply::Verification verification,
+                   supply::verify_signature(bundle, trusted, at, "signature"));
+    if (verification.verified() && verification.signer)
+      signers.insert(verification.signer->identity());
+  }
+  return signers;
+}
+
 Status Governance::count_approvals(const Composition& model, policy::Facts& facts) {
   const Result<policy::Policy> policy = this->policy();
   if (!policy.ok() || !facts.now) return {};  // decide() denies
@@ -225,7 +256,7 @@ Result<policy::Facts> Governance::facts(const Composition& model, policy::Action
   facts.in_catalog = model.in_catalog;
   facts.tier = model.tier;
   facts.in_place_path = model.in_place.string();
-  facts.signers.emplace();
+  LANTERN_ASSIGN(facts.signers, signers_of(model.id));
   facts.labels.emplace();
 
   LANTERN_ASSIGN(const auto revocation, state_->revocation_of(model.id, model.files));

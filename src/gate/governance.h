@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ namespace lantern::gate {
 struct ComposedFile {
   std::string name = {};  // inside the model
   std::filesystem::path path = {};
+  uint64_t size = 0;
+  base::Digest digest{};
 };
 
 /// A model as decisions see it.
@@ -90,6 +93,7 @@ class Governance {
  private:
   Governance(bool managed, supply::State state, AuditLog log, audit::KeyRing keys);
   Result<std::optional<policy::RevocationListFacts>> revocation_list();
+  Result<std::set<std::string>> signers_of(const base::Digest& id);
 
   bool managed_;
   std::unique_ptr<supply::State> state_;

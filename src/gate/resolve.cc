@@ -62,10 +62,15 @@ Status verify_stored(const supply::Store& store, const supply::StoredModel& stor
     LANTERN_ASSIGN(const supply::Verified how,
                    store.verify_blob(file->digest, verify_options(options)));
     note(how, model);
-    model.paths.push_back({.name = inside, .path = path});
   }
   model.id = stored.manifest.id;
-  for (const auto& file : listed) model.files.push_back(file.digest);
+  for (const auto& file : listed) {
+    model.files.push_back(file.digest);
+    model.paths.push_back({.name = file.path,
+                           .path = stored.folder / file.path,
+                           .size = file.size,
+                           .digest = file.digest});
+  }
   model.source = stored.manifest.source;
   model.revision = stored.manifest.revision;
   return {};
@@ -83,7 +88,8 @@ Status hash_in_place(const supply::Store& store, const fs::path& path,
     note(found.how, model);
     model.files.push_back(found.digest);
     const std::string inside = file.lexically_relative(root).generic_string();
-    model.paths.push_back({.name = inside, .path = file});
+    model.paths.push_back(
+        {.name = inside, .path = file, .size = found.size, .digest = found.digest});
     listed.push_back({.path = inside, .size = found.size, .digest = found.digest});
   }
   std::sort(listed.begin(), listed.end(),

@@ -29,6 +29,8 @@ constexpr std::array<std::string_view, 1> kMigrations = {R"(
   CREATE TABLE revocations (
     digest BLOB NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL,
     at INTEGER NOT NULL, PRIMARY KEY (digest, source)) STRICT, WITHOUT ROWID;
+  CREATE TABLE signatures (
+    id BLOB NOT NULL, bundle TEXT NOT NULL, at INTEGER NOT NULL, UNIQUE (id, bundle)) STRICT;
   CREATE TABLE versions (
     what TEXT PRIMARY KEY, highest INTEGER NOT NULL, digest BLOB NOT NULL) STRICT, WITHOUT ROWID;
 )"};
@@ -116,6 +118,22 @@ Status State::replace_revocations(std::string_view source,
                                 {blob(r.digest), r.by, r.reason, source, seconds(r.at)}));
     return {};
   });
+}
+
+Status State::record_signature(const SignatureRecord& s) {
+  return database_.run("INSERT OR IGNORE INTO signatures VALUES (?, ?, ?)",
+                       {blob(s.id), s.bundle, seconds(s.at)});
+}
+
+Result<std::vector<SignatureRecord>> State::signatures_of(const base::Digest& id) {
+  std::vector<SignatureRecord> signatures;
+  LANTERN_TRY(database_.run("SELECT bundle, at FROM signatures WHERE id = ? ORDER BY at",
+                            {blob(id)}, [&](const base::Row& row) -> Status {
+                              signatures.push_back(
+                                  {.id = id, .bundle = row.text(0), .at = time_in(row, 1)});
+                              return {};
+                            }));
+  return signatures;
 }
 
 Result<std::optional<Import>> State::import_of(const base::Digest& id) {

@@ -65,6 +65,14 @@ struct RevocationRecord {
   base::UtcTime at = {};
 };
 
+/// A bundle whose statement was found to list every file of the composition, with its digest. Whose
+/// signature it is, and whether that one is trusted, is found out at each use.
+struct SignatureRecord {
+  base::Digest id{};
+  std::string bundle = {};  // JSON
+  base::UtcTime at = {};
+};
+
 class State {
  public:
   /// Opens `folder`/state.db, made where it is missing.
@@ -75,6 +83,7 @@ class State {
   Status record_scan(const ScanRecord& scan);
   Status approve(const ApprovalRecord& approval);
   Status revoke(const RevocationRecord& revocation);
+  Status record_signature(const SignatureRecord& signature);
   /// Takes `revocations` in place of those that `source` brought before.
   Status replace_revocations(std::string_view source,
                              std::span<const RevocationRecord> revocations);
@@ -82,6 +91,7 @@ class State {
   Result<std::optional<Import>> import_of(const base::Digest& id);
   Result<std::optional<ScanRecord>> scan_of(const base::Digest& id);
   Result<std::vector<ApprovalRecord>> approvals_of(const base::Digest& id);
+  Result<std::vector<SignatureRecord>> signatures_of(const base::Digest& id);
   /// The first revocation that falls on a composition of these files, on one of them, or on
   /// something it descends from.
   Result<std::optional<RevocationRecord>> revocation_of(const base::Digest& id,

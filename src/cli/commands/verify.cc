@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/signing_flags.h"
+#include "gate/decisions.h"
 #include "gate/signing.h"
 
 namespace lantern::cli {
@@ -17,6 +18,7 @@ struct Flags {
   std::vector<std::string> keys;
   std::vector<std::string> roots;
   std::vector<std::string> ignore;
+  bool keep = false;
   bool json = false;
 };
 
@@ -86,7 +88,16 @@ Result<Exit> run(const Flags& flags) {
   } else {
     LANTERN_TRY(print_verdict(flags, verification));
   }
-  return verification.verified() ? Exit::kDone : Exit::kNo;
+  if (!verification.verified()) return Exit::kNo;
+  if (!flags.keep) return Exit::kDone;
+  LANTERN_ASSIGN(const supply::SignedComposition kept,
+                 gate::keep_signature(flags.model, flags.signature, options));
+  if (!kept.verification.verified()) {
+    tell("not kept: " + kept.verification.reason);
+    return Exit::kNo;
+  }
+  tell("kept with the model: policies see its signer");
+  return Exit::kDone;
 }
 
 Action define(CLI::App& app) {
@@ -99,6 +110,7 @@ Action define(CLI::App& app) {
                  "a root certificate to trust, PEM; repeatable (the system's are never used)");
   app.add_option("--ignore", flags->ignore,
                  "a path inside the model that need not be signed; repeatable");
+  app.add_flag("--keep", flags->keep, "keep the signature with the model, for policies to ask for");
   app.add_flag("--json", flags->json, "a JSON document (docs/schemas/verify.json)");
   return [flags] { return run(*flags); };
 }
