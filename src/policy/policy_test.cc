@@ -280,6 +280,9 @@ std::vector<BadCase> bad_cases() {
       {"letter_escaped", kHead + "ask = \"\\\xc3\xa9\"\n", "line 5, column 9: a letter"},
       {"letter_after_backslash_and_blank", kHead + "ask = \"\"\"\\ \xc3\xa9\"\"\"\n",
        "line 5, column 12: a letter"},
+      {"header_without_name", kHead + "[,odels]\n", "line 5, column 2: a name is needed after ["},
+      {"header_of_nothing", kHead + " [[ ]]\n", "line 5, column 5: a name is needed after ["},
+      {"header_cut_short", kHead + "[", "line 5, column 2: a name is needed after ["},
       {"string_without_end", kHead + "ask = \"a\n\xc3\xa9", "line "},
       {"dots", kHead + "a" + std::string(40, '.') + "\n", "line 5: more than 32 dots"},
   };

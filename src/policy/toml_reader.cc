@@ -38,23 +38,27 @@ Status check_dots(std::string_view text, std::string_view what) {
   return {};
 }
 
-/// Refuses what TOML has no place for: letters beyond ASCII outside quotes and comments, and after
-/// a backslash. The library's own test for blanks is undefined for some of them (3.3.0:
-/// is_non_ascii_horizontal_whitespace, U+00A1 to U+0499 among others).
-class Letters {
+/// Refuses, before the library sees it, what TOML has no place for and toml++ 3.3.0 has no answer
+/// to: letters beyond ASCII outside quotes and comments and after a backslash (its test for blanks,
+/// is_non_ascii_horizontal_whitespace, is undefined for U+00A1 to U+0499 and others), and table
+/// headers that begin with neither a letter nor a quote (its parse_key asserts that they do).
+class Prelude {
  public:
-  Letters(std::string_view text, std::string_view what) : text_(text), what_(what) {}
+  Prelude(std::string_view text, std::string_view what) : text_(text), what_(what) {}
 
   Status check() {
     if (text_.starts_with("\xef\xbb\xbf")) at_ = 3;  // a byte order mark
+    bool is_line_begin = true;
     while (at_ < text_.size()) {
       const char c = text_[at_];
+      if (c == '[' && is_line_begin) LANTERN_TRY(check_header());
+      is_line_begin = c == '\n' || (is_line_begin && is_blank(c));
       if (c == '#') {
         at_ = std::min(text_.find('\n', at_), text_.size());
       } else if (c == '"' || c == '\'') {
         LANTERN_TRY(skip_string(c));
       } else if (is_beyond_ascii(c)) {
-        return wrong();
+        return wrong("a letter beyond ASCII needs quotes around it");
       } else {
         ++at_;
       }
@@ -63,6 +67,28 @@ class Letters {
   }
 
  private:
+  static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+  /// At a '[' that begins a line; leaves at_ where the fault is.
+  Status check_header() {
+    const size_t begin = at_;
+    const auto skip_blanks = [this] {
+      while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
+    };
+    ++at_;
+    skip_blanks();
+    if (at_ < text_.size() && text_[at_] == '[') {
+      ++at_;
+      skip_blanks();
+    }
+    constexpr std::string_view kFirst =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-\"'";
+    if (at_ == text_.size() || kFirst.find(text_[at_]) == std::string_view::npos)
+      return wrong("a name is needed after [");
+    at_ = begin;
+    return {};
+  }
+
   static bool is_beyond_ascii(char c) { return static_cast<unsigned char>(c) >= 0x80; }
 
   Status skip_string(char quote) {
@@ -76,7 +102,8 @@ class Letters {
         ++at_;
         // Blanks may stand between the backslash and the end of its line.
         while (has_lines && at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
-        if (at_ < text_.size() && is_beyond_ascii(text_[at_])) return wrong();
+        if (at_ < text_.size() && is_beyond_ascii(text_[at_]))
+          return wrong("a letter beyond ASCII cannot be escaped");
       }
       at_ = std::min(at_ + 1, text_.size());
     }
@@ -86,14 +113,13 @@ class Letters {
     return {};
   }
 
-  [[nodiscard]] Error wrong() const {
+  [[nodiscard]] Error wrong(std::string_view fault) const {
     const std::string_view before = text_.substr(0, at_);
     const std::string_view of_line = before.substr(before.rfind('\n') + 1);  // npos + 1 is 0
     const auto column = 1 + std::count_if(of_line.begin(), of_line.end(),
                                           [](char c) { return (c & 0xc0) != 0x80; });
-    return make_error(ErrorCode::kCorrupt,
-                      "{}: line {}, column {}: a letter beyond ASCII needs quotes around it", what_,
-                      1 + std::count(before.begin(), before.end(), '\n'), column);
+    return make_error(ErrorCode::kCorrupt, "{}: line {}, column {}: {}", what_,
+                      1 + std::count(before.begin(), before.end(), '\n'), column, fault);
   }
 
   std::string_view text_, what_;
@@ -150,7 +176,7 @@ Result<std::unique_ptr<TomlDocument>> TomlDocument::parse(std::string_view text,
     return make_error(ErrorCode::kExhausted, "{}: {} bytes of TOML, at most {} are read", what,
                       text.size(), bytes_max);
   LANTERN_TRY(check_dots(text, what));
-  LANTERN_TRY(Letters(text, what).check());
+  LANTERN_TRY(Prelude(text, what).check());
   toml::parse_result parsed = toml::parse(text);
   if (!parsed)
     return make_error(ErrorCode::kCorrupt, "{}: {}", place(what, parsed.error().source().begin),
