@@ -133,6 +133,38 @@ TEST_F(SigningCommands, AFileIsSignedBesideItself) {
             0);
 }
 
+TEST_F(SigningCommands, AModelOfTheStoreAndItsFileHaveOneSignature) {
+  const ScopedHome home("signing");
+  const std::string file = std::string(LANTERN_SOURCE_DIR) + "/src/format/testdata/all_types.gguf";
+  ASSERT_EQ(run_lantern({"pull", file, "--name", "tiny", "--approve", "a test"}).exit_code, 0);
+  ASSERT_EQ(run_lantern({"sign", "tiny", "--key", at("p256.pem"), "--signature", at("tiny.sig")})
+                .exit_code,
+            0);
+  for (const std::string& model : {std::string("tiny"), file})
+    EXPECT_EQ(
+        run_lantern({"verify", model, "--signature", at("tiny.sig"), "--key", at("p256-pub.pem")})
+            .exit_code,
+        0)
+        << model;
+}
+
+TEST_F(SigningCommands, OnePartOfASplitModelStandsForAll) {
+  const fs::path split = folder_ / "split";
+  fs::copy(std::string(LANTERN_SOURCE_DIR) + "/src/format/testdata/split", split);
+  std::vector<std::string> parts;
+  for (const auto& entry : fs::directory_iterator(split))
+    if (entry.path().extension() == ".gguf") parts.push_back(entry.path());
+  ASSERT_GE(parts.size(), 2u);
+  ASSERT_EQ(run_lantern({"sign", parts[0], "--key", at("p256.pem"), "--signature", at("s.sig")})
+                .exit_code,
+            0);
+  const std::vector<std::string> check = {"verify",    parts[0], "--signature",
+                                          at("s.sig"), "--key",  at("p256-pub.pem")};
+  EXPECT_THAT(run_lantern(check).out, HasSubstr(std::to_string(parts.size()) + " files"));
+  std::ofstream(parts[1], std::ios::app) << "x";
+  EXPECT_EQ(run_lantern(check).exit_code, 1);
+}
+
 // Releases: the bill of materials and the signature of a folder that holds a package.
 TEST_F(SigningCommands, AReleaseIsSignedAndVerifies) {
   const fs::path dist = folder_ / "dist";
