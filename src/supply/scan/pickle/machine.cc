@@ -29,13 +29,14 @@ constexpr uint8_t kMark = '(', kStop = '.', kPop = '0', kPopMark = '1', kDup = '
 constexpr std::string_view kTorchMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
 
 constexpr uint64_t kOpsMax = 200'000'000;
+constexpr size_t kStackMax = 16'000'000;
 
 }  // namespace
 
 PickleWalk PickleMachine::run() {
   for (;;) {
     op_at_ = input_.position();
-    if (++walk_.n_ops > kOpsMax || values_.full()) {
+    if (++walk_.n_ops > kOpsMax || values_.full() || memo_.full() || stack_.size() > kStackMax) {
       walk_.fault = make_error(ErrorCode::kExhausted, "a pickle of too many objects");
       break;
     }

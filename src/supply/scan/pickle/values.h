@@ -103,6 +103,8 @@ class Memo {
     }
     ++n_put_;
   }
+  /// Past what any real pickle remembers.
+  [[nodiscard]] bool full() const { return sparse_.size() >= kSparseMax; }
   /// ValueStore::kOpaqueId and `missing` where it was never put.
   [[nodiscard]] ValueId get(uint64_t key, bool& missing) const {
     if (key < dense_.size() && dense_[key] != kMissing) return dense_[key];
@@ -117,6 +119,7 @@ class Memo {
  private:
   static constexpr ValueId kMissing = UINT32_MAX;
   static constexpr uint64_t kDenseMax = 1u << 24;
+  static constexpr size_t kSparseMax = 1u << 20;
 
   std::vector<ValueId> dense_;
   std::unordered_map<uint64_t, ValueId> sparse_;

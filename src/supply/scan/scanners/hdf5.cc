@@ -49,10 +49,12 @@ std::string_view balanced(std::string_view text) {
 
 /// Where an object that names a class begins in `text`, from `from` on.
 size_t find_config(std::string_view text, size_t from) {
+  constexpr size_t kBeforeMax = 4096;  // of an object, before its class's name
   for (size_t at = text.find("\"class_name\"", from); at != text.npos;
        at = text.find("\"class_name\"", at + 1)) {
-    const size_t open = text.rfind('{', at);
-    if (open != text.npos && open >= from && at - open < 4096) return open;
+    const size_t begin = std::max(from, at - std::min(at, kBeforeMax));
+    const size_t open = text.substr(begin, at - begin).rfind('{');
+    if (open != text.npos) return begin + open;
   }
   return text.npos;
 }

@@ -388,7 +388,7 @@ text::jinja::CallArgs TemplateAnalyzer::bind(const text::jinja::CallSyntax& call
 }
 
 Folded TemplateAnalyzer::fold_call(const Expr& expr, const Folded& callee) {
-  judge_call(expr, callee);
+  judge_call(expr);
   const std::vector<Folded> arguments = fold_arguments(*expr.call);
   const Expr& function = *expr.left;
   const bool is_method = function.kind == ExprKind::kGetAttr;

@@ -59,7 +59,7 @@ class TemplateAnalyzer {
   /// `name` arrives as an attribute or key of `base`. True where it leads into Python.
   bool judge_attribute(const Expr& expr, const Folded& base, std::string_view name);
   void judge_key(const Expr& expr, const Folded& base, const Folded& key, bool is_attribute_filter);
-  void judge_call(const Expr& expr, const Folded& callee);
+  void judge_call(const Expr& expr);
   void judge_comparison(const Expr& expr, const Folded& left, const Folded& right);
   void judge_filter(const Expr& expr, const Folded& value, const std::vector<Folded>& arguments);
 

@@ -66,7 +66,7 @@ void TemplateAnalyzer::judge_key(const Expr& expr, const Folded& base, const Fol
   }
 }
 
-void TemplateAnalyzer::judge_call(const Expr& expr, const Folded& callee) {
+void TemplateAnalyzer::judge_call(const Expr& expr) {
   const Expr& function = *expr.left;
   std::string_view name;
   if (function.kind == ExprKind::kName) {
@@ -89,7 +89,6 @@ void TemplateAnalyzer::judge_call(const Expr& expr, const Folded& callee) {
         report("template-dangerous-call", Verdict::kMalicious, expr.line,
                fmt::format("calls ['{}'](), which runs programs or code", key));
   }
-  static_cast<void>(callee);
 }
 
 void TemplateAnalyzer::judge_filter(const Expr& expr, const Folded& value,
