@@ -25,6 +25,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace lantern;
   using namespace lantern::supply;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
+  // The inner forms alone, so that base64 is no wall before them.
+  if (const auto statement = parse_statement(text, "f.sig"); !statement.ok())
+    check_message(statement.error());
+  if (const auto chain = Certificate::from_pem(text, "f.sig"); chain.ok()) {
+    (void)judge_chain(*chain, {&chain->back(), 1}, {});
+    for (const Certificate& certificate : *chain) (void)certificate.may_sign_code();
+  } else {
+    check_message(chain.error());
+  }
   const auto bundle = parse_bundle(text, "f.sig");
   if (!bundle.ok()) {
     check_message(bundle.error());
