@@ -51,6 +51,8 @@ TEST(Program, UsageErrorsExitTwo) {
   expect_refusal(run_lantern({"run", "m", "--temperature", "-1", "hi"}), 2, "temperature");
   expect_refusal(run_lantern({"run", "m", "--max-tokens", "0", "hi"}), 2, "--max-tokens");
   expect_refusal(run_lantern({"run", "m"}), 2, "the prompt is empty");
+  expect_refusal(run_lantern({"run", "m", "--seed", "-1", "hi"}), 2, "--seed");
+  expect_refusal(run_lantern({"run", "m", "--seed", "18446744073709551616", "hi"}), 2, "--seed");
   expect_refusal(run_lantern({"logits", "m", "--tokens", "1,,2", "--out", "f.npy"}), 2, "a comma");
   expect_refusal(run_lantern({"logits", "m", "--tokens", ",1", "--out", "f.npy"}), 2, "a comma");
   expect_refusal(run_lantern({"logits", "m", "--tokens", "1", "--out", "-"}), 2, "--out");
@@ -118,6 +120,7 @@ std::string bash_offers(const std::string& words) {
 
 TEST(Program, BashOffersTheValuesOfAnOption) {
   EXPECT_EQ(bash_offers("lantern run m --kv"), "f32 f16 q8_0\n");
+  EXPECT_EQ(bash_offers("lantern completion"), "bash zsh fish man markdown\n");
   EXPECT_EQ(bash_offers("lantern convert m --type"), "f32 f16 bf16 q8_0\n");
   EXPECT_THAT(bash_offers("lantern"), HasSubstr("tokenize"));
 }
@@ -189,6 +192,21 @@ TEST_F(DefaultModel, RefusesWhatDoesNotFitTheContext) {
                               (scratch_folder() / "l.npy").string()}),
                  2, "99999999");
   EXPECT_FALSE(std::filesystem::exists(scratch_folder() / "l.npy"));
+}
+
+TEST_F(DefaultModel, AnOptionThatMayBeRepeatedTakesOneValue) {
+  const std::vector<std::string> plain = {"run", model_, "--temperature", "0", "--max-tokens", "6"};
+  auto with = [&](std::initializer_list<const char*> more) {
+    std::vector<std::string> arguments = plain;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_lantern(arguments);
+  };
+  const Ran expected = with({"Hi"});
+  const Ran last = with({"--stop", "no such text", "Hi"});
+  EXPECT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_EQ(last.out, expected.out);
+  const Ran twice = with({"--stop", "no such text", "--stop", "nor such", "Hi"});
+  EXPECT_EQ(twice.out, expected.out);
 }
 
 TEST_F(DefaultModel, TokenizeSaysWhichBytesItLeavesOut) {

@@ -104,13 +104,12 @@ void SamplingFlags::define(CLI::App& app) {
                  "makes tokens of the last 64 less likely (1: off)")
       ->capture_default_str();
   app.add_option("--seed", sampler.seed, "the same seed gives the same text, on every machine")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(unsigned_64());
   app.add_option("--max-tokens", max_tokens,
                  "longest answer in tokens (default: until the model ends or its context does)")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--stop", stop, "end the answer before this text; may be given several times")
-      ->expected(1)
-      ->take_all();
+      ->check(at_least(1));
+  app.add_option("--stop", stop, "end the answer before this text; may be given several times");
 }
 
 engine::GenerateOptions SamplingFlags::options() const {
@@ -124,7 +123,7 @@ engine::GenerateOptions SamplingFlags::options() const {
 void BatchFlags::define(CLI::App& app) {
   app.add_option("--chunk", chunk,
                  "compute the prompt in pieces of N tokens; the answer is the same")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   app.add_option("--beside", beside,
                  "compute N other sequences in the batch; the answer is the same")
       ->check(CLI::Range(0, 256));
@@ -153,6 +152,28 @@ Result<std::chrono::seconds> duration_from_text(std::string_view text) {
                       "years",
                       text);
   return std::chrono::seconds(count * seconds);
+}
+
+CLI::Validator at_least(int64_t least) {
+  return CLI::Validator(
+      [least](const std::string& text) -> std::string {
+        int64_t value = 0;
+        const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (fault == std::errc() && end == text.data() + text.size() && value >= least) return {};
+        return fmt::format("{}: a whole number from {} on is needed", text, least);
+      },
+      "NUMBER");
+}
+
+CLI::Validator unsigned_64() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        uint64_t value = 0;
+        const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (fault == std::errc() && end == text.data() + text.size()) return {};
+        return fmt::format("{}: a whole number from 0 to {} is needed", text, UINT64_MAX);
+      },
+      "NUMBER");
 }
 
 CLI::Validator file_to_write() {

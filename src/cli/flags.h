@@ -57,6 +57,11 @@ struct BatchFlags {
 inline constexpr const char* kModelHelp =
     "a name from `lantern list`, a GGUF file, or a Hugging Face folder";
 
+/// Whole numbers from `least` on.
+CLI::Validator at_least(int64_t least);
+/// Whole numbers of 64 bits, without a sign.
+CLI::Validator unsigned_64();
+
 /// For an option that names a file to write: it appears whole or not at all, so it cannot be
 /// standard output.
 CLI::Validator file_to_write();

@@ -103,6 +103,10 @@ std::string bash_completion(const CLI::App& app) {
   std::string cases, values;
   for (const CLI::App* command : commands(app)) {
     names.push_back(command->get_name());
+    for (const CLI::Option* option : command->get_options())
+      if (option->get_positional() && !choices(*option).empty())
+        values += fmt::format("    {}:{}) words='{}' ;;\n", command->get_name(),
+                              command->get_name(), fmt::join(choices(*option), " "));
     std::vector<std::string> options;
     std::vector<std::string> inner_names;
     for (const CLI::App* inner : commands(*command)) inner_names.push_back(inner->get_name());

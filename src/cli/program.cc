@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <vector>
 
 #include "cli/command.h"
@@ -30,6 +31,19 @@ Exit exit_of(const Error& error) {
   return Exit::kInconclusive;
 }
 
+namespace {
+
+/// An option that may be given several times takes one value each time; CLI11 would have it take
+/// all words that follow, a prompt among them.
+void take_one_value_each(CLI::App& app) {
+  for (CLI::Option* option : app.get_options())
+    if (!option->get_lnames().empty() && option->get_items_expected_max() > 1)
+      option->expected(1)->take_all()->allow_extra_args(false);
+  for (CLI::App* sub : app.get_subcommands({})) take_one_value_each(*sub);
+}
+
+}  // namespace
+
 void define_program(CLI::App& app, std::vector<Action>& actions) {
   app.name("lantern");
   app.description(
@@ -41,6 +55,7 @@ void define_program(CLI::App& app, std::vector<Action>& actions) {
     CLI::App* sub = app.add_subcommand(std::string(command->name), std::string(command->summary));
     if (!command->examples.empty()) sub->footer(fmt::format("Examples:\n{}", command->examples));
     actions.push_back(command->define(*sub));
+    take_one_value_each(*sub);
   }
 }
 
@@ -61,7 +76,8 @@ int run_program(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success);
+    const int status = app.exit(success);
+    return std::cout.flush() ? status : static_cast<int>(Exit::kIo);
   } catch (const CLI::ParseError& error) {
     if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) {
       std::fprintf(stderr, "lantern: %s: no such command\nTry: lantern --help\n",

@@ -62,6 +62,7 @@ Result<Value> message_value(Runtime& rt, const OrderedJson& message, size_t inde
   }
   for (const auto& [key, json] : message.items()) {
     if (json.is_null()) continue;
+    if (key == "role" && !json.is_string()) return bad_message(index, "has a role that is no text");
     const bool known_role =
         key == "role" && json.is_string() &&
         std::find(kKnownRoles.begin(), kKnownRoles.end(),

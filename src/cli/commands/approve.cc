@@ -75,9 +75,8 @@ Action define(CLI::App& app) {
   app.add_option("MODEL", flags->model, kModelHelp)->required();
   app.add_option("--reason", flags->reason, "why, for the record")->required();
   app.add_option("--expires", flags->expires, "how long it holds, such as 90d or 12h");
-  app.add_option("--for", flags->scope, "user:NAME or group:NAME alone; may be given several times")
-      ->expected(1)
-      ->take_all();
+  app.add_option("--for", flags->scope,
+                 "user:NAME or group:NAME alone; may be given several times");
   app.add_option("--key", flags->key, "sign with this private key (PEM) instead of this machine's");
   app.add_flag("--json", flags->json, "a JSON document (docs/schemas/approve.json)");
   return [flags] { return run(*flags); };

@@ -51,7 +51,7 @@ std::vector<std::string> row(const std::string& what, const engine::Rate& rate) 
 }
 
 Result<Exit> run(Flags flags) {
-  LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
+  LANTERN_ASSIGN(engine::Engine engine, flags.engine.load(engine::TextSide::kIfThere));
   flags.options.cancel = new_interruptible_scope();
   base::Progress progress(
       {.label = "Measuring", .unit = base::Progress::Unit::kItems, .item = "repetitions"});
@@ -90,13 +90,13 @@ Action define(CLI::App& app) {
   flags->engine.define(app);
   app.add_option("--prompt", flags->options.prompt, "tokens of a prompt to read (0: none)")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   app.add_option("--generate", flags->options.generate, "tokens to generate (0: none)")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   app.add_option("--depth", flags->options.depth, "tokens in the cache before either")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   app.add_option("--repetitions", flags->options.repetitions, "runs that count")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));

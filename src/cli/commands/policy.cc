@@ -124,9 +124,7 @@ void define_explain(CLI::App& app, Flags& flags) {
   app.add_option("--policy", flags.policy, "this policy instead of the one in force");
   app.add_option("--suppose", flags.suppose,
                  "a fact as if it were so, such as state=approved, approvers=2, label=public, "
-                 "tier=A, licence=?; may be given several times")
-      ->expected(1)
-      ->take_all();
+                 "tier=A, licence=?; may be given several times");
   app.add_flag("--json", flags.json, "a JSON document (docs/schemas/policy-explain.json)");
 }
 

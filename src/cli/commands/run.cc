@@ -105,7 +105,7 @@ const Command k_run = {
     .access = ModelAccess::kUses,
     .summary = "answer one prompt",
     .examples =
-        "  lantern run smollm2 \"What is the capital of France?\"\n"
+        "  lantern run smollm2 --temperature 0 \"What is the capital of France?\"\n"
         "  lantern run smollm2 --system \"Answer in French.\" \"Who are you?\"\n"
         "  lantern run ./model.gguf --temperature 0 --max-tokens 64 < question.txt\n"
         "  lantern run smollm2 --raw --json \"Once upon a time\"",
