@@ -1,6 +1,8 @@
 #include "policy/toml_reader.h"
 
 #define TOML_EXCEPTIONS 0
+// Its assertions concern the text, which comes from outside; without them it reports a fault.
+#define TOML_ASSERT static_cast<void>
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -59,6 +61,8 @@ class Prelude {
         LANTERN_TRY(skip_string(c));
       } else if (is_beyond_ascii(c)) {
         return wrong("a letter beyond ASCII needs quotes around it");
+      } else if (static_cast<unsigned char>(c) < ' ' && c != '\n' && !is_blank(c)) {
+        return wrong("a control character");
       } else {
         ++at_;
       }
@@ -95,9 +99,14 @@ class Prelude {
     const std::string three(3, quote);
     const bool has_lines = text_.substr(at_).starts_with(three);
     const std::string_view end = std::string_view(three).substr(0, has_lines ? 3 : 1);
+    // A quote within a word or after its dot is read as part of it, without regard for quotes.
+    constexpr std::string_view kAround = " \t\r\n=,[]{}";
+    const bool is_glued = at_ > 0 && kAround.find(text_[at_ - 1]) == std::string_view::npos;
     at_ += end.size();
     while (at_ < text_.size() && !text_.substr(at_).starts_with(end)) {
       if (text_[at_] == '\n' && !has_lines) return {};  // the parser says so
+      if (is_glued && is_beyond_ascii(text_[at_]))
+        return wrong("a letter beyond ASCII in a word that does not begin with its quote");
       if (text_[at_] == '\\' && quote == '"') {
         ++at_;
         // Blanks may stand between the backslash and the end of its line.
