@@ -5,7 +5,7 @@
 //   audit_bench fill FOLDER ENTRIES             makes a log of that many entries
 //   audit_bench verify FOLDER THREADS           checks every byte of it
 //
-// The key is kept in FOLDER/../bench.key.
+// The key is kept in FOLDER/../bench.key, the anchor in FOLDER.anchor.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -55,7 +55,7 @@ Result<base::PrivateKey> bench_key(const std::filesystem::path& folder) {
 Result<std::unique_ptr<audit::Log>> open(const std::filesystem::path& folder) {
   LANTERN_ASSIGN(auto key, bench_key(folder));
   return audit::Log::open({.folder = folder,
-                           .anchor = folder.parent_path() / "bench.anchor",
+                           .anchor = folder.string() + ".anchor",
                            .origin = "bench.invalid/log",
                            .keys = {.signer = std::move(key)}});
 }

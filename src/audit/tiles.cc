@@ -1,8 +1,12 @@
 #include "audit/tiles.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
+#include <set>
 
 #include "base/file.h"
 #include "base/paths.h"
@@ -149,6 +153,7 @@ Result<TileWriter> TileWriter::open(fs::path folder, uint64_t size) {
     const uint64_t n_hashes = size >> (level * kTileHeight);
     writer.full_tiles_.push_back(n_hashes / kTileWidth);
     writer.tiles_.emplace_back();
+    writer.changed_.push_back(false);
     if (const uint64_t width = n_hashes % kTileWidth; width > 0) {
       LANTERN_ASSIGN(writer.tiles_.back(),
                      read_tile(writer.folder_, level, n_hashes / kTileWidth, width));
@@ -160,16 +165,41 @@ Result<TileWriter> TileWriter::open(fs::path folder, uint64_t size) {
 
 Status TileWriter::write(const std::string& path, std::span<const std::byte> bytes) {
   const fs::path target = folder_ / path;
-  LANTERN_TRY(base::make_private_folder(target.parent_path()));
-  return base::write_file_atomically(
-      target, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  const fs::path folder = target.parent_path();
+  std::error_code ignored;
+  if (!fs::exists(folder, ignored)) {
+    LANTERN_TRY(base::make_private_folder(folder));
+    for (fs::path above = folder.parent_path(); above != folder_; above = above.parent_path())
+      LANTERN_TRY(base::sync_folder(above));
+    LANTERN_TRY(base::sync_folder(folder_));
+  }
+  const base::UniqueFd fd(
+      ::open(target.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (fd.get() < 0) return base::errno_error(errno, target.string());
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd.get(), bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return base::errno_error(n < 0 ? errno : EIO, target.string());
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  written_.push_back(target);
+  return {};
 }
 
-Status TileWriter::finish_tile(const std::string& full_path, std::span<const std::byte> bytes) {
-  LANTERN_TRY(write(full_path, bytes));
-  // Its partial files have served: who still wants one takes the full tile's first entries.
+Status TileWriter::make_durable() {
+  std::set<fs::path> folders;
+  for (const fs::path& file : written_) {
+    const base::UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (fd.get() < 0 || ::fsync(fd.get()) != 0) return base::errno_error(errno, file.string());
+    folders.insert(file.parent_path());
+  }
+  for (const fs::path& folder : folders) LANTERN_TRY(base::sync_folder(folder));
+  // The partial files of a full tile have served: who still wants one takes the full one's first
+  // entries.
   std::error_code ignored;
-  fs::remove_all(folder_ / (full_path + ".p"), ignored);
+  for (const fs::path& file : written_)
+    if (file.parent_path().extension() != ".p") fs::remove_all(file.string() + ".p", ignored);
+  written_.clear();
   return {};
 }
 
@@ -180,11 +210,13 @@ Status TileWriter::add_hash(int level, const Hash& hash) {
     if (at == tiles_.size()) {
       tiles_.emplace_back();
       full_tiles_.push_back(0);
+      changed_.push_back(false);
     }
     std::vector<Hash>& tile = tiles_[at];
     tile.push_back(carry);
+    changed_[at] = true;
     if (tile.size() < kTileWidth) return {};
-    LANTERN_TRY(finish_tile(tile_path(level, full_tiles_[at], kTileWidth), bytes_of(tile)));
+    LANTERN_TRY(write(tile_path(level, full_tiles_[at], kTileWidth), bytes_of(tile)));
     for (; tile.size() > 1; tile.resize(tile.size() / 2))
       for (size_t i = 0; i < tile.size() / 2; ++i)
         tile[i] = hasher_.node(tile[2 * i], tile[2 * i + 1]);
@@ -198,22 +230,24 @@ Status TileWriter::add(std::string_view entry, const Hash& leaf) {
   append_to_bundle(bundle_, entry);
   ++size_;
   if (size_ % kTileWidth == 0) {
-    LANTERN_TRY(finish_tile(bundle_path(size_ / kTileWidth - 1, kTileWidth),
-                            std::as_bytes(std::span(bundle_))));
+    LANTERN_TRY(
+        write(bundle_path(size_ / kTileWidth - 1, kTileWidth), std::as_bytes(std::span(bundle_))));
     bundle_.clear();
   }
   return add_hash(0, leaf);
 }
 
 Status TileWriter::flush() {
-  if (const uint64_t width = size_ % kTileWidth; width > 0)
+  // What did not change is there already, and published: it is not touched.
+  if (const uint64_t width = size_ % kTileWidth; width > 0 && changed_[0])
     LANTERN_TRY(write(bundle_path(size_ / kTileWidth, width), std::as_bytes(std::span(bundle_))));
   for (size_t level = 0; level < tiles_.size(); ++level)
-    if (!tiles_[level].empty())
+    if (!tiles_[level].empty() && changed_[level])
       LANTERN_TRY(
           write(tile_path(static_cast<int>(level), full_tiles_[level], tiles_[level].size()),
                 bytes_of(tiles_[level])));
-  return {};
+  changed_.assign(changed_.size(), false);
+  return make_durable();
 }
 
 }  // namespace lantern::audit

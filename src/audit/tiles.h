@@ -60,8 +60,9 @@ class TileSource : public HashSource {
   std::map<std::pair<int, uint64_t>, std::vector<Hash>> cache_;
 };
 
-/// Extends the tiles of a log of `size` entries. Nothing is written before flush(), but for full
-/// tiles; a crash leaves files that no published checkpoint needs and that the next run replaces.
+/// Extends the tiles of a log of `size` entries. A file that a published checkpoint needs is never
+/// written again or removed before what replaces it is durable, so a crash leaves at most files
+/// that nobody needs, which the next run writes anew.
 class TileWriter {
  public:
   /// Reads the partial tiles of a log of `size` entries back.
@@ -70,20 +71,23 @@ class TileWriter {
   [[nodiscard]] uint64_t size() const { return size_; }
   /// `leaf` is leaf_hash(entry).
   Status add(std::string_view entry, const Hash& leaf);
-  /// Writes the partial tiles and makes all files durable, their folders too.
+  /// Writes the partial tiles and makes all files durable, their folders too; then removes the
+  /// partial ones of tiles that are full now.
   Status flush();
 
  private:
   explicit TileWriter(std::filesystem::path folder) : folder_(std::move(folder)) {}
   Status add_hash(int level, const Hash& hash);
   Status write(const std::string& path, std::span<const std::byte> bytes);
-  Status finish_tile(const std::string& full_path, std::span<const std::byte> bytes);
+  Status make_durable();
 
   std::filesystem::path folder_;
   uint64_t size_ = 0;
-  std::string bundle_;                    // the entries after the last full bundle
-  std::vector<std::vector<Hash>> tiles_;  // per level, the hashes after the last full tile
-  std::vector<uint64_t> full_tiles_;      // per level, how many full ones precede
+  std::string bundle_;                          // the entries after the last full bundle
+  std::vector<std::vector<Hash>> tiles_;        // per level, the hashes after the last full tile
+  std::vector<uint64_t> full_tiles_;            // per level, how many full ones precede
+  std::vector<bool> changed_;                   // per level, since the last flush()
+  std::vector<std::filesystem::path> written_;  // not durable yet
   TreeHasher hasher_;
 };
 
