@@ -4,19 +4,14 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validation_results.hpp>
-#include <valijson/validator.hpp>
 
+#include "json_schema.h"
 #include "program.h"
 
 namespace lantern::tests {
 namespace {
 
 using Json = nlohmann::json;
-using Adapter = valijson::adapters::NlohmannJsonAdapter;
 
 Json load_schema(const std::string& name) {
   std::ifstream file(std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/" + name + ".json");
@@ -25,22 +20,7 @@ Json load_schema(const std::string& name) {
 
 /// Empty if `document` follows the schema, else what is wrong.
 std::string violations(const std::string& name, const Json& document) {
-  valijson::Schema schema;
-  valijson::SchemaParser parser;
-  const Json source = load_schema(name);
-  const Adapter source_adapter(source);
-  parser.populateSchema(source_adapter, schema);
-  valijson::Validator validator;
-  valijson::ValidationResults results;
-  const Adapter document_adapter(document);
-  if (validator.validate(schema, document_adapter, &results)) return "";
-  std::string text;
-  valijson::ValidationResults::Error error;
-  while (results.popError(error)) {
-    for (const std::string& step : error.context) text += step;
-    text += ": " + error.description + "\n";
-  }
-  return text.empty() ? "invalid" : text;
+  return schema_violations(load_schema(name), document);
 }
 
 void expect_follows(const std::string& name, const std::vector<std::string>& arguments,

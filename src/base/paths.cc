@@ -40,10 +40,10 @@ const fs::path& managed_folder() {
   return folder;
 }
 
-bool machine_is_managed() {
+bool is_managed(const fs::path& folder) {
   for (const char* name : {"trust", "policy.dsse"}) {
     struct stat info {};
-    if (::lstat((managed_folder() / name).c_str(), &info) == 0) return true;
+    if (::lstat((folder / name).c_str(), &info) == 0) return true;
     if (errno != ENOENT && errno != ENOTDIR) return true;
   }
   return false;

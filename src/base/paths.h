@@ -17,12 +17,14 @@ struct Folders {
 /// The folder whose trust root or policy makes this a managed machine: /etc/lantern.
 const std::filesystem::path& managed_folder();
 /// Whether it does. What cannot be looked at counts as yes: a managed machine denies by default.
-bool machine_is_managed();
+bool is_managed(const std::filesystem::path& folder);
+inline bool machine_is_managed() { return is_managed(managed_folder()); }
 
-/// On a managed machine /var/lib/lantern, whatever the environment says. Else from the environment: LANTERN_HOME puts all four under itself; else XDG_DATA_HOME,
-/// XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME (relative ones are ignored, as that
-/// specification asks), else their defaults under the home folder. Creates nothing.
-/// Errors: kInvalidArgument for a relative LANTERN_HOME, kNotFound without a home folder.
+/// On a managed machine /var/lib/lantern, whatever the environment says. Else from the environment:
+/// LANTERN_HOME puts all four under itself; else XDG_DATA_HOME, XDG_CONFIG_HOME, XDG_STATE_HOME and
+/// XDG_CACHE_HOME (relative ones are ignored, as that specification asks), else their defaults
+/// under the home folder. Creates nothing. Errors: kInvalidArgument for a relative LANTERN_HOME,
+/// kNotFound without a home folder.
 Result<Folders> own_folders();
 
 /// Creates `path` and its parents, for this user alone (0700), where they do not exist.

@@ -19,12 +19,6 @@ constexpr size_t kTrustFileBytesMax = 64u << 10;
 // Base64 of the largest policy and some signatures.
 constexpr size_t kEnvelopeBytesMax = 2 * kPolicyBytesMax;
 
-/// False only where it is certain that there is nothing.
-bool may_exist(const fs::path& path) {
-  struct stat status {};
-  return lstat(path.c_str(), &status) == 0 || (errno != ENOENT && errno != ENOTDIR);
-}
-
 // A second change within one tick of the clock that stamps files would leave the stamp as it was,
 // so files changed this recently are read again.
 constexpr std::chrono::seconds kYoung{2};
@@ -88,10 +82,6 @@ Status check_pins(const Policy& policy, std::string_view what) {
 }
 
 }  // namespace
-
-bool is_managed(const fs::path& folder) {
-  return may_exist(folder / kTrustFolder) || may_exist(folder / kPolicyFileName);
-}
 
 Result<TrustRoots> load_trust_roots(const fs::path& folder, uid_t owner) {
   LANTERN_ASSIGN(const OwnedFolder outer, OwnedFolder::open(folder, owner));

@@ -43,10 +43,6 @@ struct TrustRoots {
   std::vector<std::string> certificates = {};  // PEM, not judged here
 };
 
-/// Whether `folder` makes this a managed machine: it holds a trust root or a policy, or it cannot
-/// be told. From then on whatever is missing or broken denies.
-bool is_managed(const std::filesystem::path& folder);
-
 /// kDenied where others than `owner` could change a key; kNotFound without any key; kCorrupt.
 Result<TrustRoots> load_trust_roots(const std::filesystem::path& folder, uid_t owner);
 

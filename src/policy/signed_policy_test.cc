@@ -8,6 +8,7 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/paths.h"
 #include "policy/clock.h"
 #include "policy/testing.h"
 
@@ -231,12 +232,12 @@ TEST_F(SignedPolicyTest, ATrustRootNeedsAKeyThatCanBeRead) {
 }
 
 TEST_F(SignedPolicyTest, ATrustRootOrAPolicyMakesAMachineManaged) {
-  EXPECT_TRUE(is_managed(folder_));
+  EXPECT_TRUE(base::is_managed(folder_));
   fs::remove_all(folder_ / "trust");
-  EXPECT_FALSE(is_managed(folder_));
-  EXPECT_FALSE(is_managed(folder_ / "not-there"));
+  EXPECT_FALSE(base::is_managed(folder_));
+  EXPECT_FALSE(base::is_managed(folder_ / "not-there"));
   write(folder_ / kPolicyFileName, "");
-  EXPECT_TRUE(is_managed(folder_));
+  EXPECT_TRUE(base::is_managed(folder_));
   EXPECT_FALSE(load().ok()) << "a policy without a trust root denies";
 }
 
