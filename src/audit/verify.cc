@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "audit/reader.h"
+#include "audit/retention.h"
 #include "audit/tiles.h"
 #include "base/file.h"
 #include "base/thread_pool.h"
@@ -323,6 +324,16 @@ Result<Verdict> Verification::run() {
   verdict_.n_entries = view_->size();
   verdict_.first_kept = view_->first_kept();
   verdict_.unfinished_bytes = view_->journal().records.unfinished_bytes;
+
+  if (view_->first_kept() > 0) {
+    const auto recorded = drop_is_recorded(*view_, view_->first_kept());
+    if (!recorded.ok())
+      LANTERN_TRY(absorb(recorded.error()));
+    else if (!*recorded)
+      find(Fault::kChangedFile,
+           fmt::format("{}: says that entries before {} were dropped, and no entry records it",
+                       (options_.folder / kPrunedFile).string(), view_->first_kept()));
+  }
 
   const std::string journal = (options_.folder / kJournalFile).string();
   const std::string published = (options_.folder / kCheckpointFile).string();
