@@ -272,7 +272,8 @@ Result<policy::Facts> Governance::facts(const Composition& model, policy::Action
                  match_advisories(model.id, model.files, model.source, model.revision));
   facts.advisories.emplace();
   for (const supply::AdvisoryMatch& match : matches)
-    if (match.standing == supply::Standing::kAffected) facts.advisories->insert(match.id);
+    // One that may affect it counts as one that does: a doubt is no clearance.
+    if (match.standing != supply::Standing::kNotAffected) facts.advisories->insert(match.id);
   return facts;
 }
 
