@@ -36,12 +36,12 @@ class Database {
   /// A parameter of a statement: null, a number, text or bytes. Text and bytes are borrowed until
   /// the call returns.
   struct Value {
-    Value() = default;                                                 // null
-    Value(int64_t n) : kind(Kind::kNumber), number(n) {}               // NOLINT: implicit
-    Value(std::string_view s) : kind(Kind::kText), text(s) {}          // NOLINT: implicit
-    Value(const std::string& s) : Value(std::string_view(s)) {}        // NOLINT: implicit
-    Value(const char* s) : Value(std::string_view(s)) {}               // NOLINT: implicit
-    Value(Blob b) : kind(Kind::kBlob), bytes(b) {}                     // NOLINT: implicit
+    Value() = default;                                           // null
+    Value(int64_t n) : kind(Kind::kNumber), number(n) {}         // NOLINT: implicit
+    Value(std::string_view s) : kind(Kind::kText), text(s) {}    // NOLINT: implicit
+    Value(const std::string& s) : Value(std::string_view(s)) {}  // NOLINT: implicit
+    Value(const char* s) : Value(std::string_view(s)) {}         // NOLINT: implicit
+    Value(Blob b) : kind(Kind::kBlob), bytes(b) {}               // NOLINT: implicit
     enum class Kind { kNull, kNumber, kText, kBlob } kind = Kind::kNull;
     int64_t number = 0;
     std::string_view text = {};
