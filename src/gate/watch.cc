@@ -10,7 +10,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kLook = std::chrono::milliseconds(250);
+constexpr auto kLook = std::chrono::milliseconds(100);  // a look is some microseconds
 /// Approvals, policies and statements end by the clock, with no write to show it.
 constexpr auto kDecideAnew = std::chrono::seconds(10);
 
