@@ -17,11 +17,11 @@ AdmittedModel control_moves(AdmittedModel model) { return AdmittedModel(std::mov
 
 #if ATTEMPT == 1  // to make the token
 AdmittedModel attempt(std::shared_ptr<const Checkpoint> checkpoint) {
-  return AdmittedModel(std::move(checkpoint), {}, "forged");
+  return AdmittedModel(std::move(checkpoint), {}, "forged", std::make_shared<Standing>());
 }
 #elif ATTEMPT == 2  // to make it without a constructor's name
 AdmittedModel attempt(std::shared_ptr<const Checkpoint> checkpoint) {
-  return {std::move(checkpoint), {}, "forged"};
+  return {std::move(checkpoint), {}, "forged", std::make_shared<Standing>()};
 }
 #elif ATTEMPT == 3  // to copy it
 AdmittedModel attempt(const AdmittedModel& model) { return model; }
