@@ -14,7 +14,6 @@
 #include "base/time.h"
 #include "format/hf_folder.h"
 #include "gate/resolve.h"
-#include "supply/catalog.h"
 #include "supply/local_model.h"
 #include "supply/selection.h"
 #include "supply/state.h"
@@ -75,14 +74,10 @@ Result<IdentifiedModel> identify_path(const supply::Store& store, const Located&
   return model;
 }
 
-/// The catalog's entry for a model of one file, by its digest.
-Result<std::optional<supply::CatalogEntry>> catalog_entry(const supply::Manifest& manifest) {
-  if (manifest.files.size() != 1) return std::optional<supply::CatalogEntry>();
-  LANTERN_ASSIGN(std::vector<supply::CatalogEntry> entries, supply::read_catalog());
-  for (supply::CatalogEntry& entry : entries)
-    if (entry.digest == manifest.files.front().digest)
-      return std::optional<supply::CatalogEntry>(std::move(entry));
-  return std::optional<supply::CatalogEntry>();
+std::vector<base::Digest> digests_of(const supply::Manifest& manifest) {
+  std::vector<base::Digest> digests;
+  for (const supply::ManifestFile& file : manifest.files) digests.push_back(file.digest);
+  return digests;
 }
 
 Result<supply::LicenceReport> licence_report(const IdentifiedModel& model,
@@ -153,7 +148,7 @@ Result<IdentifiedModel> identify_model(std::string_view reference, const Identif
 Result<supply::Bom> make_bom(std::string_view reference, const BomOptions& options) {
   LANTERN_ASSIGN(const IdentifiedModel model, identify_model(reference, options.identify));
   LANTERN_ASSIGN(const format::Description description, format::describe(model.entry));
-  LANTERN_ASSIGN(const auto entry, catalog_entry(model.manifest));
+  LANTERN_ASSIGN(const auto entry, catalog_entry(digests_of(model.manifest)));
   supply::BomInput input{.name = published_name(model),
                          .manifest = model.manifest,
                          .description = &description,
@@ -179,7 +174,7 @@ Result<supply::Bom> make_bom(std::string_view reference, const BomOptions& optio
 Result<ModelLicence> licence_of(std::string_view reference, const IdentifyOptions& options) {
   LANTERN_ASSIGN(const IdentifiedModel model, identify_model(reference, options));
   LANTERN_ASSIGN(const format::Description description, format::describe(model.entry));
-  LANTERN_ASSIGN(const auto entry, catalog_entry(model.manifest));
+  LANTERN_ASSIGN(const auto entry, catalog_entry(digests_of(model.manifest)));
   ModelLicence licence{.name = model.name, .id = model.manifest.id};
   LANTERN_ASSIGN(licence.report,
                  licence_report(model, description, entry ? entry->licence : "", ""));

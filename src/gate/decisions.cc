@@ -11,8 +11,6 @@
 namespace lantern::gate {
 namespace {
 
-constexpr std::string_view kRevocationsFile = "revocations.dsse";
-constexpr std::string_view kBreakGlassFile = "break-glass.dsse";
 constexpr uint64_t kSignatureBytesMax = 64u << 20;
 
 Result<Composition> composition_of(const supply::StoredModel& stored) {
@@ -28,8 +26,8 @@ Result<Composition> composition_of(const supply::StoredModel& stored) {
                            .size = file.size,
                            .digest = file.digest});
   }
-  LANTERN_ASSIGN(const std::string known, catalog_name(model.files));
-  model.in_catalog = !known.empty();
+  LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
+  model.in_catalog = known.has_value();
   return model;
 }
 

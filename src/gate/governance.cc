@@ -13,16 +13,12 @@
 #include "gate/advisories.h"
 #include "policy/clock.h"
 #include "policy/revocations.h"
-#include "supply/catalog.h"
 #include "supply/signing/verify.h"
 
 namespace lantern::gate {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kRevocationsFile = "revocations.dsse";
-constexpr std::string_view kBreakGlassFile = "break-glass.dsse";
 
 class StateFloor : public policy::VersionFloor {
  public:
@@ -118,12 +114,12 @@ std::unique_ptr<policy::VersionFloor> version_floor(supply::State& state, std::s
   return std::make_unique<StateFloor>(state, std::move(what));
 }
 
-Result<std::string> catalog_name(std::span<const base::Digest> files) {
-  if (files.size() != 1) return std::string();
-  LANTERN_ASSIGN(const auto catalog, supply::read_catalog());
-  for (const supply::CatalogEntry& entry : catalog)
-    if (entry.digest == files.front()) return entry.alias;
-  return std::string();
+Result<std::optional<supply::CatalogEntry>> catalog_entry(std::span<const base::Digest> files) {
+  if (files.size() != 1) return std::optional<supply::CatalogEntry>();
+  LANTERN_ASSIGN(std::vector<supply::CatalogEntry> entries, supply::read_catalog());
+  for (supply::CatalogEntry& entry : entries)
+    if (entry.digest == files.front()) return std::optional<supply::CatalogEntry>(std::move(entry));
+  return std::optional<supply::CatalogEntry>();
 }
 
 Governance::Governance(bool managed, supply::State state, AuditLog log, audit::KeyRing keys)

@@ -25,6 +25,7 @@
 #include "policy/break_glass.h"
 #include "policy/decide.h"
 #include "policy/signed_policy.h"
+#include "supply/catalog.h"
 #include "supply/state.h"
 
 namespace lantern::gate {
@@ -51,8 +52,13 @@ struct Composition {
   policy::Fact<policy::Tier> tier = {};  // absent: nothing was verified yet
 };
 
-/// The catalog's name for a composition of one file that it knows by digest; empty for others.
-Result<std::string> catalog_name(std::span<const base::Digest> files);
+/// The catalog's entry for a composition of one file that it knows by digest.
+Result<std::optional<supply::CatalogEntry>> catalog_entry(std::span<const base::Digest> files);
+
+/// The signed revocation list in force, in the data folder, and the break-glass statement in force,
+/// in the state folder.
+inline constexpr std::string_view kRevocationsFile = "revocations.dsse";
+inline constexpr std::string_view kBreakGlassFile = "break-glass.dsse";
 
 class Governance {
  public:

@@ -166,8 +166,8 @@ Result<Resolved> resolve(std::string_view reference, const ResolveOptions& optio
     LANTERN_TRY(hash_in_place(store, resolved.located.path, files, options, model));
   }
   read_claims(resolved.checkpoint->metadata(), model);
-  LANTERN_ASSIGN(const std::string known, catalog_name(model.files));
-  model.in_catalog = !known.empty();
+  LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
+  model.in_catalog = known.has_value();
   return resolved;
 }
 
