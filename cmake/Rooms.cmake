@@ -4,6 +4,7 @@
 #   a file needs no edit here. A folder src/kernels/<isa>/ is compiled with that
 #   instruction set's flags (cmake/InstructionSets.cmake).
 include(InstructionSets)
+include(Precompiled)
 
 function(lantern_room name)
   cmake_parse_arguments(ROOM "" "" "DEPS;LIBS" ${ARGN})
@@ -22,12 +23,15 @@ function(lantern_room name)
   endforeach()
   lantern_instruction_set_flags(${sources})
   lantern_registry(${name})
+  if(NOT name MATCHES "^(quant|kernels|cli)$")
+    lantern_precompile(lantern_${name} rooms)
+  endif()
 
   if(LANTERN_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE lantern_${name} GTest::gtest_main GTest::gmock)
-    target_compile_definitions(${name}_test PRIVATE
-      LANTERN_SOURCE_DIR="${CMAKE_SOURCE_DIR}" LANTERN_BUILD_DIR="${CMAKE_BINARY_DIR}")
+    lantern_test_program(${name}_test)
+    add_dependencies(unit_tests ${name}_test)
     add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600)
   endif()
@@ -73,6 +77,15 @@ ${entries}  };
 }  // namespace ${REGISTRY_NAMESPACE}
 ")
   target_sources(lantern_${name} PRIVATE ${out})
+endfunction()
+
+# What every program of tests takes: the folders it reads, and a build that is quick rather than
+# fast, for the code under test is another target's.
+function(lantern_test_program target)
+  target_compile_definitions(${target} PRIVATE
+    LANTERN_SOURCE_DIR="${CMAKE_SOURCE_DIR}" LANTERN_BUILD_DIR="${CMAKE_BINARY_DIR}")
+  target_compile_options(${target} PRIVATE -O1)
+  lantern_precompile(${target} tests)
 endfunction()
 
 function(lantern_program)

@@ -76,6 +76,7 @@ Result<IdentifiedModel> identify_path(const supply::Store& store, const Located&
 
 std::vector<base::Digest> digests_of(const supply::Manifest& manifest) {
   std::vector<base::Digest> digests;
+  digests.reserve(manifest.files.size());
   for (const supply::ManifestFile& file : manifest.files) digests.push_back(file.digest);
   return digests;
 }

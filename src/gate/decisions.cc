@@ -188,6 +188,7 @@ Result<supply::SignedComposition> keep_signature(std::string_view reference,
   LANTERN_ASSIGN(Governance governance, Governance::open());
   LANTERN_ASSIGN(const Resolved resolved, resolve(reference, {.stop = options.hash.stop}));
   std::vector<supply::ModelFile> files;
+  files.reserve(resolved.model.paths.size());
   for (const ComposedFile& file : resolved.model.paths)
     files.push_back(
         {.name = file.name, .path = file.path, .size = file.size, .digest = file.digest});
