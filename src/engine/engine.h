@@ -24,6 +24,7 @@
 #include "arch/model.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "engine/logprobs.h"
 #include "engine/sampler.h"
 #include "engine/text_io.h"
 #include "format/admitted_model.h"
@@ -78,6 +79,14 @@ enum class FinishReason {
 /// "stop", "stop_string", "length", "cancelled".
 std::string_view finish_reason_name(FinishReason reason);
 
+/// An id that was drawn. What it points to holds during the call.
+struct TokenEvent {
+  int32_t id = 0;
+  std::string_view bytes;  // of its text; not always whole UTF-8
+  float logprob = 0;       // natural, of the model's own distribution; with options.logprobs
+  std::span<const TokenLogprob> top;  // the most probable, best first
+};
+
 struct GenerateOptions {
   SamplerOptions sampler = {};
   int64_t max_tokens = 0;              // 0: until the model ends or the context does
@@ -85,10 +94,13 @@ struct GenerateOptions {
   bool ignore_end = false;             // go on past the model's end ids (bench)
   int64_t chunk = 0;   // the prompt in pieces of so many ids; 0: the engine's choice
   int64_t beside = 0;  // other sequences in the batch, at most 256
+  int logprobs = -1;   // -1: none; 0 to 20: of each id, and of so many alternatives
   std::stop_token cancel = {};
   /// The answer as it grows: whole UTF-8 characters, never a part of a stop string. Pieces joined
   /// are GenerateResult::text. May be empty.
   std::function<void(std::string_view piece)> on_text = {};
+  /// Each id as it is drawn, before its text; not an id that ends the answer. May be empty.
+  std::function<void(const TokenEvent& token)> on_token = {};
 };
 
 struct GenerateResult {
@@ -98,6 +110,7 @@ struct GenerateResult {
   bool context_full = false;  // kLength because the context ended
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;       // of the prompt, kept from an earlier turn
+  double queued_seconds = 0;       // until its turn came
   double prefill_seconds = 0;      // the prompt's own part
   double first_token_seconds = 0;  // from the call to the first id
   double decode_seconds = 0;       // after the first id
@@ -111,6 +124,7 @@ struct LogitsOptions {
 
 class Benchmark;
 class Conversation;
+class Scheduler;
 
 class Engine {
  public:
@@ -153,6 +167,7 @@ class Engine {
  private:
   friend class Benchmark;
   friend class Conversation;
+  friend class Scheduler;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

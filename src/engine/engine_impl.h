@@ -12,6 +12,8 @@
 
 namespace lantern::engine {
 
+class Answer;
+
 inline constexpr const char* kNoTemplateNotice =
     "the model has no chat template: the text is completed as it stands";
 
@@ -44,8 +46,10 @@ struct Engine::Impl {
                              const GenerateOptions& options, int64_t planned_length);
   [[nodiscard]] Status check_prompt(const Prompt& prompt, const GenerateOptions& options) const;
   /// Runs the prompt's rest in pieces; logits[n_vocab] of its last id. False: cancelled.
-  Result<bool> prefill(Sequence& sequence, const Prompt& prompt, const GenerateOptions& options,
-                       int64_t planned_length, Companions& others, std::vector<float>& logits);
+  Result<bool> prefill(Sequence& sequence, const Answer& answer, int64_t planned_length,
+                       Companions& others, std::vector<float>& logits);
+  /// What Engine::generate() and the Scheduler run an answer with; see arch::SequenceStep.
+  [[nodiscard]] int64_t planned_length(const Prompt& prompt, const GenerateOptions& options) const;
 };
 
 }  // namespace lantern::engine

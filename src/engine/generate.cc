@@ -1,54 +1,15 @@
 // The loop: prompt in, one id after another out.
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 #include <utility>
 
+#include "engine/answer.h"
 #include "engine/engine_impl.h"
-#include "engine/stop_strings.h"
 
 namespace lantern::engine {
 namespace {
 
 // Logits handed to a sink at a time.
 constexpr int64_t kLogitsBytesMax = 16 << 20;
-
-class Stopwatch {
- public:
-  [[nodiscard]] double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
-
-// The way of an answer's ids to the caller: text, held back where it may be a stop string.
-class Output {
- public:
-  Output(const text::Tokenizer& tokenizer, text::StreamStart start, StopStrings stop,
-         const std::function<void(std::string_view)>& on_text, std::string& text)
-      : decoder_(tokenizer, {}, start), stop_(std::move(stop)), on_text_(on_text), text_(text) {}
-
-  void push(int32_t id) { show(stop_.push(decoder_.push(id))); }
-  void finish() {
-    show(stop_.push(decoder_.flush()));
-    show(stop_.flush());
-  }
-  [[nodiscard]] bool stopped() const { return stop_.stopped(); }
-
- private:
-  void show(const std::string& piece) {
-    if (piece.empty()) return;
-    text_ += piece;
-    if (on_text_) on_text_(piece);
-  }
-
-  text::StreamDecoder decoder_;
-  StopStrings stop_;
-  const std::function<void(std::string_view)>& on_text_;
-  std::string& text_;
-};
 
 size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
   const auto [end, other] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
@@ -110,13 +71,17 @@ Status Engine::Impl::check_prompt(const Prompt& prompt, const GenerateOptions& o
   return {};
 }
 
-Result<bool> Engine::Impl::prefill(Sequence& sequence, const Prompt& prompt,
-                                   const GenerateOptions& options, int64_t planned_length,
+int64_t Engine::Impl::planned_length(const Prompt& prompt, const GenerateOptions& options) const {
+  return options.max_tokens > 0 ? std::ssize(prompt.ids) + options.max_tokens : length_unlimited;
+}
+
+Result<bool> Engine::Impl::prefill(Sequence& sequence, const Answer& answer, int64_t planned_length,
                                    Companions& others, std::vector<float>& logits) {
-  const auto chunk = static_cast<size_t>(options.chunk > 0 ? options.chunk : kUsualChunk);
-  const std::span<const int32_t> ids = prompt.ids;
+  const int64_t wanted = answer.options().chunk;
+  const auto chunk = static_cast<size_t>(wanted > 0 ? wanted : kUsualChunk);
+  const std::span<const int32_t> ids = answer.ids();
   while (sequence.ids.size() < ids.size()) {
-    if (options.cancel.stop_requested()) return false;
+    if (answer.cancel_wanted()) return false;
     const size_t first = sequence.ids.size();
     const size_t n = std::min(chunk, ids.size() - first);
     const bool last = first + n == ids.size();
@@ -133,19 +98,8 @@ Result<bool> Engine::Impl::prefill(Sequence& sequence, const Prompt& prompt,
 
 Result<GenerateResult> Engine::Impl::run(Sequence& sequence, const Prompt& prompt,
                                          const GenerateOptions& options, int64_t planned_length) {
-  const Stopwatch watch;
-  if (!text)
-    return make_error(ErrorCode::kUnsupported,
-                      "{}: the model has no tokenizer, so it cannot answer; `lantern logits` takes "
-                      "token ids",
-                      info.name);
   LANTERN_TRY(check_batch(options.chunk, options.beside));
-  LANTERN_TRY(check_prompt(prompt, options));
-  LANTERN_ASSIGN(Sampler sampler, Sampler::create(options.sampler, context));
-  LANTERN_ASSIGN(StopStrings stop, StopStrings::create(options.stop));
-
-  GenerateResult result;
-  result.prompt_tokens = static_cast<int64_t>(prompt.ids.size());
+  LANTERN_ASSIGN(std::unique_ptr<Answer> answer, Answer::create(*this, context, prompt, options));
   // The last id is always run: its logits are needed.
   size_t kept = std::min(common_prefix(sequence.ids, prompt.ids), prompt.ids.size() - 1);
   if (!sequence.kv.can_resume_at(static_cast<int64_t>(kept))) {
@@ -153,57 +107,31 @@ Result<GenerateResult> Engine::Impl::run(Sequence& sequence, const Prompt& promp
     kept = 0;
   }
   sequence.ids.resize(kept);
-  result.cached_tokens = static_cast<int64_t>(kept);
+  answer->begin(static_cast<int64_t>(kept));
 
   Companions others = companions(options.beside);
   std::vector<float> logits(static_cast<size_t>(info.model.n_vocab));
-  LANTERN_ASSIGN(bool prefilled,
-                 prefill(sequence, prompt, options, planned_length, others, logits));
-  result.prefill_seconds = watch.seconds();
-
-  Output output(text->tokenizer(), prompt.answer, std::move(stop), options.on_text, result.text);
-  std::vector<int32_t> history = prompt.ids;
-  const int64_t room = info.context - result.prompt_tokens;
-  const int64_t wanted = options.max_tokens > 0 ? options.max_tokens : room;
-  for (int64_t position = 0;; ++position) {
-    if (!prefilled || options.cancel.stop_requested()) {
-      result.finish = FinishReason::kCancelled;
+  LANTERN_ASSIGN(bool prefilled, prefill(sequence, *answer, planned_length, others, logits));
+  for (;;) {
+    if (!prefilled || answer->cancel_wanted()) {
+      answer->cancel();
       break;
     }
-    const int32_t id = sampler.sample(logits, history, static_cast<uint64_t>(position));
-    if (position == 0) result.first_token_seconds = watch.seconds();
-    result.ids.push_back(id);
-    history.push_back(id);
-    if (!options.ignore_end && text->is_end(id)) {
-      result.finish = FinishReason::kStop;
-      break;
-    }
-    output.push(id);
-    if (output.stopped()) {
-      result.finish = FinishReason::kStopString;
-      break;
-    }
-    if (position + 1 == wanted) {
-      result.finish = FinishReason::kLength;
-      result.context_full = wanted == room;
-      break;
-    }
-    LANTERN_TRY(stepper().run(
-        sequence,
-        {.tokens = std::span(&id, 1), .planned_length = planned_length, .logits = logits.data()},
-        others));
+    answer->draw(logits);
+    answer->deliver();
+    if (answer->ended()) break;
+    LANTERN_TRY(stepper().run(sequence,
+                              {.tokens = answer->ids().last(1),
+                               .planned_length = planned_length,
+                               .logits = logits.data()},
+                              others));
   }
-  output.finish();
-  if (!result.ids.empty()) result.decode_seconds = watch.seconds() - result.first_token_seconds;
-  return result;
+  return answer->take();
 }
 
 Result<GenerateResult> Engine::generate(const Prompt& prompt, const GenerateOptions& options) {
   Sequence sequence(*impl_->kv);
-  const int64_t planned = options.max_tokens > 0
-                              ? static_cast<int64_t>(prompt.ids.size()) + options.max_tokens
-                              : impl_->length_unlimited;
-  return impl_->run(sequence, prompt, options, planned);
+  return impl_->run(sequence, prompt, options, impl_->planned_length(prompt, options));
 }
 
 Status Engine::logits(std::span<const int32_t> ids, const LogitsOptions& options,

@@ -46,6 +46,7 @@ class KvPool {
   ~KvPool();
 
   [[nodiscard]] kernels::KvType type() const { return options_.type; }
+  [[nodiscard]] uint64_t bytes_max() const { return options_.bytes_max; }
   [[nodiscard]] uint64_t bytes_in_use() const { return bytes_in_use_; }
   [[nodiscard]] uint64_t bytes_held() const { return bytes_held_; }  // kept pages included
   /// Bytes of a sequence of `n` positions that is run in chunks of at most kUsualChunk.

@@ -1,0 +1,111 @@
+#include "engine/answer.h"
+
+#include <utility>
+
+#include "engine/engine_impl.h"
+
+namespace lantern::engine {
+
+Result<std::unique_ptr<Answer>> Answer::create(const Engine::Impl& engine,
+                                               const kernels::Context& context,
+                                               const Prompt& prompt, GenerateOptions options) {
+  if (!engine.text)
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: the model has no tokenizer, so it cannot answer; `lantern logits` takes "
+                      "token ids",
+                      engine.info.name);
+  LANTERN_TRY(engine.check_prompt(prompt, options));
+  if (options.logprobs < -1 || options.logprobs > Logprobs::kTopMax)
+    return make_error(ErrorCode::kInvalidArgument, "logprobs: {} is not from -1 (none) to {}",
+                      options.logprobs, Logprobs::kTopMax);
+  LANTERN_ASSIGN(Sampler sampler, Sampler::create(options.sampler, context));
+  LANTERN_ASSIGN(StopStrings stop, StopStrings::create(options.stop));
+  return std::unique_ptr<Answer>(
+      new Answer(engine, context, prompt, std::move(options), std::move(sampler), std::move(stop)));
+}
+
+Answer::Answer(const Engine::Impl& engine, const kernels::Context& context, const Prompt& prompt,
+               GenerateOptions options, Sampler sampler, StopStrings stop)
+    : text_(*engine.text),
+      options_(std::move(options)),
+      sampler_(std::move(sampler)),
+      stop_(std::move(stop)),
+      decoder_(engine.text->tokenizer(), {}, prompt.answer),
+      ids_(prompt.ids) {
+  if (options_.logprobs >= 0) logprobs_.emplace(options_.logprobs, context);
+  result_.prompt_tokens = std::ssize(ids_);
+  room_ = engine.info.context - result_.prompt_tokens;
+  wanted_ = options_.max_tokens > 0 ? options_.max_tokens : room_;
+}
+
+void Answer::begin(int64_t cached) {
+  if (begun_) return;
+  begun_ = true;
+  begin_seconds_ = watch_.seconds();
+  result_.queued_seconds = begin_seconds_;
+  result_.cached_tokens = cached;
+}
+
+void Answer::draw(std::span<const float> logits) {
+  const size_t position = result_.ids.size();
+  if (position == 0) result_.prefill_seconds = watch_.seconds() - begin_seconds_;
+  const int32_t id = sampler_.sample(logits, ids_, position);
+  if (logprobs_) {
+    logprobs_->take(logits);
+    logprob_ = logprobs_->of(id);
+  }
+  if (position == 0) result_.first_token_seconds = watch_.seconds();
+  result_.ids.push_back(id);
+  ids_.push_back(id);
+}
+
+void Answer::deliver() {
+  const int32_t id = result_.ids.back();
+  if (!options_.ignore_end && text_.is_end(id)) {
+    end(FinishReason::kStop);
+    return;
+  }
+  tell_token(id);
+  show(stop_.push(decoder_.push(id)));
+  if (stop_.stopped()) {
+    end(FinishReason::kStopString);
+  } else if (std::ssize(result_.ids) == wanted_) {
+    result_.context_full = wanted_ == room_;
+    end(FinishReason::kLength);
+  }
+}
+
+void Answer::tell_token(int32_t id) {
+  if (!options_.on_token) return;
+  TokenEvent event;
+  event.id = id;
+  event.bytes = text_.tokenizer().piece(id);
+  if (logprobs_) {
+    event.logprob = logprob_;
+    event.top = logprobs_->top();
+  }
+  options_.on_token(event);
+}
+
+void Answer::cancel() {
+  if (result_.ids.empty() && begun_) result_.prefill_seconds = watch_.seconds() - begin_seconds_;
+  end(FinishReason::kCancelled);
+}
+
+void Answer::end(FinishReason reason) {
+  show(stop_.push(decoder_.flush()));
+  show(stop_.flush());
+  if (!result_.ids.empty()) result_.decode_seconds = watch_.seconds() - result_.first_token_seconds;
+  result_.finish = reason;
+  ended_ = true;
+}
+
+void Answer::show(const std::string& piece) {
+  if (piece.empty()) return;
+  result_.text += piece;
+  if (options_.on_text) options_.on_text(piece);
+}
+
+GenerateResult Answer::take() { return std::move(result_); }
+
+}  // namespace lantern::engine

@@ -1,0 +1,470 @@
+// The loop: arrivals in, cancelled ones out, admission, one step, its tokens out.
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/answer.h"
+#include "engine/engine_impl.h"
+#include "engine/fair_shares.h"
+#include "engine/step_pace.h"
+
+namespace lantern::engine {
+namespace {
+
+constexpr int64_t kSequencesMax = 256;
+constexpr int64_t kQueueMax = 1 << 20;
+constexpr int64_t kStepTokensMax = 1 << 16;
+
+/// A request from submit() to on_done.
+struct Request {
+  std::unique_ptr<Answer> answer;
+  std::function<void(Result<GenerateResult>)> on_done;
+  std::string user;
+  int priority = 0;
+  int64_t planned_length = 0;
+  uint64_t order = 0;                  // of submission
+  FairShares::Share* share = nullptr;  // from when the scheduler's thread has seen it
+  bool charged = false;                // its prompt, to the share
+};
+
+/// A request that has a place.
+struct Running {
+  std::unique_ptr<Request> request;
+  Sequence sequence;
+  bool is_planned = false;  // in the step that is being made
+  bool is_decoding = false;
+  int64_t n_tokens = 0;     // of it in that step
+  float* logits = nullptr;  // of the last of these, where they complete ids()
+
+  [[nodiscard]] std::span<const int32_t> missing() const {
+    return request->answer->ids().subspan(sequence.ids.size());
+  }
+};
+
+/// Higher priority first, then the older.
+bool goes_before(const Request& a, const Request& b) {
+  return a.priority != b.priority ? a.priority > b.priority : a.order < b.order;
+}
+
+/// Higher priority first, then whoever was served least, then the older.
+bool is_next(const Request& a, const Request& b) {
+  if (a.priority != b.priority) return a.priority > b.priority;
+  if (a.share->time() != b.share->time()) return a.share->time() < b.share->time();
+  return a.order < b.order;
+}
+
+Status check(const SchedulerOptions& o) {
+  auto outside = [](std::string_view option, int64_t value, int64_t most) {
+    return make_error(ErrorCode::kInvalidArgument, "{}: {} is not from 1 to {}", option, value,
+                      most);
+  };
+  if (o.sequences_max < 1 || o.sequences_max > kSequencesMax)
+    return outside("sequences_max", o.sequences_max, kSequencesMax);
+  if (o.queue_max < 1 || o.queue_max > kQueueMax)
+    return outside("queue_max", o.queue_max, kQueueMax);
+  if (o.step_tokens < 1 || o.step_tokens > kStepTokensMax)
+    return outside("step_tokens", o.step_tokens, kStepTokensMax);
+  if (o.step_time_max.count() < 1)
+    return make_error(ErrorCode::kInvalidArgument, "step_time_max: {} ms is not 1 or more",
+                      o.step_time_max.count());
+  return {};
+}
+
+}  // namespace
+
+struct Scheduler::Impl {
+  Impl(Engine made, const SchedulerOptions& given)
+      : engine(std::move(made)),
+        impl(*engine.impl_),
+        options(given),
+        pace(given.step_tokens, given.step_time_max),
+        logits(static_cast<size_t>(given.sequences_max * impl.info.model.n_vocab)) {}
+
+  void loop();
+  bool take_arrivals();
+  void end_cancelled();
+  void end_all();
+  void admit();
+  [[nodiscard]] bool fits(const Request& request) const;
+  void step();
+  void plan(std::vector<Running*>& planned);
+  bool reserve(Running& running);
+  Running* last_to_keep();
+  void make_room(Running& victim);
+  Status forward(std::span<Running* const> planned);
+  void run_alone(std::span<Running* const> planned);
+  void take_in(std::span<Running* const> planned);
+  void end(std::unique_ptr<Request> request, Result<GenerateResult> result);
+  void end(Running& running, Result<GenerateResult> result);
+  void publish();
+
+  Engine engine;
+  Engine::Impl& impl;
+  SchedulerOptions options;
+
+  // The scheduler's thread alone:
+  StepPace pace;
+  FairShares shares;
+  std::vector<std::unique_ptr<Request>> waiting;
+  std::vector<std::unique_ptr<Running>> running;
+  std::vector<float> logits;  // [sequences_max, n_vocab]
+  std::vector<arch::SequenceStep> steps;
+  SchedulerStats counted;  // by this thread
+
+  mutable std::mutex mutex;
+  std::condition_variable arrived;
+  std::condition_variable emptied;
+  // Under the mutex:
+  std::vector<std::unique_ptr<Request>> arrivals;
+  SchedulerStats shown;
+  uint64_t submitted = 0;
+  uint64_t refused = 0;
+  bool draining = false;
+  bool stopping = false;
+
+  std::thread thread;
+};
+
+void Scheduler::Impl::loop() {
+  while (take_arrivals()) {
+    end_cancelled();
+    admit();
+    publish();
+    step();
+    publish();
+  }
+  end_all();
+  publish();
+}
+
+/// Waits where there is nothing to do. False: the end.
+bool Scheduler::Impl::take_arrivals() {
+  std::vector<std::unique_ptr<Request>> taken;
+  {
+    std::unique_lock lock(mutex);
+    arrived.wait(lock, [&] {
+      return stopping || !arrivals.empty() || !waiting.empty() || !running.empty();
+    });
+    taken.swap(arrivals);
+    shown.waiting += std::ssize(taken);
+    if (stopping) {
+      for (auto& request : taken) waiting.push_back(std::move(request));
+      return false;
+    }
+  }
+  for (auto& request : taken) {
+    request->share = &shares.join(request->user);
+    waiting.push_back(std::move(request));
+  }
+  return true;
+}
+
+void Scheduler::Impl::publish() {
+  std::lock_guard lock(mutex);
+  shown = counted;
+  shown.running = std::ssize(running);
+  shown.waiting = std::ssize(waiting);
+  shown.kv_bytes_in_use = impl.kv->bytes_in_use();
+  if (running.empty() && waiting.empty() && arrivals.empty()) emptied.notify_all();
+}
+
+void Scheduler::Impl::end(std::unique_ptr<Request> request, Result<GenerateResult> result) {
+  if (request->share != nullptr) shares.leave(*request->share);
+  ++counted.ended;
+  request->on_done(std::move(result));
+}
+
+/// `running` is gone afterwards, its pages given back.
+void Scheduler::Impl::end(Running& ending, Result<GenerateResult> result) {
+  auto request = std::move(ending.request);
+  std::erase_if(running, [&](const auto& r) { return r.get() == &ending; });
+  end(std::move(request), std::move(result));
+}
+
+void Scheduler::Impl::end_cancelled() {
+  for (size_t i = running.size(); i-- > 0;) {
+    Answer& answer = *running[i]->request->answer;
+    if (!answer.cancel_wanted()) continue;
+    answer.cancel();
+    end(*running[i], answer.take());
+  }
+  std::vector<std::unique_ptr<Request>> cancelled;
+  std::erase_if(waiting, [&](auto& request) {
+    if (!request->answer->cancel_wanted()) return false;
+    cancelled.push_back(std::move(request));
+    return true;
+  });
+  for (auto& request : cancelled) {
+    request->answer->cancel();
+    auto result = request->answer->take();
+    end(std::move(request), std::move(result));
+  }
+}
+
+void Scheduler::Impl::end_all() {
+  while (!running.empty()) {
+    Answer& answer = *running.back()->request->answer;
+    answer.cancel();
+    end(*running.back(), answer.take());
+  }
+  for (auto& request : std::exchange(waiting, {})) {
+    request->answer->cancel();
+    auto result = request->answer->take();
+    end(std::move(request), std::move(result));
+  }
+}
+
+/// Whether all that run and `request` have memory for what they have to run and a page more each,
+/// so that none must make room at once. Alone anything may try.
+bool Scheduler::Impl::fits(const Request& request) const {
+  if (running.empty()) return true;
+  auto needed = [&](const Request& r) {
+    return impl.kv->bytes_for(std::ssize(r.answer->ids()) + kernels::kKvPagePositions);
+  };
+  uint64_t bytes = needed(request);
+  for (const auto& r : running) bytes += needed(*r->request);
+  return bytes <= impl.kv->bytes_max();
+}
+
+void Scheduler::Impl::admit() {
+  while (!waiting.empty() && std::ssize(running) < options.sequences_max) {
+    const auto next = std::ranges::min_element(
+        waiting, [](const auto& a, const auto& b) { return is_next(*a, *b); });
+    // Nobody overtakes it for being shorter, or it might wait for ever.
+    if (!fits(**next)) return;
+    auto request = std::move(*next);
+    waiting.erase(next);
+    request->answer->begin(0);
+    if (!std::exchange(request->charged, true))
+      request->share->charge(std::ssize(request->answer->ids()));
+    running.push_back(std::make_unique<Running>(
+        Running{.request = std::move(request), .sequence = Sequence(*impl.kv)}));
+  }
+}
+
+/// The one whose place is given up first.
+Running* Scheduler::Impl::last_to_keep() {
+  Running* last = running.front().get();
+  for (const auto& r : running)
+    if (goes_before(*last->request, *r->request)) last = r.get();
+  return last;
+}
+
+/// Back to the queue; its pages become free. It keeps its age, and what it has drawn.
+void Scheduler::Impl::make_room(Running& victim) {
+  ++counted.preempted;
+  waiting.push_back(std::move(victim.request));
+  std::erase_if(running, [&](const auto& r) { return r.get() == &victim; });
+}
+
+/// Pages for its next n_tokens. False: it is not running any more.
+bool Scheduler::Impl::reserve(Running& wanting) {
+  const auto first = std::ssize(wanting.sequence.ids);
+  wanting.sequence.kv.release_passed(first);
+  for (;;) {
+    Status reserved = wanting.sequence.kv.reserve(first + wanting.n_tokens);
+    if (reserved.ok()) return true;
+    if (running.size() == 1) {
+      end(wanting, std::move(reserved).error());
+      return false;
+    }
+    Running* victim = last_to_keep();
+    const bool itself = victim == &wanting;
+    make_room(*victim);
+    if (itself) return false;
+  }
+}
+
+/// What the step carries: all that are decoding, then prompts, those served least first.
+void Scheduler::Impl::plan(std::vector<Running*>& planned) {
+  std::vector<Running*> decoding, prompts;
+  for (const auto& r : running) {
+    r->is_planned = false;
+    r->is_decoding = r->missing().size() == 1 && r->request->answer->n_drawn() > 0;
+    (r->is_decoding ? decoding : prompts).push_back(r.get());
+  }
+  auto by = [](auto less) {
+    return [less](const Running* a, const Running* b) { return less(*a->request, *b->request); };
+  };
+  std::ranges::sort(decoding, by(goes_before));
+  std::ranges::sort(prompts, by(is_next));
+  auto is_running = [&](const Running* r) {
+    return std::ranges::any_of(running, [&](const auto& other) { return other.get() == r; });
+  };
+  auto add = [&](Running* r, int64_t n) {
+    r->n_tokens = n;
+    if (reserve(*r)) r->is_planned = true;
+  };
+  for (Running* r : decoding)
+    if (is_running(r)) add(r, 1);
+  int64_t left = pace.prompt_tokens(std::ssize(decoding));
+  for (Running* r : prompts) {
+    if (left == 0) break;
+    if (!is_running(r)) continue;
+    const int64_t n = std::min({left, std::ssize(r->missing()), kUsualChunk});
+    left -= n;
+    add(r, n);
+  }
+  for (const auto& r : running)
+    if (r->is_planned) planned.push_back(r.get());
+}
+
+Status Scheduler::Impl::forward(std::span<Running* const> planned) {
+  steps.clear();
+  float* row = logits.data();
+  for (Running* r : planned) {
+    const auto missing = r->missing();
+    const bool last = std::ssize(missing) == r->n_tokens;
+    r->logits = last ? std::exchange(row, row + impl.info.model.n_vocab) : nullptr;
+    steps.push_back({.tokens = missing.first(static_cast<size_t>(r->n_tokens)),
+                     .first_position = std::ssize(r->sequence.ids),
+                     .kv = r->sequence.kv.views(),
+                     .planned_length = r->request->planned_length,
+                     .wanted = last ? arch::LogitsWanted::kLast : arch::LogitsWanted::kNone,
+                     .logits = r->logits});
+  }
+  return impl.model->forward(impl.context, steps, impl.workspace);
+}
+
+/// A step failed, for one sequence's sake perhaps: each alone, so that the others go on. What was
+/// written already is written again with the same bits.
+void Scheduler::Impl::run_alone(std::span<Running* const> planned) {
+  for (Running* r : planned) {
+    Status status = forward(std::span(&r, 1));
+    if (status.ok()) {
+      take_in(std::span(&r, 1));
+    } else {
+      end(*r, std::move(status).error());
+    }
+  }
+}
+
+/// The step is done: ids into the sequences, the next ones drawn and delivered.
+void Scheduler::Impl::take_in(std::span<Running* const> planned) {
+  std::vector<Running*> drawing;
+  for (Running* r : planned) {
+    const auto run = r->missing().first(static_cast<size_t>(r->n_tokens));
+    r->sequence.ids.insert(r->sequence.ids.end(), run.begin(), run.end());
+    if (r->logits != nullptr) drawing.push_back(r);
+  }
+  const auto n_vocab = static_cast<size_t>(impl.info.model.n_vocab);
+  impl.pool->parallel_for(std::ssize(drawing), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Running& r = *drawing[static_cast<size_t>(i)];
+      r.request->answer->draw(std::span(r.logits, n_vocab));
+    }
+  });
+  for (Running* r : drawing) {
+    Answer& answer = *r->request->answer;
+    r->request->share->charge(1);
+    ++counted.generated_tokens;
+    answer.deliver();
+    if (answer.ended()) end(*r, answer.take());
+  }
+}
+
+void Scheduler::Impl::step() {
+  std::vector<Running*> planned;
+  plan(planned);
+  if (planned.empty()) return;
+  const Stopwatch watch;
+  Status status = forward(planned);
+  int64_t n_tokens = 0;
+  for (const Running* r : planned) {
+    n_tokens += r->n_tokens;
+    if (!r->is_decoding) counted.prompt_tokens += static_cast<uint64_t>(r->n_tokens);
+  }
+  ++counted.steps;
+  if (status.ok()) {
+    pace.record(n_tokens, watch.seconds());
+    take_in(planned);
+  } else if (planned.size() == 1) {
+    end(*planned.front(), std::move(status).error());
+  } else {
+    run_alone(planned);
+  }
+}
+
+Scheduler::Scheduler(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<Scheduler>> Scheduler::start(Engine engine,
+                                                    const SchedulerOptions& options) {
+  LANTERN_TRY(check(options));
+  try {
+    auto impl = std::make_unique<Impl>(std::move(engine), options);
+    impl->thread = std::thread([raw = impl.get()] { raw->loop(); });
+    return std::unique_ptr<Scheduler>(new Scheduler(std::move(impl)));
+  } catch (const std::bad_alloc&) {
+    return make_error(ErrorCode::kExhausted, "not enough memory for {} sequences at once",
+                      options.sequences_max);
+  } catch (const std::system_error& error) {
+    return make_error(ErrorCode::kExhausted, "no thread for the scheduler: {}", error.what());
+  }
+}
+
+Scheduler::~Scheduler() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stopping = true;
+  }
+  impl_->arrived.notify_all();
+  impl_->thread.join();
+}
+
+const EngineInfo& Scheduler::info() const { return impl_->engine.info(); }
+const TextIo& Scheduler::text() const { return impl_->engine.text(); }
+const Engine& Scheduler::engine() const { return impl_->engine; }
+
+Status Scheduler::submit(ServeRequest request) {
+  if (!request.on_done) return make_error(ErrorCode::kInvalidArgument, "a request has no on_done");
+  // Samplers of a step run beside each other in the pool, so each by itself runs on one thread.
+  const kernels::Context context{.isa = impl_->impl.context.isa, .pool = nullptr};
+  auto made = std::make_unique<Request>();
+  made->planned_length = impl_->impl.planned_length(request.prompt, request.options);
+  LANTERN_ASSIGN(made->answer,
+                 Answer::create(impl_->impl, context, request.prompt, std::move(request.options)));
+  made->on_done = std::move(request.on_done);
+  made->user = std::move(request.user);
+  made->priority = request.priority;
+  {
+    std::lock_guard lock(impl_->mutex);
+    const auto waiting = impl_->shown.waiting + std::ssize(impl_->arrivals);
+    if (impl_->draining || waiting >= impl_->options.queue_max) {
+      ++impl_->refused;
+      if (impl_->draining)
+        return make_error(ErrorCode::kExhausted, "the service is ending and takes no more");
+      return make_error(ErrorCode::kExhausted,
+                        "{} requests wait already, the most that may; try again later", waiting);
+    }
+    made->order = impl_->submitted++;
+    impl_->arrivals.push_back(std::move(made));
+  }
+  impl_->arrived.notify_one();
+  return {};
+}
+
+bool Scheduler::drain(std::chrono::milliseconds limit) {
+  std::unique_lock lock(impl_->mutex);
+  impl_->draining = true;
+  return impl_->emptied.wait_for(lock, limit, [&] {
+    return impl_->arrivals.empty() && impl_->shown.waiting == 0 && impl_->shown.running == 0;
+  });
+}
+
+SchedulerStats Scheduler::stats() const {
+  std::lock_guard lock(impl_->mutex);
+  SchedulerStats stats = impl_->shown;
+  stats.waiting += std::ssize(impl_->arrivals);
+  stats.requests = impl_->submitted;
+  stats.refused = impl_->refused;
+  return stats;
+}
+
+}  // namespace lantern::engine

@@ -1,0 +1,94 @@
+// Many requests through one model at once: continuous batching.
+//
+// One thread owns the engine. Each step carries the next token of every answer under way and, as
+// far as `step_tokens` and `step_time_max` go, pieces of prompts that are not through yet; a
+// request enters as soon as there is a place and its pages fit, and leaves when it ends. Places and
+// prompt tokens are shared out by user: the one who was served least so far is next (FairShares; a
+// higher priority goes first), so no user starves another. Where the cache's memory ends in the
+// middle of answers, the youngest of the lowest priority makes room: it goes back to the queue and
+// its ids are run again later.
+//
+// An answer has the bits that it would have alone (invariant 3).
+//
+// THREADS. submit(), drain(), stats(), info() and text() may be called from any thread. What a
+// request calls is called from the scheduler's thread, never after its on_done; it must neither
+// block, nor throw, nor call the scheduler.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "engine/engine.h"
+
+namespace lantern::engine {
+
+struct SchedulerOptions {
+  int64_t sequences_max = 16;  // answers under way at once, 1 to 256
+  int64_t queue_max = 256;     // requests that wait; more are refused
+  int64_t step_tokens = 512;   // tokens of a step at most (decoding first, then prompts)
+  /// What a piece of a prompt may hold up the others' next tokens.
+  std::chrono::milliseconds step_time_max{150};
+};
+
+struct ServeRequest {
+  Prompt prompt = {};
+  GenerateOptions options = {};  // chunk and beside are not read; cancel ends it within a step
+  std::string user = {};         // fairness goes by it
+  int priority = 0;              // higher first
+  /// Requests of the same scope, a user's or a group's, may share the cache of a prefix that they
+  /// have in common; those of different ones never do. Empty: with nobody.
+  std::string cache_scope = {};
+  /// Called once: generate()'s result, or an error that came up on the way (memory for the cache
+  /// though nothing else runs, logits that are not finite, a model that was withdrawn).
+  std::function<void(Result<GenerateResult>)> on_done = {};
+};
+
+struct SchedulerStats {
+  int64_t running = 0;
+  int64_t waiting = 0;
+  uint64_t kv_bytes_in_use = 0;
+  // Since the start:
+  uint64_t requests = 0;   // taken
+  uint64_t refused = 0;    // for a full queue, or while draining
+  uint64_t ended = 0;      // answered, errors and cancelled ones too
+  uint64_t preempted = 0;  // times that an answer made room for another
+  uint64_t steps = 0;
+  uint64_t prompt_tokens = 0;  // run; those run again after making room too
+  uint64_t cached_tokens = 0;  // of prompts, not run
+  uint64_t generated_tokens = 0;
+};
+
+class Scheduler {
+ public:
+  /// kInvalidArgument for options out of bounds, kExhausted memory or threads.
+  static Result<std::unique_ptr<Scheduler>> start(Engine engine, const SchedulerOptions& options);
+  /// Ends what runs and waits: each gets its answer so far, kCancelled.
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  [[nodiscard]] const EngineInfo& info() const;
+  [[nodiscard]] const TextIo& text() const;
+  /// Prompts for submit(); safe from any thread as the engine's own raw_prompt(), user_prompt() and
+  /// chat_prompt() are, which use the text side alone.
+  [[nodiscard]] const Engine& engine() const;
+
+  /// Errors at once, without on_done: generate()'s for options and prompt, kExhausted where the
+  /// queue is full or drain() was called.
+  Status submit(ServeRequest request);
+  /// Takes no more requests and waits until all that were taken have ended, at most `limit`. True:
+  /// they have.
+  bool drain(std::chrono::milliseconds limit);
+  [[nodiscard]] SchedulerStats stats() const;
+
+ private:
+  struct Impl;
+  explicit Scheduler(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lantern::engine

@@ -1,0 +1,375 @@
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/testing.h"
+
+namespace lantern::engine {
+namespace {
+
+using std::chrono::milliseconds;
+using Answered = std::future<Result<GenerateResult>>;
+
+const SamplerOptions kWarm = {.temperature = 1.0f, .top_k = 0, .top_p = 1, .min_p = 0, .seed = 11};
+
+// `n` ids; the same for the same `which`.
+Prompt junk(size_t n, uint64_t which) {
+  Prompt prompt;
+  for (size_t i = 0; i < n; ++i)
+    prompt.ids.push_back(static_cast<int32_t>(sampling_uniform(which, 7, i) * 256));
+  return prompt;
+}
+
+struct Ask {
+  Prompt prompt;
+  GenerateOptions options;
+  std::string user = "u";
+  int priority = 0;
+};
+
+// Requests of mixed lengths, samplers and ends.
+std::vector<Ask> mixed(size_t n) {
+  std::vector<Ask> asks;
+  for (size_t i = 0; i < n; ++i) {
+    Ask ask{
+        .prompt = junk(1 + i * 53 % 400, i), .options = {}, .user = "u" + std::to_string(i % 3)};
+    ask.options.sampler = kWarm;
+    ask.options.sampler.seed = i;
+    if (i % 4 == 1) ask.options.sampler = {.temperature = 0, .repeat_penalty = 1.3f};
+    if (i % 4 == 2) ask.options.sampler.top_k = 30;
+    ask.options.max_tokens = 5 + static_cast<int64_t>(i * 17 % 60);
+    ask.options.ignore_end = i % 5 != 0;
+    if (i % 6 == 3) ask.options.stop = {"t"};
+    asks.push_back(std::move(ask));
+  }
+  return asks;
+}
+
+Answered submit(Scheduler& scheduler, Ask ask) {
+  auto promise = std::make_shared<std::promise<Result<GenerateResult>>>();
+  Answered future = promise->get_future();
+  ServeRequest request{
+      .prompt = std::move(ask.prompt),
+      .options = std::move(ask.options),
+      .user = std::move(ask.user),
+      .priority = ask.priority,
+      .on_done = [promise](auto result) { promise->set_value(std::move(result)); }};
+  auto status = scheduler.submit(std::move(request));
+  if (!status.ok()) promise->set_value(std::move(status).error());
+  return future;
+}
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  Engine load(EngineOptions options = {}, const TinyModel& model = {}) {
+    options.threads = 2;
+    auto engine = load_for_test(model.write(folder_), std::move(options));
+    EXPECT_TRUE(engine.ok()) << engine.error().message;
+    return std::move(engine).value();
+  }
+  std::unique_ptr<Scheduler> start(SchedulerOptions options = {}, EngineOptions engine = {},
+                                   const TinyModel& model = {}) {
+    auto scheduler = Scheduler::start(load(std::move(engine), model), options);
+    EXPECT_TRUE(scheduler.ok()) << scheduler.error().message;
+    return std::move(scheduler).value();
+  }
+  /// An engine whose cache holds `positions` and no more.
+  EngineOptions with_room_for(int64_t positions, const TinyModel& model = {}) {
+    const Engine whole = load({}, model);
+    const auto bytes = whole.info().kv_bytes_per_position * static_cast<uint64_t>(positions);
+    return {.memory = whole.info().model.weight_bytes + 100'000'000 + bytes};
+  }
+  /// What Engine::generate() answers to each, one after another.
+  std::vector<GenerateResult> alone(const std::vector<Ask>& asks, const TinyModel& model = {}) {
+    Engine engine = load({}, model);
+    std::vector<GenerateResult> results;
+    for (const Ask& ask : asks) {
+      auto result = engine.generate(ask.prompt, ask.options);
+      EXPECT_TRUE(result.ok()) << result.error().message;
+      results.push_back(std::move(result).value());
+    }
+    return results;
+  }
+  static void expect_equal(std::vector<Answered>& answers,
+                           const std::vector<GenerateResult>& expected) {
+    for (size_t i = 0; i < answers.size(); ++i) {
+      auto result = answers[i].get();
+      ASSERT_TRUE(result.ok()) << result.error().message;
+      EXPECT_EQ(result->ids, expected[i].ids) << i;
+      EXPECT_EQ(result->text, expected[i].text) << i;
+      EXPECT_EQ(result->finish, expected[i].finish) << i;
+      EXPECT_EQ(result->prompt_tokens, expected[i].prompt_tokens) << i;
+    }
+  }
+  format::TemporaryFolder folder_;
+};
+
+// Invariant 3 under load.
+TEST_F(SchedulerTest, AnAnswerHasTheBitsThatItHasAlone) {
+  const auto asks = mixed(24);
+  const auto expected = alone(asks);
+  for (const auto& options : {SchedulerOptions{}, SchedulerOptions{.sequences_max = 5},
+                              SchedulerOptions{.step_tokens = 1},
+                              SchedulerOptions{.sequences_max = 16, .step_tokens = 37}}) {
+    auto scheduler = start(options);
+    for (int run = 0; run < 2; ++run) {
+      std::vector<Answered> answers;
+      for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
+      expect_equal(answers, expected);
+    }
+    EXPECT_TRUE(scheduler->drain(milliseconds(10'000)));
+    const auto stats = scheduler->stats();
+    EXPECT_EQ(stats.ended, 48u);
+    EXPECT_EQ(stats.running, 0);
+    EXPECT_EQ(stats.waiting, 0);
+    EXPECT_EQ(stats.kv_bytes_in_use, 0u);
+    EXPECT_EQ(stats.preempted, 0u);
+  }
+}
+
+TEST_F(SchedulerTest, WhoHadToMakeRoomHasTheSameBitsToo) {
+  const TinyModel model{.context = 512};
+  std::vector<Ask> asks;
+  for (size_t i = 0; i < 6; ++i) {
+    asks.push_back({.prompt = junk(90 + i, i), .options = {}});
+    asks.back().options = {.sampler = kWarm, .max_tokens = 300, .ignore_end = true};
+  }
+  const auto expected = alone(asks, model);
+  // Six begin in a page or two each; all of them at full length need four times six.
+  auto scheduler = start({}, with_room_for(9 * 128, model), model);
+  std::vector<Answered> answers;
+  for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
+  expect_equal(answers, expected);
+  EXPECT_TRUE(scheduler->drain(milliseconds(10'000)));
+  EXPECT_GT(scheduler->stats().preempted, 0u);
+}
+
+TEST_F(SchedulerTest, PagesThatASlidingWindowHasPassedAreNotMissed) {
+  const TinyModel model{.context = 2048, .window = 50};
+  std::vector<Ask> asks;
+  for (size_t i = 0; i < 4; ++i) {
+    asks.push_back({.prompt = junk(300 + 250 * i, i), .options = {}});
+    asks.back().options = {.sampler = kWarm, .max_tokens = 30, .ignore_end = true};
+  }
+  const auto expected = alone(asks, model);
+  auto scheduler = start({.step_tokens = 70}, {}, model);
+  std::vector<Answered> answers;
+  for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
+  expect_equal(answers, expected);
+}
+
+TEST_F(SchedulerTest, StreamsEachAnswerToItsOwn) {
+  auto scheduler = start();
+  std::vector<std::string> streamed(8);
+  std::vector<Answered> answers;
+  auto asks = mixed(8);
+  for (size_t i = 0; i < asks.size(); ++i) {
+    asks[i].options.on_text = [&streamed, i](std::string_view piece) { streamed[i] += piece; };
+    answers.push_back(submit(*scheduler, asks[i]));
+  }
+  for (size_t i = 0; i < asks.size(); ++i) {
+    auto result = answers[i].get();
+    ASSERT_TRUE(result.ok());
+    EXPECT_EQ(streamed[i], result->text);
+  }
+}
+
+TEST_F(SchedulerTest, RefusesAtOnceWhatCannotRun) {
+  auto scheduler = start({}, {.context = 64});
+  EXPECT_EQ(submit(*scheduler, {junk(64, 0), {}}).get().error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(submit(*scheduler, {{}, {}}).get().error().message, "the prompt is empty");
+  EXPECT_FALSE(submit(*scheduler, {junk(3, 0), {.sampler = {.top_p = 2}}}).get().ok());
+  EXPECT_FALSE(submit(*scheduler, {junk(3, 0), {.stop = {""}}}).get().ok());
+  EXPECT_FALSE(submit(*scheduler, {junk(3, 0), {.logprobs = 21}}).get().ok());
+  EXPECT_FALSE(scheduler->submit({.prompt = junk(3, 0)}).ok());
+  EXPECT_EQ(scheduler->stats().requests, 0u);
+  for (const auto& bad :
+       {SchedulerOptions{.sequences_max = 0}, SchedulerOptions{.sequences_max = 257},
+        SchedulerOptions{.queue_max = 0}, SchedulerOptions{.step_tokens = 0},
+        SchedulerOptions{.step_time_max = milliseconds(0)}})
+    EXPECT_FALSE(Scheduler::start(load(), bad).ok());
+}
+
+// Holds the scheduler's thread inside a callback until told to go on, so that a test can lay out
+// a queue at leisure.
+class Gate {
+ public:
+  std::function<void(std::string_view)> callback() {
+    return [this](std::string_view) {
+      std::unique_lock lock(mutex_);
+      reached_ = true;
+      changed_.notify_all();
+      changed_.wait(lock, [&] { return open_; });
+    };
+  }
+  void await_reached() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return reached_; });
+  }
+  void open() {
+    std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool reached_ = false;
+  bool open_ = false;
+};
+
+class QueueTest : public SchedulerTest {
+ protected:
+  /// Something that runs, and stands still until gate_.open().
+  Answered hold(Scheduler& scheduler, int64_t max_tokens = 3) {
+    Ask ask{junk(3, 99), {.sampler = kWarm, .max_tokens = max_tokens, .ignore_end = true}, "held"};
+    ask.options.on_text = gate_.callback();
+    Answered answer = submit(scheduler, std::move(ask));
+    gate_.await_reached();
+    return answer;
+  }
+  /// Submits a short request whose end is noted under `name`.
+  void note(Scheduler& scheduler, const std::string& name, const std::string& user,
+            int priority = 0) {
+    ServeRequest request{.prompt = junk(20, 1),
+                         .options = {.sampler = kWarm, .max_tokens = 2, .ignore_end = true},
+                         .user = user,
+                         .priority = priority,
+                         .on_done = [this, name](auto result) {
+                           EXPECT_TRUE(result.ok());
+                           std::lock_guard lock(mutex_);
+                           ended_.push_back(name);
+                         }};
+    ASSERT_TRUE(scheduler.submit(std::move(request)).ok());
+  }
+  std::vector<std::string> ended() {
+    std::lock_guard lock(mutex_);
+    return ended_;
+  }
+  Gate gate_;
+  std::mutex mutex_;
+  std::vector<std::string> ended_;
+};
+
+TEST_F(QueueTest, IsBounded) {
+  auto scheduler = start({.sequences_max = 1, .queue_max = 3});
+  auto held = hold(*scheduler);
+  for (int i = 0; i < 3; ++i) note(*scheduler, "w", "u");
+  auto refused = submit(*scheduler, {junk(3, 0), {}}).get();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kExhausted);
+  EXPECT_EQ(scheduler->stats().refused, 1u);
+  EXPECT_EQ(scheduler->stats().waiting, 3);
+  gate_.open();
+  EXPECT_TRUE(held.get().ok());
+  EXPECT_TRUE(scheduler->drain(milliseconds(10'000)));
+  EXPECT_EQ(ended().size(), 3u);
+  auto after = submit(*scheduler, {junk(3, 0), {}}).get();
+  EXPECT_EQ(after.error().code, ErrorCode::kExhausted);
+}
+
+TEST_F(QueueTest, ManyRequestsOfOneUserDoNotHoldUpAnothersOne) {
+  auto scheduler = start({.sequences_max = 1});
+  auto held = hold(*scheduler);
+  for (int i = 0; i < 50; ++i) note(*scheduler, "many", "many");
+  note(*scheduler, "one", "one");
+  note(*scheduler, "second", "one");
+  gate_.open();
+  EXPECT_TRUE(scheduler->drain(milliseconds(20'000)));
+  const auto order = ended();
+  ASSERT_EQ(order.size(), 52u);
+  EXPECT_EQ(order[0], "many");  // was there first
+  EXPECT_EQ(order[1], "one");
+  EXPECT_EQ(order[3], "second");
+  EXPECT_TRUE(held.get().ok());
+}
+
+TEST_F(QueueTest, HigherPriorityGoesFirst) {
+  auto scheduler = start({.sequences_max = 1});
+  auto held = hold(*scheduler);
+  for (int i = 0; i < 4; ++i) note(*scheduler, "low", "a", -1);
+  for (int i = 0; i < 4; ++i) note(*scheduler, "usual", "b");
+  for (int i = 0; i < 4; ++i) note(*scheduler, "high", "c", 5);
+  gate_.open();
+  EXPECT_TRUE(scheduler->drain(milliseconds(20'000)));
+  const auto order = ended();
+  ASSERT_EQ(order.size(), 12u);
+  for (size_t i = 0; i < 12; ++i)
+    EXPECT_EQ(order[i], i < 4 ? "high" : i < 8 ? "usual" : "low") << i;
+}
+
+TEST_F(QueueTest, CancelsWhatWaitsAndWhatRuns) {
+  auto scheduler = start({.sequences_max = 2});
+  auto held = hold(*scheduler);
+  std::stop_source waits, runs;
+  Ask running{junk(3, 0), {.sampler = kWarm, .ignore_end = true}};
+  std::atomic<int> pieces = 0;
+  running.options.cancel = runs.get_token();
+  running.options.on_text = [&](std::string_view) {
+    if (++pieces == 5) runs.request_stop();
+  };
+  Ask waiting{junk(3, 1), {.sampler = kWarm}, "w", -1};
+  waiting.options.cancel = waits.get_token();
+  auto ran = submit(*scheduler, std::move(running));
+  auto waited = submit(*scheduler, std::move(waiting));
+  waits.request_stop();
+  gate_.open();
+  auto result = ran.get();
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->finish, FinishReason::kCancelled);
+  EXPECT_GE(result->ids.size(), 5u);
+  EXPECT_LT(result->ids.size(), 40u);
+  auto never = waited.get();
+  ASSERT_TRUE(never.ok());
+  EXPECT_EQ(never->finish, FinishReason::kCancelled);
+  EXPECT_TRUE(never->ids.empty());
+  EXPECT_TRUE(held.get().ok());
+}
+
+TEST_F(QueueTest, TheEndOfTheSchedulerAnswersAll) {
+  std::vector<Answered> answers;
+  {
+    auto scheduler = start({.sequences_max = 2});
+    answers.push_back(hold(*scheduler, 0));
+    for (uint64_t i = 0; i < 5; ++i)
+      answers.push_back(submit(*scheduler, {junk(30, i), {.sampler = kWarm, .ignore_end = true}}));
+    EXPECT_FALSE(scheduler->drain(milliseconds(5)));
+    gate_.open();
+  }
+  for (Answered& answer : answers) {
+    auto result = answer.get();
+    ASSERT_TRUE(result.ok());
+    EXPECT_EQ(result->finish, FinishReason::kCancelled);
+  }
+}
+
+TEST_F(SchedulerTest, TakesRequestsFromManyThreads) {
+  const auto asks = mixed(32);
+  const auto expected = alone(asks);
+  auto scheduler = start({.sequences_max = 7});
+  std::vector<Answered> answers(asks.size());
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (size_t i = t; i < asks.size(); i += 4) {
+        answers[i] = submit(*scheduler, asks[i]);
+        EXPECT_GE(scheduler->stats().requests, 1u);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  expect_equal(answers, expected);
+}
+
+}  // namespace
+}  // namespace lantern::engine
