@@ -32,6 +32,9 @@ struct ModelInfo {
     int64_t window = 0;
   };
   std::vector<Layer> layers;
+  /// Sequences planned longer than this have other rotations (LongRoPE), so other keys; 0: all have
+  /// the same.
+  int64_t long_rope_after = 0;
   uint64_t weight_bytes = 0;         // memory held
   std::vector<std::string> notices;  // lines for a person: tensors that nothing uses
 };

@@ -38,12 +38,15 @@ Answer::Answer(const Engine::Impl& engine, const kernels::Context& context, cons
   wanted_ = options_.max_tokens > 0 ? options_.max_tokens : room_;
 }
 
-void Answer::begin(int64_t cached) {
+void Answer::begin() {
   if (begun_) return;
   begun_ = true;
   begin_seconds_ = watch_.seconds();
   result_.queued_seconds = begin_seconds_;
-  result_.cached_tokens = cached;
+}
+
+void Answer::set_cached(int64_t n) {
+  if (result_.ids.empty()) result_.cached_tokens = n;
 }
 
 void Answer::draw(std::span<const float> logits) {

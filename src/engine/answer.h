@@ -49,9 +49,10 @@ class Answer {
   [[nodiscard]] const GenerateOptions& options() const { return options_; }
   [[nodiscard]] bool cancel_wanted() const { return options_.cancel.stop_requested(); }
 
-  /// The prompt's turn has come, `cached` of its ids need no computation. Later calls (the answer
-  /// had to make room and begins anew) count for nothing.
-  void begin(int64_t cached);
+  /// The prompt's turn has come; the first time counts.
+  void begin();
+  /// So many of the prompt's ids need no computation. Nothing after the first draw().
+  void set_cached(int64_t n);
   /// `logits`[n_vocab] of the last of ids().
   void draw(std::span<const float> logits);
   /// After draw(): calls the caller's functions.

@@ -107,7 +107,8 @@ Result<GenerateResult> Engine::Impl::run(Sequence& sequence, const Prompt& promp
     kept = 0;
   }
   sequence.ids.resize(kept);
-  answer->begin(static_cast<int64_t>(kept));
+  answer->begin();
+  answer->set_cached(static_cast<int64_t>(kept));
 
   Companions others = companions(options.beside);
   std::vector<float> logits(static_cast<size_t>(info.model.n_vocab));

@@ -13,13 +13,23 @@ namespace {
 // A cache line, and what every instruction set's loads want.
 constexpr uint64_t kPageAlignment = 64;
 
+// Stands before each page, in a cache line of its own.
+struct PageHeader {
+  uint64_t holders = 0;
+};
+static_assert(sizeof(PageHeader) <= kPageAlignment);
+
+PageHeader& header(std::byte* page) {
+  return *reinterpret_cast<PageHeader*>(page - kPageAlignment);
+}
+
 uint64_t pages_for(int64_t n) {
   return static_cast<uint64_t>((n + kernels::kKvPagePositions - 1) / kernels::kKvPagePositions);
 }
 
 }  // namespace
 
-void KvPool::Free::operator()(std::byte* page) const { std::free(page); }
+void KvPool::Free::operator()(std::byte* page) const { std::free(page - kPageAlignment); }
 
 Result<KvPool> KvPool::create(std::span<const arch::ModelInfo::Layer> layers, Options options) {
   KvPool pool(layers, options);
@@ -67,16 +77,24 @@ Result<std::byte*> KvPool::take(uint64_t bytes) {
   } else {
     if (bytes > options_.bytes_max || bytes_held_ > options_.bytes_max - bytes)
       return exhausted(bytes);
-    page.reset(static_cast<std::byte*>(std::aligned_alloc(kPageAlignment, bytes)));
-    if (page == nullptr) return exhausted(bytes);
+    void* memory = std::aligned_alloc(kPageAlignment, kPageAlignment + bytes);
+    if (memory == nullptr) return exhausted(bytes);
+    page.reset(static_cast<std::byte*>(memory) + kPageAlignment);
     bytes_held_ += bytes;
   }
   std::memset(page.get(), 0, bytes);
+  header(page.get()).holders = 1;
   bytes_in_use_ += bytes;
   return page.release();
 }
 
+std::byte* KvPool::share(std::byte* page) {
+  if (page != nullptr) ++header(page).holders;
+  return page;
+}
+
 void KvPool::give_back(std::byte* page, uint64_t bytes) {
+  if (page == nullptr || --header(page).holders > 0) return;
   kept_[bytes].emplace_back(page);
   bytes_in_use_ -= bytes;
 }
@@ -159,14 +177,98 @@ bool KvSequence::can_resume_at(int64_t position) const {
 
 void KvSequence::clear() {
   for (size_t l = 0; l < layers_.size(); ++l) {
-    for (std::byte* page : layers_[l].keys)
-      if (page != nullptr) pool_->give_back(page, pool_->layer_bytes_[l].key_page);
+    for (std::byte* page : layers_[l].keys) pool_->give_back(page, pool_->layer_bytes_[l].key_page);
     for (std::byte* page : layers_[l].values)
-      if (page != nullptr) pool_->give_back(page, pool_->layer_bytes_[l].value_page);
+      pool_->give_back(page, pool_->layer_bytes_[l].value_page);
     layers_[l] = {};
   }
   n_pages_ = 0;
   update_views();
+}
+
+KvPages KvSequence::share(int64_t index) {
+  KvPages pages(*pool_);
+  const auto i = static_cast<size_t>(index);
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    pages.keys_[l] = KvPool::share(layers_[l].keys[i]);
+    pages.values_[l] = KvPool::share(layers_[l].values[i]);
+  }
+  return pages;
+}
+
+void KvSequence::append_shared(const KvPages& pages) {
+  ++n_pages_;
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    layers_[l].keys.push_back(KvPool::share(pages.keys_[l]));
+    layers_[l].values.push_back(KvPool::share(pages.values_[l]));
+    if (pages.keys_[l] != nullptr) continue;
+    // What lies before a gap is of no use.
+    auto& [keys, values, released] = layers_[l];
+    for (; released < n_pages_; ++released) {
+      const auto i = static_cast<size_t>(released);
+      pool_->give_back(std::exchange(keys[i], nullptr), pool_->layer_bytes_[l].key_page);
+      pool_->give_back(std::exchange(values[i], nullptr), pool_->layer_bytes_[l].value_page);
+    }
+  }
+  update_views();
+}
+
+Status KvSequence::append_copy(const KvPages& pages) {
+  const auto i = static_cast<size_t>(n_pages_);
+  LANTERN_TRY(reserve((n_pages_ + 1) * kernels::kKvPagePositions));
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    std::memcpy(layers_[l].keys[i], pages.keys_[l], pool_->layer_bytes_[l].key_page);
+    std::memcpy(layers_[l].values[i], pages.values_[l], pool_->layer_bytes_[l].value_page);
+  }
+  return {};
+}
+
+void KvSequence::replace(int64_t index, const KvPages& pages) {
+  const auto i = static_cast<size_t>(index);
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    auto& [keys, values, released] = layers_[l];
+    if (index < released) continue;
+    pool_->give_back(std::exchange(keys[i], KvPool::share(pages.keys_[l])),
+                     pool_->layer_bytes_[l].key_page);
+    pool_->give_back(std::exchange(values[i], KvPool::share(pages.values_[l])),
+                     pool_->layer_bytes_[l].value_page);
+  }
+  update_views();
+}
+
+KvPages::KvPages(KvPool& pool)
+    : pool_(&pool), keys_(pool.layers_.size()), values_(pool.layers_.size()) {}
+
+KvPages::KvPages(KvPages&& other) noexcept
+    : pool_(other.pool_),
+      keys_(std::exchange(other.keys_, {})),
+      values_(std::exchange(other.values_, {})) {}
+
+KvPages::~KvPages() {
+  for (size_t l = 0; l < keys_.size(); ++l) drop(l);
+}
+
+void KvPages::drop(size_t layer) {
+  const auto& bytes = pool_->layer_bytes_[layer];
+  pool_->give_back(std::exchange(keys_[layer], nullptr), bytes.key_page);
+  pool_->give_back(std::exchange(values_[layer], nullptr), bytes.value_page);
+}
+
+bool KvPages::is_whole() const {
+  return std::ranges::none_of(keys_, [](const std::byte* page) { return page == nullptr; });
+}
+
+uint64_t KvPages::bytes() const {
+  uint64_t bytes = 0;
+  for (size_t l = 0; l < keys_.size(); ++l)
+    if (keys_[l] != nullptr)
+      bytes += pool_->layer_bytes_[l].key_page + pool_->layer_bytes_[l].value_page;
+  return bytes;
+}
+
+void KvPages::drop_windowed() {
+  for (size_t l = 0; l < keys_.size(); ++l)
+    if (pool_->layers_[l].window > 0) drop(l);
 }
 
 void KvSequence::update_views() {

@@ -4,13 +4,17 @@
 //   KvPool      what all sequences of an engine draw from: owns freed pages for reuse, counts
 //               bytes, refuses past its budget
 //   KvSequence  one sequence's pages; gives them back when it ends
+//   KvPages     what all layers hold of 128 positions, kept beside sequences (PrefixCache)
 //
-// Pages come zeroed, reused ones too: what one sequence wrote never reaches another, and
-// positions past the end are zeros on every machine.
+// Pages are counted: sequences that share a prefix share its pages, which none of them writes any
+// more. A page is free when the last holder gives it back.
+//
+// Pages come zeroed, reused ones too: what one sequence wrote reaches no other that does not share
+// its prefix.
 // Where a sliding window has passed a page for good, its layer's pages are given back and null
 // in the view; one further page is kept so that a short rollback needs no new computation.
 //
-// One thread at a time uses a pool and its sequences. The pool outlives its sequences and stays
+// One thread at a time uses a pool and its holders. The pool outlives its sequences and stays
 // where it is.
 #pragma once
 
@@ -54,6 +58,7 @@ class KvPool {
 
  private:
   friend class KvSequence;
+  friend class KvPages;
   struct Free {
     void operator()(std::byte* page) const;
   };
@@ -63,6 +68,8 @@ class KvPool {
       : layers_(layers.begin(), layers.end()), options_(options) {}
 
   Result<std::byte*> take(uint64_t bytes);
+  /// One holder more, one less; null does nothing.
+  static std::byte* share(std::byte* page);
   void give_back(std::byte* page, uint64_t bytes);
   [[nodiscard]] Error exhausted(uint64_t bytes) const;
 
@@ -75,6 +82,31 @@ class KvPool {
   std::map<uint64_t, std::vector<Page>> kept_;  // by size
   uint64_t bytes_in_use_ = 0;
   uint64_t bytes_held_ = 0;
+};
+
+/// One page's positions in all layers, shared with whoever else holds them. Null in a layer whose
+/// sliding window had passed it.
+class KvPages {
+ public:
+  explicit KvPages(KvPool& pool);
+  ~KvPages();
+  KvPages(KvPages&& other) noexcept;
+  KvPages& operator=(KvPages&&) = delete;
+  KvPages(const KvPages&) = delete;
+
+  /// Whether every layer's pages are there.
+  [[nodiscard]] bool is_whole() const;
+  /// Bytes of those that are there, whoever shares them.
+  [[nodiscard]] uint64_t bytes() const;
+  /// Gives back what layers with a sliding window hold.
+  void drop_windowed();
+
+ private:
+  friend class KvSequence;
+  void drop(size_t layer);
+
+  KvPool* pool_;
+  std::vector<std::byte*> keys_, values_;  // [n_layers]
 };
 
 class KvSequence {
@@ -94,6 +126,15 @@ class KvSequence {
   [[nodiscard]] bool can_resume_at(int64_t position) const;
   /// Gives all pages back.
   void clear();
+
+  /// Page `index` of all layers, for others to hold too.
+  [[nodiscard]] KvPages share(int64_t index);
+  /// `pages` become the sequence's next page, which is not to be written.
+  void append_shared(const KvPages& pages);
+  /// A copy of `pages`, which are whole, becomes the next page. As reserve().
+  Status append_copy(const KvPages& pages);
+  /// `pages`, which are whole and hold the same, take the place of page `index`.
+  void replace(int64_t index, const KvPages& pages);
 
   /// [n_layers]; holds until the next call of another function.
   [[nodiscard]] std::span<const kernels::KvView> views() const { return views_; }

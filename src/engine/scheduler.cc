@@ -13,6 +13,7 @@
 #include "engine/answer.h"
 #include "engine/engine_impl.h"
 #include "engine/fair_shares.h"
+#include "engine/prefix_cache.h"
 #include "engine/step_pace.h"
 
 namespace lantern::engine {
@@ -27,6 +28,7 @@ struct Request {
   std::unique_ptr<Answer> answer;
   std::function<void(Result<GenerateResult>)> on_done;
   std::string user;
+  PrefixCache::Scope scope;  // no name: none
   int priority = 0;
   int64_t planned_length = 0;
   uint64_t order = 0;                  // of submission
@@ -36,8 +38,13 @@ struct Request {
 
 /// A request that has a place.
 struct Running {
+  Running(std::unique_ptr<Request> given, KvPool& pool)
+      : request(std::move(given)), sequence(pool) {}
+
   std::unique_ptr<Request> request;
   Sequence sequence;
+  PrefixCache::Position position;
+  int64_t n_cached = 0;     // of sequence.ids
   bool is_planned = false;  // in the step that is being made
   bool is_decoding = false;
   int64_t n_tokens = 0;     // of it in that step
@@ -85,6 +92,7 @@ struct Scheduler::Impl {
         impl(*engine.impl_),
         options(given),
         pace(given.step_tokens, given.step_time_max),
+        cache(*impl.kv, given.cache_bytes),
         logits(static_cast<size_t>(given.sequences_max * impl.info.model.n_vocab)) {}
 
   void loop();
@@ -96,6 +104,7 @@ struct Scheduler::Impl {
   void step();
   void plan(std::vector<Running*>& planned);
   bool reserve(Running& running);
+  void look_up(Running& running);
   Running* last_to_keep();
   void make_room(Running& victim);
   Status forward(std::span<Running* const> planned);
@@ -112,6 +121,7 @@ struct Scheduler::Impl {
   // The scheduler's thread alone:
   StepPace pace;
   FairShares shares;
+  PrefixCache cache;
   std::vector<std::unique_ptr<Request>> waiting;
   std::vector<std::unique_ptr<Running>> running;
   std::vector<float> logits;  // [sequences_max, n_vocab]
@@ -172,6 +182,7 @@ void Scheduler::Impl::publish() {
   shown.running = std::ssize(running);
   shown.waiting = std::ssize(waiting);
   shown.kv_bytes_in_use = impl.kv->bytes_in_use();
+  shown.cache_bytes = cache.bytes();
   if (running.empty() && waiting.empty() && arrivals.empty()) emptied.notify_all();
 }
 
@@ -184,6 +195,7 @@ void Scheduler::Impl::end(std::unique_ptr<Request> request, Result<GenerateResul
 /// `running` is gone afterwards, its pages given back.
 void Scheduler::Impl::end(Running& ending, Result<GenerateResult> result) {
   auto request = std::move(ending.request);
+  cache.leave(ending.position, ending.sequence);
   std::erase_if(running, [&](const auto& r) { return r.get() == &ending; });
   end(std::move(request), std::move(result));
 }
@@ -241,12 +253,26 @@ void Scheduler::Impl::admit() {
     if (!fits(**next)) return;
     auto request = std::move(*next);
     waiting.erase(next);
-    request->answer->begin(0);
-    if (!std::exchange(request->charged, true))
-      request->share->charge(std::ssize(request->answer->ids()));
-    running.push_back(std::make_unique<Running>(
-        Running{.request = std::move(request), .sequence = Sequence(*impl.kv)}));
+    request->answer->begin();
+    running.push_back(std::make_unique<Running>(std::move(request), *impl.kv));
+    Running& entered = *running.back();
+    Request& of = *entered.request;
+    if (!of.scope.name.empty() && options.cache_bytes > 0) {
+      entered.position = cache.enter(of.scope);
+      look_up(entered);
+    }
+    if (!std::exchange(of.charged, true)) of.share->charge(std::ssize(entered.missing()));
   }
+}
+
+/// What the cache has of its prompt; more may have come since the last time, from one that has the
+/// same prefix and was first.
+void Scheduler::Impl::look_up(Running& r) {
+  if (std::ssize(r.sequence.ids) % kernels::kKvPagePositions != 0) return;
+  const int64_t gained = cache.advance(r.position, r.request->answer->ids(), r.sequence);
+  r.n_cached = r.sequence.ids.empty() ? 0 : r.n_cached + gained;
+  r.request->answer->set_cached(r.n_cached);
+  counted.cached_tokens += static_cast<uint64_t>(gained);
 }
 
 /// The one whose place is given up first.
@@ -257,9 +283,11 @@ Running* Scheduler::Impl::last_to_keep() {
   return last;
 }
 
-/// Back to the queue; its pages become free. It keeps its age, and what it has drawn.
+/// Back to the queue; its pages become free, or the cache's to evict. It keeps its age, and what it
+/// has drawn.
 void Scheduler::Impl::make_room(Running& victim) {
   ++counted.preempted;
+  cache.leave(victim.position, victim.sequence);
   waiting.push_back(std::move(victim.request));
   std::erase_if(running, [&](const auto& r) { return r.get() == &victim; });
 }
@@ -271,6 +299,7 @@ bool Scheduler::Impl::reserve(Running& wanting) {
   for (;;) {
     Status reserved = wanting.sequence.kv.reserve(first + wanting.n_tokens);
     if (reserved.ok()) return true;
+    if (cache.evict() || cache.drop_windowed()) continue;
     if (running.size() == 1) {
       end(wanting, std::move(reserved).error());
       return false;
@@ -308,6 +337,7 @@ void Scheduler::Impl::plan(std::vector<Running*>& planned) {
   for (Running* r : prompts) {
     if (left == 0) break;
     if (!is_running(r)) continue;
+    look_up(*r);
     const int64_t n = std::min({left, std::ssize(r->missing()), kUsualChunk});
     left -= n;
     add(r, n);
@@ -352,6 +382,7 @@ void Scheduler::Impl::take_in(std::span<Running* const> planned) {
   for (Running* r : planned) {
     const auto run = r->missing().first(static_cast<size_t>(r->n_tokens));
     r->sequence.ids.insert(r->sequence.ids.end(), run.begin(), run.end());
+    cache.extend(r->position, r->sequence);
     if (r->logits != nullptr) drawing.push_back(r);
   }
   const auto n_vocab = static_cast<size_t>(impl.info.model.n_vocab);
@@ -432,6 +463,9 @@ Status Scheduler::submit(ServeRequest request) {
                  Answer::create(impl_->impl, context, request.prompt, std::move(request.options)));
   made->on_done = std::move(request.on_done);
   made->user = std::move(request.user);
+  const int64_t long_after = impl_->impl.info.model.long_rope_after;
+  made->scope = {.name = std::move(request.cache_scope),
+                 .long_rope = long_after > 0 && made->planned_length > long_after};
   made->priority = request.priority;
   {
     std::lock_guard lock(impl_->mutex);

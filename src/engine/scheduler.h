@@ -32,6 +32,8 @@ struct SchedulerOptions {
   int64_t step_tokens = 512;   // tokens of a step at most (decoding first, then prompts)
   /// What a piece of a prompt may hold up the others' next tokens.
   std::chrono::milliseconds step_time_max{150};
+  /// Of prefixes kept for requests to come, within what the engine's cache has; 0: none are.
+  uint64_t cache_bytes = uint64_t{1} << 30;
 };
 
 struct ServeRequest {
@@ -51,6 +53,7 @@ struct SchedulerStats {
   int64_t running = 0;
   int64_t waiting = 0;
   uint64_t kv_bytes_in_use = 0;
+  uint64_t cache_bytes = 0;  // of these, in the prefix cache; sequences that run may share them
   // Since the start:
   uint64_t requests = 0;   // taken
   uint64_t refused = 0;    // for a full queue, or while draining
