@@ -33,10 +33,36 @@ supply::VerifyOptions verify_options(const ResolveOptions& options) {
           .progress = options.progress};
 }
 
+policy::Tier tier_of(supply::Verified how) {
+  switch (how) {
+    case supply::Verified::kByVerity:
+      return policy::Tier::kA;
+    case supply::Verified::kByReceipt:
+      return policy::Tier::kB;
+    case supply::Verified::kByHashing:
+      break;
+  }
+  return policy::Tier::kC;
+}
+
+/// How much a tier assures: the kernel checks a sealed file at every read, a hash was right once, a
+/// receipt says that it was right before.
+int assurance(policy::Tier tier) {
+  switch (tier) {
+    case policy::Tier::kA:
+      return 2;
+    case policy::Tier::kB:
+      return 0;
+    case policy::Tier::kC:
+      break;
+  }
+  return 1;
+}
+
+// A model's tier is that of its file that was checked least.
 void note(supply::Verified how, Composition& model) {
-  const policy::Tier tier =
-      how == supply::Verified::kByReceipt ? policy::Tier::kB : policy::Tier::kC;
-  model.tier = std::min(model.tier.value_or(policy::Tier::kC), tier);
+  const policy::Tier tier = tier_of(how);
+  if (!model.tier || assurance(tier) < assurance(*model.tier)) model.tier = tier;
 }
 
 // The store's own record names the digests; each file must be the blob of its digest still.
@@ -150,6 +176,16 @@ Result<CheckpointPtr> open_header(const fs::path& path) {
       return std::move(described).error();
   LANTERN_ASSIGN(auto checkpoint, arch::open_checkpoint(path));
   return CheckpointPtr(std::move(checkpoint));
+}
+
+Result<policy::Tier> expected_tier(const supply::StoredModel& stored) {
+  LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
+  Composition model;
+  for (const auto& file : stored.manifest.files) {
+    LANTERN_ASSIGN(const supply::Verified how, store.expected_check(file.digest));
+    note(how, model);
+  }
+  return model.tier.value_or(policy::Tier::kC);
 }
 
 Result<Resolved> resolve(std::string_view reference, const ResolveOptions& options) {

@@ -45,4 +45,8 @@ struct Resolved {
 /// faults, and a file that is not what the store recorded), kUnsupported, kIo, kCancelled.
 Result<Resolved> resolve(std::string_view reference, const ResolveOptions& options);
 
+/// By which tier a load of a stored model would check its integrity as of now; nothing is hashed or
+/// written. kNotFound for a file that is gone, kIo.
+Result<policy::Tier> expected_tier(const supply::StoredModel& stored);
+
 }  // namespace lantern::gate

@@ -76,7 +76,8 @@ class Partial {
  private:
   fs::path at_;
   base::UniqueFd fd_;
-  base::Sha256 hash_;
+  ContentHash hash_{ContentHash::Verity::kNo};
+  ContentHash::Verity verity_ = ContentHash::Verity::kNo;
   uint64_t size_ = 0;
   std::string etag_;
 };
@@ -104,6 +105,9 @@ Result<Partial> Partial::open(const fs::path& at, const PullContext& context) {
     if (::stat(at.c_str(), &named) != 0 || named.st_ino != ours.st_ino ||
         named.st_dev != ours.st_dev)
       continue;
+    if (context.store.verity().supports(partial.fd_.get(), at))
+      partial.verity_ = ContentHash::Verity::kYes;
+    partial.hash_ = ContentHash(partial.verity_);
     partial.size_ = static_cast<uint64_t>(ours.st_size);
     if (auto text = base::read_text_file(meta_path(at), kMetaBytesMax); text.ok())
       if (auto json = base::parse_json(*text, at.string(), {.bytes_max = kMetaBytesMax});
@@ -116,7 +120,7 @@ Result<Partial> Partial::open(const fs::path& at, const PullContext& context) {
 Status Partial::restart() {
   if (::ftruncate(fd_.get(), 0) != 0 || ::lseek(fd_.get(), 0, SEEK_SET) != 0)
     return base::errno_error(errno, at_.string());
-  hash_ = base::Sha256();
+  hash_ = ContentHash(verity_);
   size_ = 0;
   etag_.clear();
   return {};
@@ -126,7 +130,9 @@ Status Partial::take_up(const PullContext& context) {
   LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(at_));
   base::Progress progress({.label = "Reading what is here already", .total = size_},
                           context.progress);
-  LANTERN_ASSIGN(hash_, hash_prefix(file, size_, {.stop = context.stop, .progress = &progress}));
+  LANTERN_ASSIGN(
+      hash_,
+      hash_prefix(file, size_, {.stop = context.stop, .progress = &progress, .verity = verity_}));
   if (::lseek(fd_.get(), static_cast<off_t>(size_), SEEK_SET) < 0)
     return base::errno_error(errno, at_.string());
   return {};
@@ -134,10 +140,12 @@ Status Partial::take_up(const PullContext& context) {
 
 Result<StagedFile> Partial::finish(std::string name) {
   if (::fsync(fd_.get()) != 0) return base::errno_error(errno, at_.string());
+  const ContentHash::Digests digests = hash_.finish();
   return StagedFile{.name = std::move(name),
                     .at = at_,
                     .size = size_,
-                    .digest = hash_.finish(),
+                    .digest = digests.sha256,
+                    .verity = digests.verity,
                     .held = std::make_shared<base::UniqueFd>(std::move(fd_))};
 }
 

@@ -37,10 +37,16 @@ int64_t wall_clock_ns() {
   return nanoseconds(now);
 }
 
+Result<ReceiptKey> ReceiptKey::existing(const std::filesystem::path& folder) {
+  LANTERN_ASSIGN(const std::string text, base::read_text_file(folder / "receipt.key", 4096));
+  LANTERN_ASSIGN(const base::Digest bytes, base::digest_from_hex(text));
+  return ReceiptKey(bytes);
+}
+
 Result<ReceiptKey> ReceiptKey::of(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "receipt.key";
-  auto text = base::read_text_file(path, 4096);
-  if (!text.ok() && text.error().code == ErrorCode::kNotFound) {
+  auto key = existing(folder);
+  if (!key.ok() && key.error().code == ErrorCode::kNotFound) {
+    const std::filesystem::path path = folder / "receipt.key";
     base::Digest fresh;
     if (::getrandom(fresh.data(), fresh.size(), 0) != static_cast<ssize_t>(fresh.size()))
       return base::errno_error(errno, "random numbers");
@@ -53,17 +59,16 @@ Result<ReceiptKey> ReceiptKey::of(const std::filesystem::path& folder) {
     const int why = errno;
     ::unlink(own.c_str());
     if (!linked) return base::errno_error(why, path.string());
-    text = base::read_text_file(path, 4096);
+    return existing(folder);
   }
-  if (!text.ok()) return std::move(text).error();
-  LANTERN_ASSIGN(const base::Digest bytes, base::digest_from_hex(*text));
-  return ReceiptKey(bytes);
+  return key;
 }
 
 base::Digest ReceiptKey::mac(const Receipt& r) const {
-  const std::string text = fmt::format(
-      "lantern-receipt-v1\n{} {} {} {} {} {} {}\n", base::to_hex(r.digest), r.stamp.device,
-      r.stamp.inode, r.stamp.size, r.stamp.mtime_ns, r.stamp.ctime_ns, r.hashed_at_ns);
+  std::string text = fmt::format("lantern-receipt-v{}\n{} {} {} {} {} {} {}\n", r.verity ? 2 : 1,
+                                 base::to_hex(r.digest), r.stamp.device, r.stamp.inode,
+                                 r.stamp.size, r.stamp.mtime_ns, r.stamp.ctime_ns, r.hashed_at_ns);
+  if (r.verity) text += base::to_hex(*r.verity) + "\n";
   return base::hmac_sha256(bytes_, std::as_bytes(std::span(text)));
 }
 
@@ -84,6 +89,12 @@ std::optional<Receipt> read_receipt(const std::filesystem::path& path, const Rec
   auto digest = base::digest_from_hex(hex->get_ref<const std::string&>());
   if (!digest.ok()) return std::nullopt;
   receipt.digest = *digest;
+  if (auto verity = json->find("verity"); verity != json->end()) {
+    if (!verity->is_string()) return std::nullopt;
+    auto root = base::digest_from_hex(verity->get_ref<const std::string&>());
+    if (!root.ok()) return std::nullopt;
+    receipt.verity = *root;
+  }
   bool whole = number("device", receipt.stamp.device) && number("inode", receipt.stamp.inode) &&
                number("size", receipt.stamp.size) && number("mtime_ns", receipt.stamp.mtime_ns) &&
                number("ctime_ns", receipt.stamp.ctime_ns) &&
@@ -101,6 +112,7 @@ Status write_receipt(const std::filesystem::path& path, const Receipt& receipt,
       {"inode", receipt.stamp.inode},           {"size", receipt.stamp.size},
       {"mtime_ns", receipt.stamp.mtime_ns},     {"ctime_ns", receipt.stamp.ctime_ns},
       {"hashed_at_ns", receipt.hashed_at_ns},   {"hmac", base::to_hex(key.mac(receipt))}};
+  if (receipt.verity) json["verity"] = base::to_hex(*receipt.verity);
   return base::write_file_atomically(path, json.dump() + "\n");
 }
 

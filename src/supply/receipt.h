@@ -24,6 +24,8 @@ struct Receipt {
   Stamp stamp;
   int64_t hashed_at_ns = 0;  // the wall clock before the first byte was read
   base::Digest digest{};
+  /// Of the same bytes, for a file that was found sealed with it (verity.h).
+  std::optional<base::Digest> verity = {};
 };
 
 Result<Stamp> stamp_of(int fd, const std::filesystem::path& path);
@@ -36,6 +38,8 @@ class ReceiptKey {
   /// 32 random bytes in `folder`/receipt.key, mode 0600, made on first use. kIo; kCorrupt for a
   /// file of another length.
   static Result<ReceiptKey> of(const std::filesystem::path& folder);
+  /// The same, and kNotFound where none was made.
+  static Result<ReceiptKey> existing(const std::filesystem::path& folder);
   [[nodiscard]] base::Digest mac(const Receipt& receipt) const;
 
  private:

@@ -45,10 +45,13 @@ Result<uint64_t> available_bytes(const fs::path& path) {
   return uint64_t{info.f_bavail} * info.f_frsize;
 }
 
-Result<StagedWriter> StagedWriter::create(const fs::path& at, std::string name) {
+Result<StagedWriter> StagedWriter::create(const fs::path& at, std::string name,
+                                          const Verity& verity) {
   base::UniqueFd fd(::open(at.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (fd.get() < 0) return base::errno_error(errno, at.string());
-  return StagedWriter(at, std::move(name), std::move(fd));
+  const auto wanted =
+      verity.supports(fd.get(), at) ? ContentHash::Verity::kYes : ContentHash::Verity::kNo;
+  return StagedWriter(at, std::move(name), std::move(fd), wanted);
 }
 
 StagedWriter::StagedWriter(StagedWriter&& other) noexcept
@@ -70,15 +73,18 @@ Status StagedWriter::write(std::span<const std::byte> bytes) {
 
 Result<StagedFile> StagedWriter::finish() {
   if (::fsync(fd_.get()) != 0) return base::errno_error(errno, at_.string());
+  fd_ = base::UniqueFd();  // a file that is open for writing cannot be sealed
+  const ContentHash::Digests digests = hash_.finish();
   return StagedFile{.name = std::move(name_),
                     .at = std::exchange(at_, {}),
                     .size = size_,
-                    .digest = hash_.finish()};
+                    .digest = digests.sha256,
+                    .verity = digests.verity};
 }
 
-Result<base::Sha256> hash_prefix(const base::ReadFile& file, uint64_t bytes,
-                                 const HashOptions& options) {
-  base::Sha256 hash;
+Result<ContentHash> hash_prefix(const base::ReadFile& file, uint64_t bytes,
+                                const HashOptions& options) {
+  ContentHash hash(options.verity);
   std::vector<std::byte> buffer(std::min<uint64_t>(bytes, 1u << 20));
   for (uint64_t offset = 0; offset < bytes;) {
     LANTERN_TRY(check_stop(options.stop));

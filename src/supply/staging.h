@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "supply/verity.h"
 
 namespace lantern::supply {
 
@@ -24,6 +25,7 @@ struct StagedFile {
   std::filesystem::path at = {};  // empty: the store has a blob of this digest already
   uint64_t size = 0;
   base::Digest digest{};
+  std::optional<base::Digest> verity = {};    // where its file system can seal it
   std::shared_ptr<base::UniqueFd> held = {};  // keeps other processes from it until it is admitted
 };
 
@@ -43,11 +45,12 @@ class StagingFolder {
   base::UniqueFd lock_;
 };
 
-/// Writes one file. Not finished, it is removed.
+/// Writes one file and hashes what it writes. Not finished, it is removed.
 class StagedWriter {
  public:
-  /// `at` must not exist yet.
-  static Result<StagedWriter> create(const std::filesystem::path& at, std::string name);
+  /// `at` must not exist yet. Its fs-verity digest is computed where `verity` can seal files there.
+  static Result<StagedWriter> create(const std::filesystem::path& at, std::string name,
+                                     const Verity& verity = kernel_verity());
   StagedWriter(StagedWriter&& other) noexcept;
   StagedWriter& operator=(StagedWriter&&) = delete;
   ~StagedWriter();
@@ -56,12 +59,13 @@ class StagedWriter {
   Result<StagedFile> finish();
 
  private:
-  StagedWriter(std::filesystem::path at, std::string name, base::UniqueFd fd)
-      : at_(std::move(at)), name_(std::move(name)), fd_(std::move(fd)) {}
+  StagedWriter(std::filesystem::path at, std::string name, base::UniqueFd fd,
+               ContentHash::Verity verity)
+      : at_(std::move(at)), name_(std::move(name)), fd_(std::move(fd)), hash_(verity) {}
   std::filesystem::path at_;
   std::string name_;
   base::UniqueFd fd_;
-  base::Sha256 hash_;
+  ContentHash hash_;
   uint64_t size_ = 0;
 };
 
@@ -78,9 +82,10 @@ Status check_stop(const std::stop_token& stop);
 struct HashOptions {
   std::stop_token stop = {};
   base::Progress* progress = nullptr;  // advanced by the bytes that were hashed
+  ContentHash::Verity verity = ContentHash::Verity::kNo;
 };
-/// SHA-256 of the first `bytes` bytes of a file, which has at least as many.
-Result<base::Sha256> hash_prefix(const base::ReadFile& file, uint64_t bytes,
-                                 const HashOptions& options);
+/// The digests of the first `bytes` bytes of a file, which has at least as many.
+Result<ContentHash> hash_prefix(const base::ReadFile& file, uint64_t bytes,
+                                const HashOptions& options);
 
 }  // namespace lantern::supply

@@ -17,7 +17,6 @@
 #include "base/printable.h"
 #include "supply/catalog.h"
 #include "supply/names.h"
-#include "supply/receipt.h"
 
 namespace lantern::supply {
 namespace fs = std::filesystem;
@@ -226,6 +225,21 @@ Result<StoredModel> Store::find(std::string_view name) const {
   return not_here(name);
 }
 
+/// Its fs-verity digest once it is sealed and measures as was computed; nothing where the file
+/// system cannot, and where the measure is another: the other tiers remain.
+std::optional<base::Digest> Store::seal(const StagedFile& file, const base::ReadFile& blob) const {
+  if (!file.verity) return std::nullopt;
+  // Under its final name nobody looks for it to write: only now may the writer's lock go.
+  if (file.held) *file.held = base::UniqueFd();
+  // The kernel asks for the permission to write; the folder is private.
+  if (::fchmod(blob.fd(), 0600) != 0) return std::nullopt;
+  const Status sealed = verity_->enable(blob.fd(), blob.path());
+  ::fchmod(blob.fd(), 0400);
+  const auto measured = verity_->measure(blob.fd(), blob.path());
+  if (!sealed.ok() || !measured.ok() || *measured != file.verity) return std::nullopt;
+  return file.verity;
+}
+
 Status Store::admit_blob(const StagedFile& file) const {
   fs::path blob = blob_path(file.digest);
   if (file.at.empty()) {
@@ -239,14 +253,16 @@ Status Store::admit_blob(const StagedFile& file) const {
   // Whoever has it open keeps it.
   if (::chmod(file.at.c_str(), 0400) != 0) return base::errno_error(errno, file.at.string());
   LANTERN_TRY(rename_synced(file.at, blob));
-  // After the rename, which moves ctime. Young as it is, it vouches only once hashed again.
   LANTERN_ASSIGN(base::ReadFile opened, base::ReadFile::open(blob));
+  const std::optional<base::Digest> verity = seal(file, opened);
+  // After the rename, which moves ctime. Young as it is, its times vouch only once hashed again.
   LANTERN_ASSIGN(Stamp stamp, stamp_of(opened.fd(), blob));
   LANTERN_TRY(base::make_private_folder(root_ / "receipts"));
   LANTERN_ASSIGN(const ReceiptKey key, ReceiptKey::of(root_));
-  return write_receipt(root_ / "receipts" / (base::to_hex(file.digest) + ".json"),
-                       {.stamp = stamp, .hashed_at_ns = wall_clock_ns(), .digest = file.digest},
-                       key);
+  return write_receipt(
+      receipt_path(file.digest),
+      {.stamp = stamp, .hashed_at_ns = wall_clock_ns(), .digest = file.digest, .verity = verity},
+      key);
 }
 
 Status Store::write_model(const Manifest& manifest) const {

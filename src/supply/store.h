@@ -1,6 +1,8 @@
 // The store: models of this user, content-addressed.
 //
-//   blobs/sha256/<hex>           a file's bytes, mode 0400, written by the store itself
+//   blobs/sha256/<hex>           a file's bytes, mode 0400, written by the store itself, sealed
+//   with
+//                                fs-verity where the file system has it
 //   receipts/<hex>.json          what a blob's inode looked like when it was last hashed
 //   models/<id>/manifest.json    a composition; <id> is composition_id() over its files
 //   models/<id>/files/<path>     links to the blobs, so that a reader finds names and siblings
@@ -9,7 +11,7 @@
 //
 // Every change becomes visible by one rename, so a process that dies leaves the old state or the
 // new. Changes are made under an exclusive lock on `lock`; readers need none, they only ever see
-// whole files. Thread-safe: a Store holds nothing but its folder's name.
+// whole files. Thread-safe: a Store holds nothing but its folder's name and what can seal files.
 #pragma once
 
 #include <filesystem>
@@ -24,6 +26,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "supply/manifest.h"
+#include "supply/receipt.h"
 #include "supply/staging.h"
 
 namespace lantern::supply {
@@ -40,11 +43,15 @@ struct StoredModel {
 };
 
 enum class Verify {
-  kFast,  // compare the inode with its receipt; hash where there is any doubt
+  kFast,  // compare the seal or the inode with the receipt; hash where there is any doubt
   kFull,  // hash
 };
 
-enum class Verified { kByReceipt, kByHashing };
+enum class Verified {
+  kByVerity,   // the kernel's measure equals the one that was computed when it was last hashed
+  kByReceipt,  // its inode is as it was then
+  kByHashing,
+};
 
 struct VerifyOptions {
   Verify how = Verify::kFast;
@@ -55,11 +62,14 @@ struct VerifyOptions {
 class Store {
  public:
   /// The store under `data`, which need not exist: it is made by the first change.
-  explicit Store(std::filesystem::path data) : root_(std::move(data)) {}
+  /// `verity` outlives it.
+  explicit Store(std::filesystem::path data, const Verity& verity = kernel_verity())
+      : root_(std::move(data)), verity_(&verity) {}
   /// The store of this user (base::own_folders).
   static Result<Store> of_user();
 
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
+  [[nodiscard]] const Verity& verity() const { return *verity_; }
 
   struct Listing {
     std::vector<StoredModel> models = {};    // sorted by name
@@ -98,6 +108,8 @@ class Store {
 
   /// Whether the blob still is what its digest says: kCorrupt where not, kNotFound.
   Result<Verified> verify_blob(const base::Digest& digest, const VerifyOptions& options) const;
+  /// How a load as of now would check the blob; nothing is hashed or written. kNotFound, kIo.
+  Result<Verified> expected_check(const base::Digest& digest) const;
   /// The SHA-256 of any file, hashed in place: from its receipt where that is beyond doubt, else
   /// hashed and recorded. Without a writable store it is hashed each time.
   struct InPlace {
@@ -120,11 +132,16 @@ class Store {
   Result<StoredModel> read_model(const base::Digest& id) const;
   Result<StoredModel> by_digits(std::string_view digits) const;
   Status set_alias_locked(std::string_view alias, const base::Digest& id) const;
+  std::filesystem::path receipt_path(const base::Digest& digest) const;
   Status admit_blob(const StagedFile& file) const;
+  std::optional<base::Digest> seal(const StagedFile& file, const base::ReadFile& blob) const;
+  Result<std::optional<Verified>> vouched(const base::ReadFile& file,
+                                          const std::optional<Receipt>& receipt) const;
   Status write_model(const Manifest& manifest) const;
   Result<uint64_t> collect_garbage() const;
 
   std::filesystem::path root_;
+  const Verity* verity_;
 };
 
 }  // namespace lantern::supply

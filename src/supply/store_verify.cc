@@ -14,19 +14,28 @@ namespace {
 /// A blob's name is its digest, of which the first digits will do.
 constexpr size_t kLabelBytes = 40;
 
-/// Hashes the whole file and says what its inode looked like meanwhile.
-Result<Receipt> hash_now(const base::ReadFile& file, const VerifyOptions& options) {
+/// Hashes the whole file and says what its inode looked like meanwhile. A file that is sealed has
+/// its fs-verity digest computed too, which is recorded where it is the one that the kernel says.
+Result<Receipt> hash_now(const base::ReadFile& file, const Verity& verity,
+                         const VerifyOptions& options) {
   Receipt receipt;
   LANTERN_ASSIGN(receipt.stamp, stamp_of(file.fd(), file.path()));
   receipt.hashed_at_ns = wall_clock_ns();
+  const auto measured = verity.measure(file.fd(), file.path());
+  const bool sealed = measured.ok() && measured->has_value();
   base::Progress progress(
       {.label = "Verifying " + file.path().filename().string().substr(0, kLabelBytes),
        .total = receipt.stamp.size},
       options.progress);
-  LANTERN_ASSIGN(base::Sha256 hash, hash_prefix(file, receipt.stamp.size,
-                                                {.stop = options.stop, .progress = &progress}));
+  LANTERN_ASSIGN(ContentHash hash, hash_prefix(file, receipt.stamp.size,
+                                               {.stop = options.stop,
+                                                .progress = &progress,
+                                                .verity = sealed ? ContentHash::Verity::kYes
+                                                                 : ContentHash::Verity::kNo}));
   progress.finish();
-  receipt.digest = hash.finish();
+  const ContentHash::Digests digests = hash.finish();
+  receipt.digest = digests.sha256;
+  if (sealed && digests.verity == *measured) receipt.verity = digests.verity;
   LANTERN_ASSIGN(Stamp after, stamp_of(file.fd(), file.path()));
   if (after != receipt.stamp)
     return make_error(ErrorCode::kCorrupt, "{}: it changed while it was being hashed",
@@ -36,43 +45,71 @@ Result<Receipt> hash_now(const base::ReadFile& file, const VerifyOptions& option
 
 }  // namespace
 
+/// What the receipt has to say for the file as it is; nothing: it must be hashed. A file that was
+/// sealed and is not what it was gives no credit to its times either.
+Result<std::optional<Verified>> Store::vouched(const base::ReadFile& file,
+                                               const std::optional<Receipt>& receipt) const {
+  using Answer = std::optional<Verified>;
+  if (!receipt) return Answer();
+  if (receipt->verity) {
+    const auto measured = verity_->measure(file.fd(), file.path());
+    const bool equal = measured.ok() && *measured == receipt->verity;
+    return equal ? Answer(Verified::kByVerity) : Answer();
+  }
+  LANTERN_ASSIGN(const Stamp stamp, stamp_of(file.fd(), file.path()));
+  return vouches(*receipt, stamp) ? Answer(Verified::kByReceipt) : Answer();
+}
+
+fs::path Store::receipt_path(const base::Digest& digest) const {
+  return root_ / "receipts" / (base::to_hex(digest) + ".json");
+}
+
+Result<Verified> Store::expected_check(const base::Digest& digest) const {
+  LANTERN_ASSIGN(const base::ReadFile file, base::ReadFile::open(blob_path(digest)));
+  const auto key = ReceiptKey::existing(root_);
+  if (!key.ok()) return Verified::kByHashing;
+  const auto receipt = read_receipt(receipt_path(digest), *key);
+  if (!receipt || receipt->digest != digest) return Verified::kByHashing;
+  LANTERN_ASSIGN(const auto how, vouched(file, receipt));
+  return how.value_or(Verified::kByHashing);
+}
+
 Result<Verified> Store::verify_blob(const base::Digest& digest,
                                     const VerifyOptions& options) const {
   fs::path blob = blob_path(digest);
-  fs::path receipt_path = root_ / "receipts" / (base::to_hex(digest) + ".json");
   LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(blob));
   const auto key = ReceiptKey::of(root_);
   if (options.how == Verify::kFast && key.ok()) {
-    LANTERN_ASSIGN(Stamp stamp, stamp_of(file.fd(), blob));
-    auto receipt = read_receipt(receipt_path, *key);
-    if (receipt && receipt->digest == digest && vouches(*receipt, stamp))
-      return Verified::kByReceipt;
+    const auto receipt = read_receipt(receipt_path(digest), *key);
+    LANTERN_ASSIGN(const auto how, vouched(file, receipt));
+    if (how && receipt->digest == digest) return *how;
   }
-  LANTERN_ASSIGN(Receipt now, hash_now(file, options));
+  LANTERN_ASSIGN(Receipt now, hash_now(file, *verity_, options));
   if (now.digest != digest)
     return make_error(ErrorCode::kCorrupt,
                       "{}: its content has changed since it was pulled (SHA-256 is {} now): remove "
                       "the model and pull it again",
                       blob.string(), base::to_hex(now.digest));
   // A store that cannot be written to still serves; it is hashed again the next time.
-  if (key.ok()) (void)write_receipt(receipt_path, now, *key).ok();
+  if (key.ok()) (void)write_receipt(receipt_path(digest), now, *key).ok();
   return Verified::kByHashing;
 }
 
 Result<Store::InPlace> Store::digest_in_place(const fs::path& path,
                                               const VerifyOptions& options) const {
   LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(path));
-  LANTERN_ASSIGN(Stamp stamp, stamp_of(file.fd(), path));
+  LANTERN_ASSIGN(const Stamp stamp, stamp_of(file.fd(), path));
   // By inode, so that one file reached by two paths is hashed once.
   fs::path folder = root_ / "receipts";
-  fs::path receipt_path = folder / fmt::format("in-place-{}-{}.json", stamp.device, stamp.inode);
+  const fs::path receipt_path =
+      folder / fmt::format("in-place-{}-{}.json", stamp.device, stamp.inode);
   const auto key = ReceiptKey::of(root_);
   if (options.how == Verify::kFast && key.ok()) {
-    auto receipt = read_receipt(receipt_path, *key);
-    if (receipt && vouches(*receipt, stamp))
-      return InPlace{.digest = receipt->digest, .size = stamp.size, .how = Verified::kByReceipt};
+    const auto receipt = read_receipt(receipt_path, *key);
+    LANTERN_ASSIGN(const auto how, vouched(file, receipt));
+    if (how) return InPlace{.digest = receipt->digest, .size = stamp.size, .how = *how};
   }
-  LANTERN_ASSIGN(Receipt now, hash_now(file, options));
+  LANTERN_ASSIGN(Receipt now, hash_now(file, *verity_, options));
   if (key.ok() && base::make_private_folder(folder).ok())
     (void)write_receipt(receipt_path, now, *key).ok();
   return InPlace{.digest = now.digest, .size = now.stamp.size, .how = Verified::kByHashing};

@@ -16,12 +16,28 @@ struct Flags {
   bool json = false;
 };
 
+/// How the next load will check the files.
+std::string_view explained(policy::Tier tier) {
+  switch (tier) {
+    case policy::Tier::kA:
+      return "sealed with fs-verity";
+    case policy::Tier::kB:
+      return "by keyed receipt";
+    case policy::Tier::kC:
+      break;
+  }
+  return "hashed at the next load";
+}
+
 Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(const supply::Store store, gate::open_store());
   LANTERN_ASSIGN(const supply::StoredModel model, store.find(flags.model));
   LANTERN_ASSIGN(const auto states, gate::states_of({&model, 1}));
+  LANTERN_ASSIGN(const policy::Tier tier, gate::expected_tier(model));
   if (flags.json) {
-    LANTERN_TRY(print_json(model_report(model, states.front())));
+    base::OrderedJson report = model_report(model, states.front());
+    report["tier"] = policy::tier_name(tier);
+    LANTERN_TRY(print_json(report));
     return Exit::kDone;
   }
   const supply::Manifest& manifest = model.manifest;
@@ -31,13 +47,14 @@ Result<Exit> run(const Flags& flags) {
       {"names", aliases},
       {"id", "sha256:" + base::to_hex(manifest.id)},
       {"state", std::string(policy::model_state_name(states.front()))},
+      {"integrity", fmt::format("tier {}, {}", policy::tier_name(tier), explained(tier))},
       {"size", base::format_bytes(manifest.bytes())},
       {"licence", manifest.licence.empty() ? "unknown" : manifest.licence},
       {"source", manifest.source},
       {"pulled", manifest.pulled_at},
       {"path", model.entry().string()},
   };
-  if (!manifest.revision.empty()) rows.insert(rows.begin() + 6, {"revision", manifest.revision});
+  if (!manifest.revision.empty()) rows.insert(rows.begin() + 7, {"revision", manifest.revision});
   std::vector<std::vector<std::string>> files = {{"FILE", "BYTES", "SHA-256"}};
   for (const auto& file : manifest.files)
     files.push_back({file.path, std::to_string(file.size), base::to_hex(file.digest)});

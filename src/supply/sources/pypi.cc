@@ -205,7 +205,8 @@ class PypiSource final : public Source {
       if (!is_safe_file_name(name))
         return make_error(ErrorCode::kCorrupt, "{}: member \"{}\" has no plain file name",
                           reference_.text, base::printable(member->name));
-      LANTERN_ASSIGN(StagedWriter writer, StagedWriter::create(folder.path() / name, name));
+      LANTERN_ASSIGN(StagedWriter writer,
+                     StagedWriter::create(folder.path() / name, name, context.store.verity()));
       Status extracted = zip.extract(*member, [&](std::span<const std::byte> piece) -> Status {
         LANTERN_TRY(check_stop(context.stop));
         progress.advance(piece.size());
