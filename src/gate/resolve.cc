@@ -70,6 +70,7 @@ Status verify_stored(const supply::Store& store, const supply::StoredModel& stor
                      const std::vector<fs::path>& files, const ResolveOptions& options,
                      Composition& model) {
   const auto& listed = stored.manifest.files;
+  std::vector<base::Digest> digests;
   for (const fs::path& path : files) {
     const std::string inside = path.lexically_relative(stored.folder).generic_string();
     auto file = std::find_if(listed.begin(), listed.end(),
@@ -85,10 +86,10 @@ Status verify_stored(const supply::Store& store, const supply::StoredModel& stor
                         "{}: not the file that the store recorded: remove the model and pull it "
                         "again",
                         path.string());
-    LANTERN_ASSIGN(const supply::Verified how,
-                   store.verify_blob(file->digest, verify_options(options)));
-    note(how, model);
+    digests.push_back(file->digest);
   }
+  LANTERN_ASSIGN(const auto checks, store.verify_blobs(digests, verify_options(options)));
+  for (const supply::Verified how : checks) note(how, model);
   model.id = stored.manifest.id;
   for (const auto& file : listed) {
     model.files.push_back(file.digest);
@@ -108,9 +109,10 @@ Status hash_in_place(const supply::Store& store, const fs::path& path,
   std::vector<supply::ManifestFile> listed;
   std::error_code error;
   const fs::path root = fs::is_directory(path, error) ? path : files[0].parent_path();
-  for (const fs::path& file : files) {
-    LANTERN_ASSIGN(const supply::Store::InPlace found,
-                   store.digest_in_place(file, verify_options(options)));
+  LANTERN_ASSIGN(const auto all, store.digests_in_place(files, verify_options(options)));
+  for (size_t i = 0; i < files.size(); ++i) {
+    const fs::path& file = files[i];
+    const supply::Store::InPlace& found = all[i];
     note(found.how, model);
     model.files.push_back(found.digest);
     const std::string inside = file.lexically_relative(root).generic_string();

@@ -10,8 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include "base/thread_pool.h"
+
 namespace lantern::supply {
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kCopyChunkBytes = 1u << 20;
+
+}  // namespace
 
 StagingFolder::~StagingFolder() {
   if (lock_.get() < 0) return;
@@ -69,6 +77,34 @@ Status StagedWriter::write(std::span<const std::byte> bytes) {
   hash_.update(bytes);
   size_ += bytes.size();
   return write_fully(fd_.get(), bytes, at_);
+}
+
+Status StagedWriter::copy(const base::ReadFile& from, const CopyOptions& options) {
+  const uint64_t end = from.size();
+  const auto room = static_cast<size_t>(std::min<uint64_t>(kCopyChunkBytes, end));
+  std::vector<std::byte> current(room), next(room);
+  const auto piece = [&](std::vector<std::byte>& buffer, uint64_t at) {
+    return std::span(buffer).first(
+        static_cast<size_t>(std::min<uint64_t>(buffer.size(), end - std::min(at, end))));
+  };
+  base::ThreadPool pool(std::clamp(options.n_threads, 1, 2));
+  LANTERN_TRY(from.read_at(0, piece(current, 0)));
+  for (uint64_t offset = 0; offset < end; offset += room) {
+    LANTERN_TRY(check_stop(options.stop));
+    const std::span<const std::byte> now = piece(current, offset);
+    Status moved;
+    pool.run([&](int thread) {
+      if (thread == pool.n_threads() - 1) hash_.update(now);
+      if (thread != 0) return;
+      moved = write_fully(fd_.get(), now, at_);
+      if (moved.ok()) moved = from.read_at(offset + now.size(), piece(next, offset + now.size()));
+    });
+    LANTERN_TRY(std::move(moved));
+    size_ += now.size();
+    if (options.progress) options.progress->advance(now.size());
+    std::swap(current, next);
+  }
+  return {};
 }
 
 Result<StagedFile> StagedWriter::finish() {

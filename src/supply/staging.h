@@ -56,6 +56,15 @@ class StagedWriter {
   ~StagedWriter();
 
   Status write(std::span<const std::byte> bytes);
+
+  struct CopyOptions {
+    std::stop_token stop = {};
+    base::Progress* progress = nullptr;  // advanced by the bytes that were copied
+    int n_threads = 1;                   // 2: hashing goes on beside reading and writing
+  };
+  /// Writes the whole of `from`, in chunks of 1 MiB that are private while they are hashed and
+  /// written: what was hashed is what lies in the copy, whatever happens to `from` meanwhile.
+  Status copy(const base::ReadFile& from, const CopyOptions& options);
   Result<StagedFile> finish();
 
  private:

@@ -57,6 +57,7 @@ struct VerifyOptions {
   Verify how = Verify::kFast;
   std::stop_token stop = {};
   base::ProgressOutput progress = base::ProgressOutput::none();
+  base::Progress* shared = nullptr;  // of several files at once, instead of one of its own
 };
 
 class Store {
@@ -108,6 +109,9 @@ class Store {
 
   /// Whether the blob still is what its digest says: kCorrupt where not, kNotFound.
   Result<Verified> verify_blob(const base::Digest& digest, const VerifyOptions& options) const;
+  /// verify_blob() of several at once, in their order.
+  Result<std::vector<Verified>> verify_blobs(std::span<const base::Digest> digests,
+                                             const VerifyOptions& options) const;
   /// How a load as of now would check the blob; nothing is hashed or written. kNotFound, kIo.
   Result<Verified> expected_check(const base::Digest& digest) const;
   /// The SHA-256 of any file, hashed in place: from its receipt where that is beyond doubt, else
@@ -119,6 +123,9 @@ class Store {
   };
   Result<InPlace> digest_in_place(const std::filesystem::path& path,
                                   const VerifyOptions& options) const;
+  /// digest_in_place() of several at once, in their order.
+  Result<std::vector<InPlace>> digests_in_place(std::span<const std::filesystem::path> paths,
+                                                const VerifyOptions& options) const;
 
   /// An empty folder for files under way; also deletes what dead processes left.
   Result<StagingFolder> stage() const;

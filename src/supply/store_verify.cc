@@ -1,9 +1,14 @@
 // Verification: whether files in the store, and files admitted where they lie, still are what
 // their digests say.
 #include <cerrno>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <vector>
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "supply/parallel.h"
 #include "supply/receipt.h"
 #include "supply/store.h"
 
@@ -23,16 +28,19 @@ Result<Receipt> hash_now(const base::ReadFile& file, const Verity& verity,
   receipt.hashed_at_ns = wall_clock_ns();
   const auto measured = verity.measure(file.fd(), file.path());
   const bool sealed = measured.ok() && measured->has_value();
-  base::Progress progress(
-      {.label = "Verifying " + file.path().filename().string().substr(0, kLabelBytes),
-       .total = receipt.stamp.size},
-      options.progress);
+  std::optional<base::Progress> own;
+  if (options.shared == nullptr)
+    own.emplace(
+        base::Progress::Options{
+            .label = "Verifying " + file.path().filename().string().substr(0, kLabelBytes),
+            .total = receipt.stamp.size},
+        options.progress);
   LANTERN_ASSIGN(ContentHash hash, hash_prefix(file, receipt.stamp.size,
                                                {.stop = options.stop,
-                                                .progress = &progress,
+                                                .progress = own ? &*own : options.shared,
                                                 .verity = sealed ? ContentHash::Verity::kYes
                                                                  : ContentHash::Verity::kNo}));
-  progress.finish();
+  if (own) own->finish();
   const ContentHash::Digests digests = hash.finish();
   receipt.digest = digests.sha256;
   if (sealed && digests.verity == *measured) receipt.verity = digests.verity;
@@ -41,6 +49,35 @@ Result<Receipt> hash_now(const base::ReadFile& file, const Verity& verity,
     return make_error(ErrorCode::kCorrupt, "{}: it changed while it was being hashed",
                       file.path().string());
   return receipt;
+}
+
+/// Sizes as far as they are known; what is missing is said by whoever opens it.
+std::vector<uint64_t> sizes_of(std::span<const fs::path> paths) {
+  std::vector<uint64_t> sizes;
+  for (const fs::path& path : paths) {
+    std::error_code missing;
+    const uint64_t size = fs::file_size(path, missing);
+    sizes.push_back(missing ? 0 : size);
+  }
+  return sizes;
+}
+
+/// check(i, options) for each file, under one progress.
+Status check_files(std::span<const fs::path> paths, const VerifyOptions& options,
+                   const std::function<Status(size_t, const VerifyOptions&)>& check) {
+  if (paths.size() == 1) return check(0, options);
+  const std::vector<uint64_t> sizes = sizes_of(paths);
+  base::Progress progress({.label = fmt::format("Verifying {} files", paths.size()),
+                           .total = std::accumulate(sizes.begin(), sizes.end(), uint64_t{0})},
+                          options.progress);
+  LANTERN_TRY(for_each_file(sizes, options.stop, [&](size_t i, const std::stop_token& stop) {
+    VerifyOptions each = options;
+    each.stop = stop;
+    each.shared = &progress;
+    return check(i, each);
+  }));
+  progress.finish();
+  return {};
 }
 
 }  // namespace
@@ -93,6 +130,28 @@ Result<Verified> Store::verify_blob(const base::Digest& digest,
   // A store that cannot be written to still serves; it is hashed again the next time.
   if (key.ok()) (void)write_receipt(receipt_path(digest), now, *key).ok();
   return Verified::kByHashing;
+}
+
+Result<std::vector<Verified>> Store::verify_blobs(std::span<const base::Digest> digests,
+                                                  const VerifyOptions& options) const {
+  std::vector<fs::path> paths;
+  for (const base::Digest& digest : digests) paths.push_back(blob_path(digest));
+  std::vector<Verified> verified(digests.size());
+  LANTERN_TRY(check_files(paths, options, [&](size_t i, const VerifyOptions& each) -> Status {
+    LANTERN_ASSIGN(verified[i], verify_blob(digests[i], each));
+    return {};
+  }));
+  return verified;
+}
+
+Result<std::vector<Store::InPlace>> Store::digests_in_place(std::span<const fs::path> paths,
+                                                            const VerifyOptions& options) const {
+  std::vector<InPlace> found(paths.size());
+  LANTERN_TRY(check_files(paths, options, [&](size_t i, const VerifyOptions& each) -> Status {
+    LANTERN_ASSIGN(found[i], digest_in_place(paths[i], each));
+    return {};
+  }));
+  return found;
 }
 
 Result<Store::InPlace> Store::digest_in_place(const fs::path& path,

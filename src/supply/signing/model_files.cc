@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <mutex>
-#include <numeric>
 #include <set>
 
 #include "base/file.h"
 #include "base/printable.h"
-#include "base/thread_pool.h"
+
 #include "supply/local_model.h"
+#include "supply/parallel.h"
 
 namespace lantern::supply {
 namespace {
@@ -195,23 +193,11 @@ class Hasher {
         progress_({.label = options.label, .total = total(ranges)}, options.progress) {}
 
   Result<std::vector<base::Digest>> run() {
-    // The largest first, so that no thread is left alone with one at the end.
-    std::vector<size_t> order(ranges_.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-      return ranges_[a].end - ranges_[a].begin > ranges_[b].end - ranges_[b].begin;
-    });
-    const auto n = static_cast<int64_t>(ranges_.size());
-    base::ThreadPool pool(
-        static_cast<int>(std::clamp<int64_t>(n, 1, base::usable_physical_cores())));
-    pool.parallel_for(n, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end && !failed_; ++i) {
-        const size_t at = order[static_cast<size_t>(i)];
-        if (Status status = hash(ranges_[at], digests_[at]); !status.ok())
-          fail(std::move(status).error());
-      }
-    });
-    if (failed_) return std::move(fault_);
+    std::vector<uint64_t> sizes;
+    for (const FileRange& range : ranges_) sizes.push_back(range.end - range.begin);
+    LANTERN_TRY(for_each_file(sizes, options_.stop, [&](size_t i, const std::stop_token& stop) {
+      return hash(ranges_[i], stop, digests_[i]);
+    }));
     progress_.finish();
     return std::move(digests_);
   }
@@ -223,7 +209,7 @@ class Hasher {
     return bytes;
   }
 
-  Status hash(const FileRange& range, base::Digest& out) {
+  Status hash(const FileRange& range, const std::stop_token& stop, base::Digest& out) {
     LANTERN_ASSIGN(const auto file, base::ReadFile::open(range.path));
     if (range.to_end_of_file && file.size() != range.end)
       return make_error(ErrorCode::kCorrupt, "{}: it changed while it was being read",
@@ -231,8 +217,8 @@ class Hasher {
     std::vector<std::byte> chunk(static_cast<size_t>(
         std::min<uint64_t>(kChunkBytes, std::max<uint64_t>(range.end - range.begin, 1))));
     base::Sha256 hash;
-    for (uint64_t at = range.begin; at < range.end && !failed_;) {
-      if (options_.stop.stop_requested())
+    for (uint64_t at = range.begin; at < range.end;) {
+      if (stop.stop_requested())
         return make_error(ErrorCode::kCancelled, "{}: interrupted", range.path.string());
       const auto piece = std::span(chunk).first(
           static_cast<size_t>(std::min<uint64_t>(chunk.size(), range.end - at)));
@@ -245,19 +231,10 @@ class Hasher {
     return {};
   }
 
-  void fail(Error error) {
-    const std::lock_guard lock(mutex_);
-    if (!failed_) fault_ = std::move(error);
-    failed_ = true;
-  }
-
   std::span<const FileRange> ranges_;
   const RangeHashOptions& options_;
   std::vector<base::Digest> digests_;
   base::Progress progress_;
-  std::mutex mutex_;
-  std::atomic<bool> failed_ = false;
-  Error fault_;
 };
 
 }  // namespace

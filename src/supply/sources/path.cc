@@ -3,9 +3,12 @@
 // for writing could change it after the check.
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
 
+#include "base/thread_pool.h"
 #include "supply/local_model.h"
 #include "supply/names.h"
+#include "supply/parallel.h"
 #include "supply/selection.h"
 #include "supply/source.h"
 
@@ -13,8 +16,6 @@ namespace lantern::supply {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kChunkBytes = 1u << 20;
 
 class PathSource final : public Source {
  public:
@@ -42,39 +43,35 @@ class PathSource final : public Source {
 
   Result<std::vector<StagedFile>> fetch(const Plan&, const StagingFolder& folder,
                                         const PullContext& context) override {
-    uint64_t total = 0;
-    for (const auto& file : model_.files) total += file.size;
+    std::vector<uint64_t> sizes;
+    for (const auto& file : model_.files) sizes.push_back(file.size);
+    const uint64_t total = std::accumulate(sizes.begin(), sizes.end(), uint64_t{0});
     base::Progress progress({.label = "Copying " + reference_.path, .total = total},
                             context.progress);
-    std::vector<StagedFile> staged;
-    for (const auto& file : model_.files) {
+    // Cores that have no file of their own hash beside one that copies.
+    const int n_threads_a_file =
+        base::usable_physical_cores() >= 2 * static_cast<int>(std::min<size_t>(sizes.size(), 64))
+            ? 2
+            : 1;
+    std::vector<StagedFile> staged(model_.files.size());
+    const auto take_in = [&](size_t i, const std::stop_token& stop) -> Status {
+      const LocalFile& file = model_.files[i];
       // Flat in the staging folder: the number keeps names of different folders apart.
-      fs::path at = folder.path() / fmt::format("{}", staged.size());
-      LANTERN_ASSIGN(StagedWriter writer, StagedWriter::create(at, file.name));
-      LANTERN_TRY(copy(file.path, writer, context.stop, progress));
-      LANTERN_ASSIGN(StagedFile finished, writer.finish());
-      staged.push_back(std::move(finished));
-    }
+      const fs::path at = folder.path() / fmt::format("{}", i);
+      LANTERN_ASSIGN(StagedWriter writer,
+                     StagedWriter::create(at, file.name, context.store.verity()));
+      LANTERN_ASSIGN(const base::ReadFile from, base::ReadFile::open(file.path));
+      LANTERN_TRY(
+          writer.copy(from, {.stop = stop, .progress = &progress, .n_threads = n_threads_a_file}));
+      LANTERN_ASSIGN(staged[i], writer.finish());
+      return {};
+    };
+    LANTERN_TRY(for_each_file(sizes, context.stop, take_in));
     progress.finish();
     return staged;
   }
 
  private:
-  static Status copy(const fs::path& from, StagedWriter& writer, const std::stop_token& stop,
-                     base::Progress& progress) {
-    LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(from));
-    std::vector<std::byte> buffer(std::min<uint64_t>(kChunkBytes, file.size()));
-    for (uint64_t offset = 0; offset < file.size();) {
-      LANTERN_TRY(check_stop(stop));
-      auto chunk = std::span(buffer).first(std::min<uint64_t>(buffer.size(), file.size() - offset));
-      LANTERN_TRY(file.read_at(offset, chunk));
-      LANTERN_TRY(writer.write(chunk));
-      offset += chunk.size();
-      progress.advance(chunk.size());
-    }
-    return {};
-  }
-
   Reference reference_;
   LocalModel model_;
 };
