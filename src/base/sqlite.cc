@@ -40,6 +40,17 @@ Status bind(sqlite3_stmt* statement, int at, const Database::Value& value) {
   return make_error(ErrorCode::kInternal, "SQLite: parameter {}: {}", at, sqlite3_errstr(code));
 }
 
+/// The path inside a file: URI, whose '?', '#' and '%' have a meaning.
+std::string uri_path(const std::filesystem::path& path) {
+  std::string out;
+  for (const char c : path.string()) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view("/-._~").find(c) != std::string_view::npos;
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
 }  // namespace
 
 void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
@@ -62,37 +73,69 @@ Error Database::fault() const {
   return make_error(kind, "{}: {}", name_, sqlite3_errmsg(handle_.get()));
 }
 
-Result<Database> Database::open(const std::filesystem::path& path,
-                                std::span<const std::string_view> migrations) {
-  // SQLite would make it by the umask; side files take this one's mode.
-  const UniqueFd made(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (made.get() < 0) return errno_error(errno, path.string());
+Result<Database> Database::open_handle(const std::string& name, int flags) {
   sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, nullptr);
-  Database database(std::unique_ptr<sqlite3, Close>(raw), path.string());
-  if (raw == nullptr) return make_error(ErrorCode::kExhausted, "{}: no memory", path.string());
+  const int code = sqlite3_open_v2(name.c_str(), &raw, flags, nullptr);
+  Database database(std::unique_ptr<sqlite3, Close>(raw), name);
+  if (raw == nullptr) return make_error(ErrorCode::kExhausted, "{}: no memory", name);
   if (code != SQLITE_OK) return database.fault();
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, kBusyTimeoutMs);
   // Bytes from outside may lie in the file: no code of the schema is trusted.
   sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  return database;
+}
+
+Result<Database> Database::open(const std::filesystem::path& path,
+                                std::span<const std::string_view> migrations) {
+  // SQLite would make it by the umask; side files take this one's mode.
+  const UniqueFd made(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (made.get() < 0) return errno_error(errno, path.string());
+  LANTERN_ASSIGN(Database database,
+                 open_handle(path.string(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW));
   LANTERN_TRY(database.run_script(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"));
   LANTERN_TRY(database.migrate(migrations));
   return database;
 }
 
-Status Database::migrate(std::span<const std::string_view> migrations) {
+Result<Database> Database::open_read_only(const std::filesystem::path& path,
+                                          std::span<const std::string_view> migrations) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error) {
+    LANTERN_ASSIGN(Database empty,
+                   open_handle(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+    LANTERN_TRY(empty.migrate(migrations));
+    return empty;
+  }
+  // Without a log of writes beside it the file is whole, and "immutable" keeps SQLite from making
+  // one; with such a log its writer's files must be used.
+  const std::filesystem::path wal = path.string() + "-wal";
+  const bool is_whole = std::filesystem::file_size(wal, error) == 0 || error;
+  const std::string name = "file:" + uri_path(path) + (is_whole ? "?immutable=1" : "");
+  LANTERN_ASSIGN(Database database,
+                 open_handle(name, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_URI));
+  database.name_ = path.string();
+  LANTERN_ASSIGN(const int64_t version, database.schema_version());
+  if (version != static_cast<int64_t>(migrations.size()))
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: of schema {}, this lantern reads {} where it may not write",
+                      path.string(), version, migrations.size());
+  return database;
+}
+
+Result<int64_t> Database::schema_version() {
   int64_t version = 0;
-  auto read_version = [&]() -> Status {
-    return run("PRAGMA user_version", {}, [&](const Row& row) -> Status {
-      version = row.number(0);
-      return {};
-    });
-  };
-  LANTERN_TRY(read_version());
+  LANTERN_TRY(run("PRAGMA user_version", {}, [&](const Row& row) -> Status {
+    version = row.number(0);
+    return {};
+  }));
+  return version;
+}
+
+Status Database::migrate(std::span<const std::string_view> migrations) {
+  LANTERN_ASSIGN(int64_t version, schema_version());
   const auto latest = static_cast<int64_t>(migrations.size());
   if (version > latest)
     return make_error(ErrorCode::kUnsupported,
@@ -100,7 +143,7 @@ Status Database::migrate(std::span<const std::string_view> migrations) {
                       name_, version, latest);
   if (version == latest) return {};
   return transaction([&]() -> Status {
-    LANTERN_TRY(read_version());  // another process may have been faster
+    LANTERN_ASSIGN(version, schema_version());  // another process may have been faster
     for (; version < latest; ++version)
       LANTERN_TRY(run_script(migrations[static_cast<size_t>(version)]));
     return run_script(fmt::format("PRAGMA user_version = {}", latest));

@@ -32,6 +32,12 @@ class Database {
   static Result<Database> open(const std::filesystem::path& path,
                                std::span<const std::string_view> migrations);
 
+  /// The same for whoever cannot write there: nothing is made or changed, neither the file nor
+  /// beside it. A missing file reads as an empty one. kUnsupported for a file of another version.
+  /// A writer that comes at the same time may show as kCorrupt: read again.
+  static Result<Database> open_read_only(const std::filesystem::path& path,
+                                         std::span<const std::string_view> migrations);
+
   using Blob = std::span<const std::byte>;
   /// A parameter of a statement: null, a number, text or bytes. Text and bytes are borrowed until
   /// the call returns.
@@ -66,7 +72,9 @@ class Database {
   };
   Database(std::unique_ptr<sqlite3, Close> handle, std::string name)
       : handle_(std::move(handle)), name_(std::move(name)) {}
+  static Result<Database> open_handle(const std::string& name, int flags);
   Status run_script(std::string_view sql);
+  Result<int64_t> schema_version();
   Status migrate(std::span<const std::string_view> migrations);
   [[nodiscard]] Error fault() const;
 
