@@ -77,6 +77,12 @@ Result<State> State::open(const std::filesystem::path& folder) {
   return State(std::move(database));
 }
 
+Result<State> State::open_read_only(const std::filesystem::path& folder) {
+  LANTERN_ASSIGN(base::Database database,
+                 base::Database::open_read_only(folder / "state.db", kMigrations));
+  return State(std::move(database));
+}
+
 Status State::record_import(const Import& import) {
   return database_.transaction([&]() -> Status {
     LANTERN_TRY(
@@ -110,13 +116,20 @@ Status State::revoke(const RevocationRecord& r) {
 }
 
 Status State::replace_revocations(std::string_view source,
-                                  std::span<const RevocationRecord> revocations) {
+                                  std::span<const RevocationRecord> revocations,
+                                  const std::optional<Floor>& floor) {
   return database_.transaction([&]() -> Status {
     LANTERN_TRY(database_.run("DELETE FROM revocations WHERE source = ?", {source}));
     for (const RevocationRecord& r : revocations)
       LANTERN_TRY(database_.run("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?, ?, ?)",
                                 {blob(r.digest), r.by, r.reason, source, seconds(r.at)}));
-    return {};
+    if (!floor) return {};
+    LANTERN_TRY(raise(floor->what, floor->version));
+    LANTERN_ASSIGN(const auto now, highest(floor->what));
+    if (now && now->version == floor->version.version && now->digest == floor->version.digest)
+      return {};
+    return make_error(ErrorCode::kDenied, "{}: another process has put a later version in force",
+                      floor->what);
   });
 }
 

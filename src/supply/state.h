@@ -77,6 +77,8 @@ class State {
  public:
   /// Opens `folder`/state.db, made where it is missing.
   static Result<State> open(const std::filesystem::path& folder);
+  /// For whoever cannot write there, to read alone; a missing one reads as empty.
+  static Result<State> open_read_only(const std::filesystem::path& folder);
 
   /// All of these are idempotent; a second import of an id keeps the first.
   Status record_import(const Import& import);
@@ -84,9 +86,20 @@ class State {
   Status approve(const ApprovalRecord& approval);
   Status revoke(const RevocationRecord& revocation);
   Status record_signature(const SignatureRecord& signature);
-  /// Takes `revocations` in place of those that `source` brought before.
-  Status replace_revocations(std::string_view source,
-                             std::span<const RevocationRecord> revocations);
+  /// The highest version of a signed document (a policy, a revocation list) that was ever accepted
+  /// here, and the SHA-256 of its content.
+  struct Version {
+    int64_t version = 0;
+    base::Digest digest{};
+  };
+  struct Floor {
+    std::string what = {};
+    Version version = {};
+  };
+  /// Takes `revocations` in place of those that `source` brought before, and raises `floor` with
+  /// them: both or neither.
+  Status replace_revocations(std::string_view source, std::span<const RevocationRecord> revocations,
+                             const std::optional<Floor>& floor = {});
 
   Result<std::optional<Import>> import_of(const base::Digest& id);
   Result<std::optional<ScanRecord>> scan_of(const base::Digest& id);
@@ -100,12 +113,6 @@ class State {
   Result<ModelState> state_of(const base::Digest& id, std::span<const base::Digest> files,
                               base::UtcTime now);
 
-  /// The highest version of a signed document (a policy, a revocation list) that was ever accepted
-  /// here, and the SHA-256 of its content.
-  struct Version {
-    int64_t version = 0;
-    base::Digest digest{};
-  };
   Result<std::optional<Version>> highest(std::string_view what);
   /// Never lowers it.
   Status raise(std::string_view what, const Version& version);

@@ -106,6 +106,46 @@ TEST_F(StateTest, TheHighestVersionNeverFalls) {
   EXPECT_EQ(highest->digest, id("five"));
 }
 
+TEST_F(StateTest, AListAndItsVersionComeTogetherOrNotAtAll) {
+  State state = open();
+  const std::vector<RevocationRecord> first = {{.digest = id("a")}}, second = {{.digest = id("b")}};
+  const auto floor = [&](int64_t version, const char* of) {
+    return State::Floor{.what = "list", .version = {.version = version, .digest = id(of)}};
+  };
+  ASSERT_TRUE(state.replace_revocations("list", first, floor(3, "three")).ok());
+  EXPECT_EQ(state.highest("list").value()->version, 3);
+  // Meanwhile another process was faster with a later one.
+  EXPECT_EQ(state.replace_revocations("list", second, floor(2, "two")).error().code,
+            ErrorCode::kDenied);
+  EXPECT_EQ(state.replace_revocations("list", second, floor(3, "another")).error().code,
+            ErrorCode::kDenied);
+  EXPECT_TRUE(state.revocation_of(id("a"), {}).value().has_value());
+  EXPECT_FALSE(state.revocation_of(id("b"), {}).value().has_value());
+  ASSERT_TRUE(state.replace_revocations("list", second, floor(4, "four")).ok());
+  EXPECT_TRUE(state.revocation_of(id("b"), {}).value().has_value());
+}
+
+TEST_F(StateTest, WhoCannotWriteReads) {
+  auto missing = State::open_read_only(folder_);
+  ASSERT_TRUE(missing.ok()) << missing.error().message;
+  EXPECT_FALSE(missing->import_of(id("m")).value().has_value());
+  EXPECT_FALSE(fs::exists(folder_));
+  {
+    State state = open();
+    ASSERT_TRUE(state.record_import({.id = id("m"), .by = "ada"}).ok());
+    auto beside = State::open_read_only(folder_);
+    ASSERT_TRUE(beside.ok()) << beside.error().message;
+    EXPECT_EQ(beside->import_of(id("m")).value()->by, "ada") << "what its writer has not merged";
+  }
+  auto files = [&] { return std::distance(fs::directory_iterator(folder_), {}); };
+  EXPECT_EQ(files(), 1);
+  auto alone = State::open_read_only(folder_);
+  ASSERT_TRUE(alone.ok()) << alone.error().message;
+  EXPECT_EQ(alone->import_of(id("m")).value()->by, "ada");
+  EXPECT_EQ(files(), 1) << "no journal is made";
+  EXPECT_FALSE(alone->revoke({.digest = id("m"), .source = "local"}).ok());
+}
+
 TEST_F(StateTest, AnotherConnectionsWritesShow) {
   State one = open(), two = open();
   const int64_t before = one.data_version().value();
