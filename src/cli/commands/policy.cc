@@ -5,6 +5,8 @@
 #include "base/keys.h"
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/passphrase.h"
+#include "cli/subcommands.h"
 #include "cli/table.h"
 #include "gate/policy.h"
 
@@ -17,8 +19,6 @@ struct Flags {
   std::vector<std::string> suppose;
   bool json = false;
 };
-
-constexpr uint64_t kPassphraseBytesMax = 4096;
 
 std::optional<std::filesystem::path> given(const std::string& path) {
   if (path.empty()) return {};
@@ -62,12 +62,8 @@ Result<Exit> check(const Flags& flags) {
 }
 
 Result<Exit> sign(const Flags& flags) {
-  std::string passphrase;
-  if (!flags.passphrase_file.empty()) {
-    LANTERN_ASSIGN(passphrase, base::read_text_file(flags.passphrase_file, kPassphraseBytesMax));
-    while (passphrase.ends_with('\n') || passphrase.ends_with('\r')) passphrase.pop_back();
-  }
-  LANTERN_ASSIGN(const base::PrivateKey key, base::PrivateKey::load(flags.key, passphrase));
+  LANTERN_ASSIGN(const base::Secret passphrase, read_passphrase_file(flags.passphrase_file));
+  LANTERN_ASSIGN(const base::PrivateKey key, base::PrivateKey::load(flags.key, passphrase.view()));
   std::filesystem::path out = flags.out;
   if (out.empty()) out = std::filesystem::path(flags.file).replace_extension(".dsse");
   LANTERN_TRY(gate::sign_policy_file(flags.file, key, out));
@@ -129,27 +125,25 @@ void define_explain(CLI::App& app, Flags& flags) {
 }
 
 Action define(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* checks = app.add_subcommand("check", "whether a policy is valid, or where it is not");
-  checks->add_option("FILE", flags->file, "TOML, or a signed policy")->required();
-  checks->add_option("--trust", flags->trust,
-                     "the folder whose trust/*.pem a signed policy is checked against");
-  checks->add_flag("--json", flags->json, "a JSON document (docs/schemas/policy-check.json)");
-  CLI::App* signs = app.add_subcommand("sign", "sign a policy, its aliases pinned to ids");
-  signs->add_option("FILE", flags->file, "TOML")->required();
-  signs->add_option("--key", flags->key, "the private key (PEM) of the trust root")->required();
-  signs->add_option("--passphrase-file", flags->passphrase_file, "what the key is encrypted with");
-  signs->add_option("--out", flags->out, "where to (default: FILE with the ending .dsse)");
-  CLI::App* explains = app.add_subcommand("explain", "which rule decides, and why each other not");
-  define_explain(*explains, *flags);
-  CLI::App* shows = app.add_subcommand("show", "the policy in force on this machine");
-  shows->add_flag("--json", flags->json, "a JSON document (docs/schemas/policy-show.json)");
-  app.require_subcommand(1);
-  return [flags, checks, signs, explains] {
-    if (checks->parsed()) return check(*flags);
-    if (signs->parsed()) return sign(*flags);
-    return explains->parsed() ? explain(*flags) : show(*flags);
+  const auto flags = std::make_shared<Flags>();
+  Subcommands subcommands(app);
+  const auto add = [&](const char* name, const char* summary, auto run) -> CLI::App& {
+    return subcommands.add(name, summary, [flags, run] { return run(*flags); });
   };
+  CLI::App& checks = add("check", "whether a policy is valid, or where it is not", check);
+  checks.add_option("FILE", flags->file, "TOML, or a signed policy")->required();
+  checks.add_option("--trust", flags->trust,
+                    "the folder whose trust/*.pem a signed policy is checked against");
+  checks.add_flag("--json", flags->json, "a JSON document (docs/schemas/policy-check.json)");
+  CLI::App& signs = add("sign", "sign a policy, its aliases pinned to ids", sign);
+  signs.add_option("FILE", flags->file, "TOML")->required();
+  signs.add_option("--key", flags->key, "the private key (PEM) of the trust root")->required();
+  signs.add_option("--passphrase-file", flags->passphrase_file, "what the key is encrypted with");
+  signs.add_option("--out", flags->out, "where to (default: FILE with the ending .dsse)");
+  define_explain(add("explain", "which rule decides, and why each other not", explain), *flags);
+  add("show", "the policy in force on this machine", show)
+      .add_flag("--json", flags->json, "a JSON document (docs/schemas/policy-show.json)");
+  return subcommands.action();
 }
 
 }  // namespace

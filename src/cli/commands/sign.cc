@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/passphrase.h"
 #include "cli/signing_flags.h"
 #include "gate/signing.h"
 
@@ -23,16 +24,6 @@ struct Flags {
   bool allow_symlinks = false;
   bool json = false;
 };
-
-constexpr uint64_t kPassphraseBytesMax = 4096;
-
-// The first line, as an editor leaves it.
-Result<std::string> read_passphrase(const std::string& path) {
-  if (path.empty()) return std::string();
-  LANTERN_ASSIGN(std::string text, base::read_text_file(path, kPassphraseBytesMax));
-  text.resize(std::min(text.find_first_of("\r\n"), text.size()));
-  return text;
-}
 
 Status report(const Flags& flags, const supply::SignedModel& made) {
   const supply::SignedManifest& manifest = made.manifest;
@@ -60,8 +51,8 @@ Result<Exit> run(const Flags& flags) {
   if (flags.key.empty())
     return make_error(ErrorCode::kInvalidArgument, "--key: the private key that signs{} is missing",
                       flags.certificate.empty() ? "" : ", that of the first certificate,");
-  LANTERN_ASSIGN(const std::string passphrase, read_passphrase(flags.passphrase_file));
-  LANTERN_ASSIGN(const base::PrivateKey key, base::PrivateKey::load(flags.key, passphrase));
+  LANTERN_ASSIGN(const base::Secret passphrase, read_passphrase_file(flags.passphrase_file));
+  LANTERN_ASSIGN(const base::PrivateKey key, base::PrivateKey::load(flags.key, passphrase.view()));
   supply::SignOptions options{.shard_bytes = flags.shard_bytes,
                               .ignore = flags.ignore,
                               .follow_symlinks = flags.allow_symlinks};

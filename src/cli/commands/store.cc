@@ -5,14 +5,13 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/subcommands.h"
 #include "gate/store.h"
 
 namespace lantern::cli {
 namespace {
 
 struct Flags {
-  CLI::App* verify = nullptr;
-  CLI::App* collect = nullptr;
   bool json = false;
 };
 
@@ -57,15 +56,15 @@ Result<Exit> collect(const Flags& flags) {
 }
 
 Action define(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  app.require_subcommand(1);
-  flags->verify = app.add_subcommand("verify", "hash every file of every model again");
-  flags->verify->add_flag("--json", flags->json,
-                          "a JSON document (docs/schemas/store-verify.json)");
-  flags->collect = app.add_subcommand("collect", "delete what no model uses any more");
-  flags->collect->add_flag("--json", flags->json,
-                           "a JSON document (docs/schemas/store-collect.json)");
-  return [flags] { return flags->verify->parsed() ? verify(*flags) : collect(*flags); };
+  const auto flags = std::make_shared<Flags>();
+  Subcommands subcommands(app);
+  subcommands
+      .add("verify", "hash every file of every model again", [flags] { return verify(*flags); })
+      .add_flag("--json", flags->json, "a JSON document (docs/schemas/store-verify.json)");
+  subcommands
+      .add("collect", "delete what no model uses any more", [flags] { return collect(*flags); })
+      .add_flag("--json", flags->json, "a JSON document (docs/schemas/store-collect.json)");
+  return subcommands.action();
 }
 
 }  // namespace
