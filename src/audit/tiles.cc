@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <set>
 
@@ -118,6 +119,59 @@ Result<std::string> read_bundle(const fs::path& folder, uint64_t index, uint64_t
   const std::string_view last = all[width - 1];
   bytes.resize(static_cast<size_t>(last.data() + last.size() - bytes.data()));
   return bytes;
+}
+
+namespace {
+
+/// The entries that a log has at least which has the file at `path` ("0/x001/067.p/17", under
+/// tile/); nothing for another file.
+std::optional<uint64_t> entries_of(const fs::path& path) {
+  const auto number = [](std::string_view digits) -> std::optional<uint64_t> {
+    uint64_t value = 0;
+    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (fault != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    return value;
+  };
+  std::vector<std::string> parts;
+  for (const fs::path& part : path) parts.push_back(part.string());
+  if (parts.size() < 2 || parts.size() > 10) return std::nullopt;
+  uint64_t width = kTileWidth;
+  if (parts[parts.size() - 2].ends_with(".p")) {
+    const auto partial = number(parts.back());
+    if (!partial || *partial == 0 || *partial >= kTileWidth) return std::nullopt;
+    width = *partial;
+    parts.pop_back();
+    parts.back().resize(parts.back().size() - 2);
+  }
+  const auto level = parts[0] == "entries" ? 0 : number(parts[0]);
+  if (!level || *level > 7) return std::nullopt;
+  uint64_t index = 0;
+  for (size_t i = 1; i < parts.size(); ++i) {
+    const bool inner = i + 1 < parts.size();
+    if (inner != parts[i].starts_with('x')) return std::nullopt;
+    const auto digits = number(std::string_view(parts[i]).substr(inner ? 1 : 0));
+    if (!digits || *digits > 999 || index > (uint64_t{1} << 50) / 1000) return std::nullopt;
+    index = index * 1000 + *digits;
+  }
+  if (index >> (55 - *level * kTileHeight) != 0) return std::nullopt;
+  return (index * kTileWidth + width) << (*level * kTileHeight);
+}
+
+}  // namespace
+
+Result<std::optional<fs::path>> file_beyond(const fs::path& folder, uint64_t size) {
+  const fs::path root = folder / "tile";
+  std::error_code error;
+  fs::recursive_directory_iterator at(root, error), end;
+  for (; !error && at != end; at.increment(error)) {
+    if (at.depth() > 10) at.disable_recursion_pending();
+    if (!at->is_regular_file(error)) continue;
+    const auto needed = entries_of(at->path().lexically_relative(root));
+    if (needed && *needed > size) return std::optional(at->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory)
+    return base::errno_error(error.value(), root.string());
+  return std::optional<fs::path>();
 }
 
 Result<Hash> TileSource::node(int level, uint64_t index) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +44,11 @@ Result<std::vector<Hash>> read_tile(const std::filesystem::path& folder, int lev
 /// A bundle's bytes, likewise cut to its first `width` entries.
 Result<std::string> read_bundle(const std::filesystem::path& folder, uint64_t index,
                                 uint64_t width);
+
+/// A file of the log that only one of more than `size` entries has, where there is one: tiles and
+/// bundles are written for entries that are durable already, so the log was longer once.
+Result<std::optional<std::filesystem::path>> file_beyond(const std::filesystem::path& folder,
+                                                         uint64_t size);
 
 /// The hashes of a log on disk. What it returns is as trustworthy as the files: the caller holds a
 /// root made of it against a signed one. One thread at a time.

@@ -63,6 +63,7 @@ class Verification {
   Status compare_tile(int level, uint64_t index, const std::vector<Hash>& hashes);
   Status finish_tiles();
   void check_journal();
+  Status look_beyond();
   void append_leaf(const Hash& leaf);
   void take_root();
   void judge();
@@ -81,6 +82,7 @@ class Verification {
   std::vector<Expected> expected_;
   std::map<uint64_t, std::optional<Hash>> roots_;  // at the sizes that were expected
   Frontier frontier_;
+  bool cut_ = false;                     // something in the folder says that the log was longer
   bool broken_ = false;                  // the frontier is not that of the entries any more
   std::vector<std::vector<Hash>> rows_;  // per tile level, since the last full tile
   std::vector<uint64_t> n_full_;
@@ -89,6 +91,7 @@ class Verification {
 
 void Verification::find(Fault fault, std::string message) {
   const std::lock_guard guard(findings_mutex_);
+  cut_ = cut_ || fault == Fault::kCutTail;
   if (verdict_.findings.size() < kFindingsMax)
     verdict_.findings.push_back({fault, std::move(message)});
 }
@@ -278,6 +281,16 @@ void Verification::check_journal() {
   for (const Hash& leaf : view_->tail_leaves()) append_leaf(leaf);
 }
 
+/// What remains of a longer log where its tail was cut.
+Status Verification::look_beyond() {
+  LANTERN_ASSIGN(const auto beyond, file_beyond(options_.folder, view_->size()));
+  if (beyond)
+    find(Fault::kCutTail, fmt::format("{}: is of a log of more than its {} entries: its tail was "
+                                      "cut",
+                                      beyond->string(), view_->size()));
+  return {};
+}
+
 /// What the entries give against what checkpoints say.
 void Verification::judge() {
   const uint64_t size = view_->size();
@@ -289,13 +302,18 @@ void Verification::judge() {
       continue;
     }
     if (checkpoint.size > size) {
-      find(expected.outside ? Fault::kReplayedOldLog : Fault::kCutTail,
-           expected.outside
-               ? fmt::format("{}: covers {} entries and the log ends at {}: it is an old copy, or "
-                             "cut back to one",
-                             expected.source, checkpoint.size, size)
-               : fmt::format("{}: covers {} entries and the log ends at {}: its tail was cut",
-                             expected.source, checkpoint.size, size));
+      // A write that never ended was never covered by a checkpoint: what is left of one that was
+      // is a record that somebody cut.
+      const bool torn = view_->journal().records.unfinished_bytes > 0;
+      if (!expected.outside || torn || cut_)
+        find(Fault::kCutTail,
+             fmt::format("{}: covers {} entries and the log ends {} {}: its tail was cut",
+                         expected.source, checkpoint.size, torn ? "within entry" : "at", size));
+      else
+        find(Fault::kReplayedOldLog,
+             fmt::format("{}: covers {} entries and the log ends at {}, with no trace of more: an "
+                         "old copy, or cut back to what one would be",
+                         expected.source, checkpoint.size, size));
       continue;
     }
     const std::optional<Hash>& root = roots_.at(checkpoint.size);
@@ -362,6 +380,7 @@ Result<Verdict> Verification::run() {
   judge();
   return std::move(verdict_);
 }
+  LANTERN_TRY(look_beyond());
 
 }  // namespace
 

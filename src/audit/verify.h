@@ -25,8 +25,8 @@ enum class Fault {
   kChangedFile,   // a file breaks its own form
   kMissingFile,
   kBadSignature,    // a checkpoint that no known key signed
-  kCutTail,         // the log itself says that it was longer
-  kReplayedOldLog,  // whole, but shorter than a checkpoint kept elsewhere
+  kCutTail,         // its own files say that it was longer
+  kReplayedOldLog,  // whole, without a trace of more, but shorter than a checkpoint kept elsewhere
   kForkedLog,       // another history than a checkpoint kept elsewhere
   kAnotherLog,      // the checkpoint is of a log with another origin
 };

@@ -107,6 +107,80 @@ TEST(Verify, ACutTailIsNamed) {
   EXPECT_EQ(faults_of(fixture.verify().value()), "cut_tail");
 }
 
+TEST(Verify, ACutThatLeavesATraceIsNamed) {
+  const Fixture fixture;
+  make_log(fixture);
+  const fs::path old = fixture.scratch.path() / "old";
+  fs::copy(fixture.folder, old, fs::copy_options::recursive);
+  fixture.fill(400, 50);  // past a seal
+  const Anchor kept{.note = fixture.read(fixture.anchor), .source = "kept.txt"};
+
+  // Within a record, and the head made to agree.
+  const std::string journal = fixture.read(fixture.folder / "journal");
+  const auto batches = parse_journal(journal, "journal")->records.batches;
+  ASSERT_GE(batches.size(), 2u);
+  const std::string head = fixture.read(fixture.folder / "head");
+  write(fixture.folder / "journal", journal.substr(0, journal.size() - 100));
+  write(fixture.folder / "head", batches[batches.size() - 2].checkpoint);
+  EXPECT_EQ(faults_of(fixture.verify().value()), "");
+  const Verdict torn = fixture.verify({kept}).value();
+  EXPECT_EQ(faults_of(torn), "cut_tail");
+  EXPECT_THAT(torn.findings[0].message, HasSubstr("the log ends within entry 690"));
+
+  // Back past a seal, with every file but the tiles as it was then: they are of more entries.
+  for (const char* name : {"journal", "head", "checkpoint"})
+    fs::copy_file(old / name, fixture.folder / name, fs::copy_options::overwrite_existing);
+  const Verdict behind = fixture.verify().value();
+  EXPECT_EQ(faults_of(behind), "cut_tail");
+  EXPECT_THAT(behind.findings[0].message, HasSubstr("is of a log of more than its 340 entries"));
+  EXPECT_EQ(faults_of(fixture.verify({kept}).value()), "cut_tail");
+}
+
+// No name could tell the two apart: they are the same bytes.
+TEST(Verify, ACutThatLeavesNoTraceIsAnOldCopy) {
+  const Fixture fixture;
+  make_log(fixture);
+  const fs::path old = fixture.scratch.path() / "old";
+  fs::copy(fixture.folder, old, fs::copy_options::recursive);
+  fixture.fill(30, 10);
+  const Anchor kept{.note = fixture.read(fixture.anchor), .source = "kept.txt"};
+  const std::string journal = fixture.read(fixture.folder / "journal");
+  const auto batches = parse_journal(journal, "journal")->records.batches;
+  const size_t last = batches.size() - 4;
+  size_t end = journal.size();
+  for (size_t i = last + 1; i < batches.size(); ++i) end -= journal_record(batches[i]).size();
+  write(fixture.folder / "journal", journal.substr(0, end));
+  write(fixture.folder / "head", batches[last].checkpoint);
+  for (const fs::path& file : files_of(fixture.folder))
+    EXPECT_EQ(fixture.read(file), fixture.read(old / file.lexically_relative(fixture.folder)));
+  EXPECT_EQ(files_of(fixture.folder).size(), files_of(old).size());
+  EXPECT_EQ(faults_of(fixture.verify({kept}).value()), "replayed_old_log");
+}
+
+// Shorter than the newest checkpoint, and another history: an earlier checkpoint tells.
+TEST(Verify, AShorterForkIsNamedAgainstAnEarlierCheckpoint) {
+  const Fixture fixture, fork;
+  fixture.fill(100, 10);
+  const Anchor early{.note = fixture.read(fixture.anchor), .source = "early"};
+  fixture.fill(100, 10);
+  const Anchor late{.note = fixture.read(fixture.anchor), .source = "late"};
+  LogOptions options = fork.options();
+  options.keys.signer = fixture.key;
+  {
+    auto log = Log::open(options);
+    ASSERT_TRUE(log.ok());
+    for (int i = 0; i < 150; ++i) ASSERT_TRUE((*log)->append(sample_event(7000 + i)).ok());
+  }
+  const auto faults = [&](std::vector<Anchor> anchors) {
+    return faults_of(verify_log({.folder = fork.folder,
+                                 .keys = {fixture.key.public_key()},
+                                 .anchors = std::move(anchors)})
+                         .value());
+  };
+  EXPECT_EQ(faults({late}), "replayed_old_log");
+  EXPECT_EQ(faults({early, late}), "forked_log replayed_old_log");
+}
+
 TEST(Verify, AnOldCopyAForkAndAnotherLogAreNamedAgainstACheckpointFromOutside) {
   const Fixture fixture;
   make_log(fixture);

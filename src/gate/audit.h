@@ -73,7 +73,7 @@ struct AuditCheck {
   std::filesystem::path folder = {};
   /// The log's public keys: PEM, or verifier keys a line. None: those of this user's key ring.
   std::vector<std::filesystem::path> keys = {};
-  std::filesystem::path since = {};  // a checkpoint that was kept elsewhere
+  std::vector<std::filesystem::path> since = {};  // checkpoints that were kept elsewhere
   /// A witness's verifier key (a file, or the text itself), or a public key in PEM.
   std::string witness = {};
 };

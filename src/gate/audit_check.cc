@@ -89,18 +89,21 @@ Result<audit::Verdict> check_audit_log(const AuditCheck& check) {
   audit::VerifyOptions options{.folder = own ? places.log : check.folder};
   LANTERN_ASSIGN(options.keys, keys_of(check.keys));
   options.n_threads = base::usable_physical_cores();
-  if (!check.since.empty()) {
-    LANTERN_ASSIGN(std::string note, base::read_text_file(check.since, audit::kNoteBytesMax));
-    options.anchors.push_back({.note = std::move(note), .source = check.since.string()});
+  for (const fs::path& since : check.since) {
+    LANTERN_ASSIGN(std::string note, base::read_text_file(since, audit::kNoteBytesMax));
+    options.anchors.push_back({.note = std::move(note), .source = since.string()});
   }
   if (!check.witness.empty()) {
-    const fs::path published = options.folder / audit::kCheckpointFile;
-    std::string note = check.since.empty() ? std::string() : options.anchors[0].note;
-    const std::string what = check.since.empty() ? published.string() : check.since.string();
-    if (check.since.empty()) {
-      LANTERN_ASSIGN(note, base::read_text_file(published, audit::kNoteBytesMax));
+    std::vector<audit::Anchor> cosigned = options.anchors;
+    if (cosigned.empty()) {
+      const fs::path published = options.folder / audit::kCheckpointFile;
+      LANTERN_ASSIGN(std::string note, base::read_text_file(published, audit::kNoteBytesMax));
+      cosigned.push_back({.note = std::move(note), .source = published.string()});
     }
-    LANTERN_ASSIGN(options.witnesses, witnesses_of(check.witness, note, what));
+    for (const audit::Anchor& anchor : cosigned) {
+      LANTERN_ASSIGN(const auto found, witnesses_of(check.witness, anchor.note, anchor.source));
+      options.witnesses.insert(options.witnesses.end(), found.begin(), found.end());
+    }
   } else if (own) {
     auto note = base::read_text_file(places.anchor, audit::kNoteBytesMax);
     if (note.ok())

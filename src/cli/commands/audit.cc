@@ -19,8 +19,8 @@ struct Flags {
   std::string folder;  // empty: this user's log
   bool json = false;
   // verify
-  std::string since_checkpoint, witness, proof;
-  std::vector<std::string> keys;
+  std::string witness, proof;
+  std::vector<std::string> keys, since_checkpoints;
   bool strict = false;
   // prove, checkpoint
   uint64_t index = 0;
@@ -233,7 +233,7 @@ Result<Exit> verify(const Flags& flags) {
   LANTERN_ASSIGN(const audit::Verdict verdict,
                  gate::check_audit_log({.folder = flags.folder,
                                         .keys = paths(flags.keys),
-                                        .since = flags.since_checkpoint,
+                                        .since = paths(flags.since_checkpoints),
                                         .witness = flags.witness}));
   if (flags.json) {
     LANTERN_TRY(print_json(verdict_json(verdict)));
@@ -263,7 +263,8 @@ using Handler = Result<Exit> (*)(const Flags&);
 
 void define_verify(CLI::App& app, Flags& flags) {
   app.add_option("DIR", flags.folder, "a log's folder (default: this user's log)");
-  app.add_option("--since", flags.since_checkpoint, "a checkpoint that was kept elsewhere");
+  app.add_option("--since", flags.since_checkpoints,
+                 "a checkpoint that was kept elsewhere; may be given several times");
   app.add_option("--witness", flags.witness,
                  "the verifier key of a witness whose signature the checkpoint must bear");
   app.add_option("--key", flags.keys,
