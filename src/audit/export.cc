@@ -237,8 +237,6 @@ OrderedJson ocsf(const Record& record, const ExportSource& source) {
 // ---- syslog ----
 
 constexpr int kFacilityAudit = 13;  // "log audit", RFC 5424 table 1
-// An example's enterprise number (RFC 5612): this project has none of its own.
-constexpr std::string_view kStructuredId = "lantern@32473";
 
 int syslog_severity(const Event& event) {  // RFC 5424 table 2
   switch (severity_of(event)) {
@@ -272,8 +270,9 @@ std::string header_field(std::string_view text, size_t n_max) {
 
 std::string syslog(const Record& record, const ExportSource& source) {
   const Event& event = record.event;
-  std::string data = fmt::format("[{} index=\"{}\" decision=\"{}\"", kStructuredId, record.index,
-                                 decision_name(event.decision));
+  std::string data =
+      fmt::format("[lantern@{} index=\"{}\" decision=\"{}\"", source.enterprise_number,
+                  record.index, decision_name(event.decision));
   const auto add = [&](std::string_view name, std::string_view value) {
     if (!value.empty()) data += fmt::format(" {}=\"{}\"", name, param_value(value));
   };

@@ -2,6 +2,7 @@
 // and syslog (RFC 5424).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,10 +15,16 @@ enum class ExportFormat { kJsonLines, kOcsf, kSyslog };
 /// "jsonl", "ocsf", "syslog".
 Result<ExportFormat> export_format_from_name(std::string_view name);
 
+/// The number that RFC 5612 sets aside for documentation: this project has none of its own.
+inline constexpr uint32_t kExampleEnterprise = 32473;
+
 /// Where the records come from, as the formats ask for it.
 struct ExportSource {
   std::string origin = {};    // the log's
   std::string hostname = {};  // of the machine that exports; empty: not said
+  /// Of the organisation that gives the fields of syslog's structured data their meaning (RFC
+  /// 5424, section 7.2.2), as IANA assigned it.
+  uint32_t enterprise_number = kExampleEnterprise;
 };
 
 /// One record as one line, without its line break.
