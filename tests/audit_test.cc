@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -81,6 +82,15 @@ TEST(Audit, ExportsFollowThePublishedOcsfSchema) {
   EXPECT_EQ(std::count(syslog.out.begin(), syslog.out.end(), '\n'), 4);
   EXPECT_THAT(syslog.out,
               ::testing::MatchesRegex("(<1[0-9]+>1 [^\n]* lantern - chat \\[[^\n]*\n)+"));
+  EXPECT_THAT(syslog.out, HasSubstr("[lantern@32473 index="));
+  const Ran own = run_lantern({"audit", "export", "--format", "syslog", "--action", "chat",
+                               "--enterprise-number", "4294967295"});
+  EXPECT_THAT(own.out, HasSubstr("[lantern@4294967295 index="));
+  for (const char* number : {"0", "-1", "4294967296", "x", "1 2"})
+    EXPECT_EQ(run_lantern({"audit", "export", "--format", "syslog", "--enterprise-number", number})
+                  .exit_code,
+              2)
+        << number;
   EXPECT_EQ(run_lantern({"audit", "export", "--format", "xml"}).exit_code, 2);
 }
 
@@ -151,6 +161,60 @@ TEST(Audit, VerifyTellsWhatItIsSureOf) {
   file.close();
   EXPECT_EQ(verdict({}, 1)["findings"][0]["fault"], "changed_entry");
   EXPECT_EQ(run_lantern({"audit", "verify", "/nowhere"}).exit_code, 2);
+}
+
+TEST(Audit, PruneDropsWhatIsOldAndSaysSo) {
+  const ScopedHome home("audit-prune");
+  EXPECT_EQ(run_lantern({"audit", "prune", "--keep", "forever"}).exit_code, 2);
+  {
+    const auto log = gate::AuditLog::of_user();
+    ASSERT_TRUE(log.ok()) << log.error().message;
+    const int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                               std::chrono::system_clock::now().time_since_epoch())
+                               .count();
+    std::vector<audit::Event> events(
+        600, audit::Event{.action = audit::Action::kChat, .time_ms = now_ms - 400 * 86'400'000LL});
+    ASSERT_TRUE(log->log().append(events).ok());
+    events.assign(300, audit::Event{.action = audit::Action::kChat});
+    ASSERT_TRUE(log->log().append(events).ok());
+  }
+  const fs::path folder = gate::audit_places()->log;
+  const auto pruned = [&](const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {"audit", "prune", "--json"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Ran ran = run_lantern(all);
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    const Json json = Json::parse(ran.out, nullptr, false);
+    EXPECT_EQ(schema_violations(schema("audit-prune"), json), "") << ran.out;
+    return json;
+  };
+  Json plan = pruned({"--keep", "365d", "--dry-run"});
+  EXPECT_EQ(plan["dropped"], false);
+  EXPECT_EQ(plan["entries"], 512);  // of 600 that are old enough: whole bundles
+  EXPECT_EQ(run_lantern({"audit", "prove", "100"}).exit_code, 0);
+  EXPECT_EQ(pruned({"--keep", "500d"})["entries"], 0);
+
+  Json done = pruned({"--keep", "365d"});
+  EXPECT_EQ(done["dropped"], true);
+  plan["dropped"] = true;
+  EXPECT_EQ(done, plan);
+  EXPECT_FALSE(fs::exists(folder / "tile/entries/000"));
+  EXPECT_FALSE(fs::exists(folder / "tile/entries/001"));
+  EXPECT_TRUE(fs::exists(folder / "tile/entries/002"));
+  EXPECT_EQ(pruned({"--keep", "365d"})["entries"], 0);
+
+  const Ran verified = run_lantern({"audit", "verify", "--strict"});
+  EXPECT_EQ(verified.exit_code, 0) << verified.out;
+  EXPECT_THAT(verified.out, HasSubstr("begins with entry 512"));
+  EXPECT_EQ(Json::parse(run_lantern({"audit", "verify", "--json"}).out)["drop_record"], 900);
+  EXPECT_EQ(run_lantern({"audit", "prove", "100"}).exit_code, 2);
+  EXPECT_EQ(run_lantern({"audit", "prove", "600"}).exit_code, 0);
+  const Json record = Json::parse(
+      run_lantern({"audit", "query", "--action", "log_prune", "--json"}).out)["records"][0];
+  EXPECT_EQ(record["event"]["facts"]["first_kept"], 512);
+  // A bundle in the middle is not excused.
+  fs::remove(folder / "tile/entries/002");
+  EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 1);
 }
 
 TEST(Audit, KeysAreMadeRotatedAndBackedUpAndEachIsRecorded) {

@@ -136,6 +136,19 @@ TEST_F(Managed, TheDefaultIsNoAndTheRefusalSaysHowToAsk) {
   EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 0);
 }
 
+TEST_F(Managed, TheAuditLogIsPrunedOnlyAsFarAsThePolicySays) {
+  install_policy(1);
+  const auto prune = [](const char* keep) {
+    return run_lantern({"audit", "prune", "--keep", keep, "--dry-run"});
+  };
+  expect_refused(prune("3000d"), "lantern.audit-retention");
+  install_policy(2, "required = false\n[audit]\nkeep_days_min = 365");
+  expect_refused(prune("364d"), "keeps entries of the audit log for 365 days; ask the platform");
+  EXPECT_EQ(prune("365d").exit_code, 0);
+  const Ran denied = run_lantern({"audit", "query", "--action", "log_prune", "--json"});
+  EXPECT_THAT(denied.out, HasSubstr("lantern.audit-retention"));
+}
+
 TEST_F(Managed, TheEnvironmentDoesNotMoveTheState) {
   install_policy(1);
   const fs::path elsewhere = scratch_folder() / "elsewhere";

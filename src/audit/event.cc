@@ -243,6 +243,13 @@ Result<Event> event_from_json(std::string_view text, std::string_view what) {
 }
 
 std::string format_time(int64_t time_ms) {
+Result<int64_t> event_time(std::string_view text, std::string_view what) {
+  LANTERN_ASSIGN(const base::Json json,
+                 base::parse_json(text, what, {.bytes_max = kEntryBytesMax, .depth_max = 8}));
+  if (!json.is_object()) return corrupt(what, "the object");
+  return parse_time(text_of(json, "time"));
+}
+
   const auto seconds = static_cast<time_t>(time_ms / 1000 - (time_ms % 1000 < 0 ? 1 : 0));
   std::tm parts{};
   gmtime_r(&seconds, &parts);

@@ -82,12 +82,19 @@ Result<LogView> LogView::open_locked(const fs::path& folder) {
     LANTERN_ASSIGN(view.noted_head_, read_unverified(*head, (folder / kHeadFile).string()));
   }
   LANTERN_ASSIGN(const auto pruned, read_optional(folder / kPrunedFile, 64));
-  if (pruned) {
-    LANTERN_ASSIGN(view.first_kept_,
-                   parse_decimal(std::string_view(*pruned).substr(0, pruned->find('\n')),
-                                 (folder / kPrunedFile).string()));
-  }
+  if (pruned) LANTERN_TRY(view.read_drop(*pruned));
   return view;
+}
+
+Status LogView::read_drop(std::string_view text) {
+  const std::string what = (folder_ / kPrunedFile).string();
+  const size_t end = text.find('\n');
+  if (end == std::string_view::npos || !text.ends_with('\n') || end + 1 == text.size())
+    return make_error(ErrorCode::kCorrupt, "{}: not two lines, the first entry and its record",
+                      what);
+  LANTERN_ASSIGN(first_kept_, parse_decimal(text.substr(0, end), what));
+  LANTERN_ASSIGN(drop_record_, parse_decimal(text.substr(end + 1, text.size() - end - 2), what));
+  return {};
 }
 
 Result<std::string> LogView::entry(uint64_t index) {

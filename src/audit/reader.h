@@ -23,7 +23,8 @@ inline constexpr std::string_view kCheckpointFile = "checkpoint";  // published:
 inline constexpr std::string_view kJournalFile = "journal";
 inline constexpr std::string_view kHeadFile = "head";  // the newest checkpoint
 inline constexpr std::string_view kLockFile = "lock";
-inline constexpr std::string_view kPrunedFile = "pruned";  // the first entry that is kept
+inline constexpr std::string_view kPrunedFile =
+    "pruned";  // the first entry kept, and the record of it
 
 /// A snapshot: what is appended after open() is not seen. One thread at a time.
 class LogView : public HashSource {
@@ -47,6 +48,8 @@ class LogView : public HashSource {
   [[nodiscard]] const std::optional<SignedCheckpoint>& noted_head() const { return noted_head_; }
   /// Entries before this one were dropped by retention.
   [[nodiscard]] uint64_t first_kept() const { return first_kept_; }
+  /// The entry that is said to record that drop; only where first_kept() is not 0.
+  [[nodiscard]] uint64_t drop_record() const { return drop_record_; }
 
   Result<std::string> entry(uint64_t index);
   /// Calls f(index, entry) for [begin, end); a false from f ends it.
@@ -58,11 +61,14 @@ class LogView : public HashSource {
   LogView(std::filesystem::path folder, uint64_t published_size)
       : folder_(std::move(folder)), tiles_(folder_, published_size) {}
 
+  Status read_drop(std::string_view text);
+
   std::filesystem::path folder_;
   SignedCheckpoint published_, head_;
   std::optional<SignedCheckpoint> noted_head_;
   Journal journal_;
   uint64_t first_kept_ = 0;
+  uint64_t drop_record_ = 0;
   TileSource tiles_;
   TreeHasher hasher_;
   std::vector<std::string> tail_;  // entries from published_.size on

@@ -341,16 +341,19 @@ Result<Verdict> Verification::run() {
   verdict_.head = view_->head().checkpoint;
   verdict_.n_entries = view_->size();
   verdict_.first_kept = view_->first_kept();
+  verdict_.drop_record = view_->drop_record();
   verdict_.unfinished_bytes = view_->journal().records.unfinished_bytes;
 
   if (view_->first_kept() > 0) {
-    const auto recorded = drop_is_recorded(*view_, view_->first_kept());
+    const auto recorded = drop_is_recorded(*view_);
     if (!recorded.ok())
       LANTERN_TRY(absorb(recorded.error()));
     else if (!*recorded)
-      find(Fault::kChangedFile,
-           fmt::format("{}: says that entries before {} were dropped, and no entry records it",
-                       (options_.folder / kPrunedFile).string(), view_->first_kept()));
+      find(
+          Fault::kChangedFile,
+          fmt::format(
+              "{}: says that entries before {} were dropped, which entry {} does not record",
+              (options_.folder / kPrunedFile).string(), view_->first_kept(), view_->drop_record()));
   }
 
   const std::string journal = (options_.folder / kJournalFile).string();
@@ -377,10 +380,10 @@ Result<Verdict> Verification::run() {
   LANTERN_TRY(open_anchors());
   LANTERN_TRY(check_tiles());
   check_journal();
+  LANTERN_TRY(look_beyond());
   judge();
   return std::move(verdict_);
 }
-  LANTERN_TRY(look_beyond());
 
 }  // namespace
 

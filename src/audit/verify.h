@@ -60,6 +60,7 @@ struct Verdict {
   Checkpoint head = {};                        // what the log says
   uint64_t n_entries = 0;                      // read and hashed
   uint64_t first_kept = 0;                     // entries before it were dropped by retention
+  uint64_t drop_record = 0;                    // the entry that records it, where some were
   std::optional<uint64_t> anchored_size = {};  // entries that a checkpoint from outside covers
   std::string anchored_by = {};
   uint64_t unfinished_bytes = 0;  // of a write that no caller was answered for

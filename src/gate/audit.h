@@ -6,6 +6,7 @@
 // (revoke, stop) goes through append_or_spool(), which never stands in its way.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "audit/log.h"
 #include "audit/query.h"
 #include "audit/reader.h"
+#include "audit/retention.h"
 #include "audit/verify.h"
 #include "base/result.h"
 
@@ -95,6 +97,15 @@ struct ProvenEntry {
 };
 Result<ProvenEntry> check_proof(const std::filesystem::path& proof,
                                 const std::vector<std::filesystem::path>& keys);
+
+/// Drops what is older than `keep` from this user's log, a sealed prefix in whole bundles, and
+/// records it first; `dry_run` only says what would go. kDenied where the policy in force does not
+/// let entries of that age go: that too is recorded.
+struct PruneRequest {
+  std::chrono::seconds keep{};
+  bool dry_run = false;
+};
+Result<audit::DropPlan> prune_audit_log(const PruneRequest& request);
 
 // Keys. What changes the ring is recorded in the audit log.
 

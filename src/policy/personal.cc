@@ -25,6 +25,9 @@ days_max = 0
 [revocations]
 required = false
 
+[audit]
+keep_days_min = 0
+
 [[rules]]
 id = "personal.catalog"
 effect = "allow"

@@ -142,6 +142,11 @@ struct BreakGlassRequirements {
   int hours_max = 1;
 };
 
+struct AuditRequirements {
+  /// Younger entries of the audit log are never dropped. Absent: none is.
+  std::optional<int> keep_days_min = {};
+};
+
 enum class KeyUse { kModels, kApprovals, kRevocations, kBreakGlass };
 
 struct NamedKey {
@@ -161,6 +166,7 @@ struct Policy {
   ApprovalRequirements approvals = {};
   RevocationRequirements revocations = {};
   BreakGlassRequirements break_glass = {};
+  AuditRequirements audit = {};
   std::vector<NamedKey> keys = {};
   std::vector<Rule> rules = {};
   std::map<std::string, base::Digest> pins = {};

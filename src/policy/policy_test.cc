@@ -28,7 +28,7 @@ TEST(PolicyText, ReadsEveryField) {
       ":CN=Acme\"]\nrecheck_certificates = true\n" +
       "[approvals]\napprovers_min = 2\nimporter_may_approve = true\nin_scripts = true\n"
       "days_max = 0\n[revocations]\nrequired = false\nversion_min = 4\nage_days_max = 7\n" +
-      "[break_glass]\npeople = [\"bob\"]\nhours_max = 4\n" +
+      "[break_glass]\npeople = [\"bob\"]\nhours_max = 4\n[audit]\nkeep_days_min = 365\n" +
       "[[keys]]\nname = \"release\"\nuses = [\"models\", \"revocations\"]\npem = \"\"\"\n" +
       release.to_pem() + "\"\"\"\n" +
       "[[keys]]\nname = \"bob\"\nuser = \"bob\"\nuses = [\"approvals\", \"break-glass\"]\npem = "
@@ -69,6 +69,7 @@ TEST(PolicyText, ReadsEveryField) {
   EXPECT_EQ(policy.revocations.age_days_max, 7);
   EXPECT_THAT(policy.break_glass.people, ::testing::ElementsAre("bob"));
   EXPECT_EQ(policy.break_glass.hours_max, 4);
+  EXPECT_EQ(policy.audit.keep_days_min, 365);
   ASSERT_EQ(policy.keys_for(KeyUse::kApprovals).size(), 1u);
   EXPECT_EQ(policy.keys_for(KeyUse::kApprovals)[0].id(), bob.id());
   ASSERT_EQ(policy.keys_for(KeyUse::kRevocations).size(), 1u);
@@ -120,6 +121,7 @@ TEST(PolicyText, WhatIsLeftOutIsStrict) {
   EXPECT_TRUE(policy.revocations.required);
   EXPECT_EQ(policy.revocations.age_days_max, 30);
   EXPECT_TRUE(policy.break_glass.people.empty());
+  EXPECT_FALSE(policy.audit.keep_days_min);
 }
 
 TEST(PolicyText, LettersOfAnyScriptStandInQuotesAndComments) {
@@ -202,6 +204,9 @@ std::vector<BadCase> bad_cases() {
       {"approvals_text", kHead + "[approvals]\nin_scripts = \"no\"\n", "true or false is needed"},
       {"days_too_many", kHead + "[approvals]\ndays_max = 5000\n", "5000 is not within"},
       {"revocations_unknown", kHead + "[revocations]\nage_max = 1\n", "unknown key"},
+      {"audit_without_days", kHead + "[audit]\n", "keep_days_min: is missing"},
+      {"audit_negative", kHead + "[audit]\nkeep_days_min = -1\n", "-1 is not within"},
+      {"audit_unknown", kHead + "[audit]\nkeep_days_min = 1\nkeep = 1\n", "unknown key"},
       {"break_glass_nobody", kHead + "[break_glass]\nhours_max = 1\n", "people: is missing"},
       {"break_glass_days", kHead + "[break_glass]\npeople = [\"a\"]\nhours_max = 48\n",
        "48 is not within"},

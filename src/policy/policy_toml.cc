@@ -73,6 +73,7 @@ class PolicyReader {
     read_approvals();
     read_revocations();
     read_break_glass();
+    read_audit();
     read_rules();
     root_.finish();
     for (const std::string& alias : unpinned_) policy_.unpinned_aliases.push_back(alias);
@@ -204,6 +205,15 @@ class PolicyReader {
         table->texts("people", name_fault).value_or(std::vector<std::string>{});
     policy_.break_glass.hours_max =
         static_cast<int>(table->integer("hours_max", 1, kBreakGlassHours).value_or(1));
+    table->finish();
+  }
+
+  void read_audit() {
+    auto table = root_.table("audit");
+    if (!table) return;
+    table->require("keep_days_min");
+    if (const auto days = table->integer("keep_days_min", 0, kDaysMax))
+      policy_.audit.keep_days_min = static_cast<int>(*days);
     table->finish();
   }
 

@@ -7,8 +7,11 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/progress.h"
 #include "cli/command.h"
+#include "cli/flags.h"
 #include "cli/output.h"
+#include "cli/subcommands.h"
 #include "cli/table.h"
 #include "gate/audit.h"
 
@@ -29,6 +32,10 @@ struct Flags {
   uint64_t last = 20;
   audit::Query query;
   std::string since, until, action, decision, format;
+  uint32_t enterprise_number = audit::kExampleEnterprise;
+  // prune
+  std::string keep;
+  bool dry_run = false;
 };
 
 int64_t now_ms() {
@@ -125,7 +132,8 @@ Result<Exit> export_records(Flags flags) {
   LANTERN_TRY(complete_query(flags));
   LANTERN_ASSIGN(const auto format, audit::export_format_from_name(flags.format));
   LANTERN_ASSIGN(auto view, gate::open_audit_view(flags.folder));
-  audit::ExportSource source{.origin = view.head().checkpoint.origin};
+  audit::ExportSource source{.origin = view.head().checkpoint.origin,
+                             .enterprise_number = flags.enterprise_number};
   char hostname[256] = {};
   // A copy's entries were not made on the machine that exports it.
   if (flags.folder.empty() && ::gethostname(hostname, sizeof hostname - 1) == 0)
@@ -196,6 +204,8 @@ base::OrderedJson verdict_json(const audit::Verdict& verdict) {
           {"size", verdict.head.size},
           {"root", base::to_hex(verdict.head.root)},
           {"first_kept", verdict.first_kept},
+          {"drop_record",
+           verdict.first_kept > 0 ? base::OrderedJson(verdict.drop_record) : base::OrderedJson()},
           {"unfinished_bytes", verdict.unfinished_bytes},
           {"anchored", anchored},
           {"findings", findings}};
@@ -212,8 +222,10 @@ std::string verdict_text(const audit::Verdict& verdict) {
         "was answered for; the next entry drops them\n",
         verdict.unfinished_bytes);
   if (verdict.first_kept > 0)
-    text += fmt::format("entries before {} were dropped by retention; their hashes hold\n",
-                        verdict.first_kept);
+    text += fmt::format(
+        "the log begins with entry {}: retention dropped those before it, as entry {} records; "
+        "their hashes hold\n",
+        verdict.first_kept, verdict.drop_record);
   const uint64_t size = verdict.head.size;
   if (!verdict.anchored_size)
     return text + fmt::format(
@@ -244,6 +256,36 @@ Result<Exit> verify(const Flags& flags) {
   return flags.strict && !verdict.anchored_size ? Exit::kInconclusive : Exit::kDone;
 }
 
+Result<Exit> prune(const Flags& flags) {
+  LANTERN_ASSIGN(const std::chrono::seconds keep, duration_from_text(flags.keep));
+  LANTERN_ASSIGN(const audit::DropPlan plan,
+                 gate::prune_audit_log({.keep = keep, .dry_run = flags.dry_run}));
+  const uint64_t n_entries = plan.first_kept - plan.first_kept_now;
+  if (flags.json) {
+    const auto time = [&](int64_t time_ms) {
+      return plan.empty() ? base::OrderedJson() : base::OrderedJson(audit::format_time(time_ms));
+    };
+    LANTERN_TRY(print_json({{"dropped", !flags.dry_run && !plan.empty()},
+                            {"entries", n_entries},
+                            {"bytes", plan.bytes},
+                            {"oldest", time(plan.oldest_ms)},
+                            {"newest", time(plan.newest_ms)},
+                            {"first_kept", plan.first_kept}}));
+    return Exit::kDone;
+  }
+  if (plan.empty()) {
+    tell(fmt::format("nothing to drop: there are no {} entries in a row, all older than {}",
+                     audit::kTileWidth, flags.keep));
+    return Exit::kDone;
+  }
+  LANTERN_TRY(print(fmt::format("{} entries of {} to {}, {}: {}; the log {} with entry {}\n",
+                                n_entries, audit::format_time(plan.oldest_ms),
+                                audit::format_time(plan.newest_ms), base::format_bytes(plan.bytes),
+                                flags.dry_run ? "would be dropped" : "dropped",
+                                flags.dry_run ? "would begin" : "begins", plan.first_kept)));
+  return Exit::kDone;
+}
+
 void add_folder(CLI::App& app, Flags& flags) {
   app.add_option("--dir", flags.folder, "a log's folder (default: this user's log)");
 }
@@ -259,8 +301,6 @@ void add_query(CLI::App& app, Flags& flags) {
   app.add_option("--decision", flags.decision, "allow, deny, record or error");
 }
 
-using Handler = Result<Exit> (*)(const Flags&);
-
 void define_verify(CLI::App& app, Flags& flags) {
   app.add_option("DIR", flags.folder, "a log's folder (default: this user's log)");
   app.add_option("--since", flags.since_checkpoints,
@@ -275,39 +315,52 @@ void define_verify(CLI::App& app, Flags& flags) {
   app.add_flag("--json", flags.json, "a JSON document (docs/schemas/audit-verify.json)");
 }
 
-Action define(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  auto chosen = std::make_shared<std::function<Result<Exit>()>>();
-  app.require_subcommand(1);
-  const auto add = [&](const char* name, const char* summary, auto run) {
-    CLI::App* sub = app.add_subcommand(name, summary);
-    sub->callback([flags, chosen, run] { *chosen = [flags, run] { return run(*flags); }; });
-    return sub;
-  };
-  CLI::App* sub = add("show", "the newest entries", show);
-  add_folder(*sub, *flags);
-  sub->add_option("--last", flags->last, "how many")->capture_default_str();
-  sub->add_flag("--json", flags->json, "a JSON document (docs/schemas/audit-query.json)");
+void define_prune(CLI::App& app, Flags& flags) {
+  app.add_option("--keep", flags.keep, "what is younger stays: 365d, 12h, ...")->required();
+  app.add_flag("--dry-run", flags.dry_run, "say what would go, and drop nothing");
+  app.add_flag("--json", flags.json, "a JSON document (docs/schemas/audit-prune.json)");
+}
 
-  define_verify(*add("verify", "check that nothing was changed, cut, replaced or forked", verify),
+Action define(CLI::App& app) {
+  const auto flags = std::make_shared<Flags>();
+  Subcommands subcommands(app);
+  const auto add = [&](const char* name, const char* summary, auto run) -> CLI::App& {
+    return subcommands.add(name, summary, [flags, run] { return run(*flags); });
+  };
+  CLI::App& shows = add("show", "the newest entries", show);
+  add_folder(shows, *flags);
+  shows.add_option("--last", flags->last, "how many")->capture_default_str();
+  shows.add_flag("--json", flags->json, "a JSON document (docs/schemas/audit-query.json)");
+
+  define_verify(add("verify", "check that nothing was changed, cut, replaced or forked", verify),
                 *flags);
 
-  sub = add("prove", "a proof that anyone can check offline that an entry is in the log", prove);
-  sub->add_option("N", flags->index, "the entry's number, the first is 0")->required();
-  sub->add_option("--out", flags->out, "write the proof to this file");
-  add_folder(*sub, *flags);
+  CLI::App& proves =
+      add("prove", "a proof that anyone can check offline that an entry is in the log", prove);
+  proves.add_option("N", flags->index, "the entry's number, the first is 0")->required();
+  proves.add_option("--out", flags->out, "write the proof to this file");
+  add_folder(proves, *flags);
 
-  sub = add("query", "the entries of a model, a signer, a user or a time", query);
-  add_query(*sub, *flags);
-  sub->add_flag("--json", flags->json, "a JSON document (docs/schemas/audit-query.json)");
+  CLI::App& queries = add("query", "the entries of a model, a signer, a user or a time", query);
+  add_query(queries, *flags);
+  queries.add_flag("--json", flags->json, "a JSON document (docs/schemas/audit-query.json)");
 
-  sub = add("export", "the entries for another system", export_records);
-  add_query(*sub, *flags);
-  sub->add_option("--format", flags->format, "jsonl, ocsf (1.8) or syslog (RFC 5424)")->required();
+  CLI::App& exports = add("export", "the entries for another system", export_records);
+  add_query(exports, *flags);
+  exports.add_option("--format", flags->format, "jsonl, ocsf (1.8) or syslog (RFC 5424)")
+      ->required();
+  exports
+      .add_option("--enterprise-number", flags->enterprise_number,
+                  "syslog: your organisation's IANA number, in lantern@NUMBER (the default is the "
+                  "one for examples)")
+      ->check(CLI::Range(uint32_t{1}, UINT32_MAX))
+      ->capture_default_str();
 
-  sub = add("checkpoint", "publish the log's head, to be kept elsewhere", checkpoint);
-  sub->add_option("--out", flags->out, "write the checkpoint to this file");
-  return [chosen] { return (*chosen)(); };
+  add("checkpoint", "publish the log's head, to be kept elsewhere", checkpoint)
+      .add_option("--out", flags->out, "write the checkpoint to this file");
+  define_prune(add("prune", "drop the oldest entries; their hashes and proofs stay", prune),
+               *flags);
+  return subcommands.action();
 }
 
 }  // namespace
@@ -316,7 +369,7 @@ extern const Command k_audit;
 const Command k_audit = {
     .name = "audit",
     .access = ModelAccess::kNone,
-    .summary = "show, query, verify and export the audit log",
+    .summary = "show, query, verify, export and prune the audit log",
     .examples =
         "  lantern audit show\n"
         "  lantern audit query --model smollm2 --since 30d\n"
@@ -324,7 +377,8 @@ const Command k_audit = {
         "  lantern audit verify --since /mnt/elsewhere/checkpoint --strict\n"
         "  lantern audit prove 17 --out 17.tlog-proof && lantern audit verify --proof "
         "17.tlog-proof\n"
-        "  lantern audit export --format ocsf --since 2026-11-22",
+        "  lantern audit export --format ocsf --since 2026-11-22\n"
+        "  lantern audit prune --keep 365d --dry-run",
     .define = define,
 };
 
