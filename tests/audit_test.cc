@@ -227,7 +227,15 @@ TEST(Audit, KeysAreMadeRotatedAndBackedUpAndEachIsRecorded) {
   EXPECT_EQ(run_lantern({"keys", "create", "nonsense"}).exit_code, 2);
   ASSERT_EQ(run_lantern({"keys", "rotate", "log"}).exit_code, 0);
   const std::string backup = (scratch_folder() / "backup").string();
-  ASSERT_EQ(run_lantern({"keys", "backup", backup}).exit_code, 0);
+  const std::string phrase = (scratch_folder() / "phrase").string();
+  fs::remove(backup);
+  std::ofstream(phrase) << "short\n";
+  const std::vector<std::string> back_up = {"keys", "backup", backup, "--passphrase-file", phrase};
+  EXPECT_EQ(run_lantern(back_up).exit_code, 2);
+  std::ofstream(phrase) << "correct horse battery staple\n";
+  ASSERT_EQ(run_lantern(back_up).exit_code, 0);
+  EXPECT_EQ(fs::status(backup).permissions(), fs::perms(0600));
+  EXPECT_EQ(run_lantern(back_up).exit_code, 2);  // nothing is overwritten
   const Ran listed = run_lantern({"keys", "list", "--json"});
   const Json list = Json::parse(listed.out);
   EXPECT_EQ(schema_violations(schema("keys"), list), "");
@@ -246,6 +254,75 @@ TEST(Audit, KeysAreMadeRotatedAndBackedUpAndEachIsRecorded) {
   const std::string vkey = (scratch_folder() / "vkey").string();
   std::ofstream(vkey) << list["keys"][1]["vkey"].get<std::string>() << "\n";
   EXPECT_EQ(run_lantern({"audit", "verify", "--key", vkey}).exit_code, 0);
+}
+
+TEST(Audit, APassphraseIsAskedForAndNotShown) {
+  const ScopedHome home("audit-terminal");
+  const std::string backup = (scratch_folder() / "terminal.keys").string();
+  fs::remove(backup);
+  const std::vector<std::string> back_up = {"keys", "backup", backup};
+  ASSERT_EQ(run_lantern({"keys", "create", "log"}).exit_code, 0);
+  const Ran differ =
+      run_at_terminal(back_up, {{"passphrase of the backup: ", "correct horse one\r"},
+                                {"the same again: ", "correct horse two\r"}});
+  EXPECT_EQ(differ.exit_code, 2) << differ.out;
+  EXPECT_THAT(differ.out, HasSubstr("differ"));
+  EXPECT_EQ(run_at_terminal(back_up, {{"passphrase of the backup: ", "correct\x03"}}).exit_code,
+            130);
+  EXPECT_FALSE(fs::exists(backup));
+  // With a letter too many taken back, a whole one of two bytes.
+  const Ran done =
+      run_at_terminal(back_up, {{"passphrase of the backup: ", "correct h\xc3\xb6\x7forse one\r"},
+                                {"the same again: ", "correct horse one\r"}});
+  EXPECT_EQ(done.exit_code, 0) << done.out;
+  EXPECT_THAT(done.out, ::testing::Not(HasSubstr("correct")));
+  const Ran restored = run_at_terminal({"keys", "restore", backup},
+                                       {{"passphrase of the backup: ", "correct horse one\r"}});
+  EXPECT_EQ(restored.exit_code, 0) << restored.out;
+}
+
+TEST(Audit, ALostMachineComesBackFromItsBackup) {
+  const std::string backup = (scratch_folder() / "moved.keys").string();
+  const std::string phrase = (scratch_folder() / "moved.phrase").string();
+  fs::remove(backup);
+  std::ofstream(phrase) << "correct horse battery staple\n";
+  std::vector<std::string> restore = {"keys", "restore", backup, "--passphrase-file", phrase};
+  const fs::path log = scratch_folder() / "moved-log";
+  fs::remove_all(log);
+  std::string keys;
+  {
+    const ScopedHome home("audit-moved");
+    record_everything();
+    ASSERT_EQ(run_lantern({"keys", "backup", backup, "--passphrase-file", phrase}).exit_code, 0);
+    keys = run_lantern({"keys", "list"}).out;
+    fs::copy(gate::audit_places()->log, log, fs::copy_options::recursive);
+  }
+  // Another machine, to which the log was copied before any key was made there.
+  const ScopedHome home("audit-moved-to");
+  fs::create_directories(gate::audit_places()->log.parent_path());
+  fs::copy(log, gate::audit_places()->log, fs::copy_options::recursive);
+  std::ofstream(phrase) << "incorrect horse\n";
+  const Ran wrong = run_lantern(restore);
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("the passphrase is wrong"));
+  std::ofstream(phrase) << "correct horse battery staple\n";
+  const Ran restored = run_lantern(restore);
+  ASSERT_EQ(restored.exit_code, 0) << restored.err;
+  EXPECT_THAT(restored.err, HasSubstr("2 keys added"));
+  EXPECT_EQ(run_lantern({"keys", "list"}).out, keys);
+  EXPECT_EQ(run_lantern({"audit", "verify", "--strict"}).exit_code, 0);
+  const Json last = Json::parse(run_lantern({"audit", "show", "--last", "1", "--json"}).out);
+  EXPECT_EQ(last["records"][0]["event"]["action"], "key_restore");
+
+  // A third one has a key of its own by now.
+  const ScopedHome third("audit-moved-third");
+  ASSERT_EQ(run_lantern({"keys", "create", "log"}).exit_code, 0);
+  const Ran refused = run_lantern(restore);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--replace"));
+  restore.push_back("--replace");
+  EXPECT_EQ(run_lantern(restore).exit_code, 0);
+  EXPECT_EQ(run_lantern({"audit", "verify", "--strict"}).exit_code, 0);
 }
 
 // Content reaches the log as a keyed digest: the same content has the same one, under one key.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pty.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,18 +29,22 @@ struct Pipe {
   }
 };
 
-[[noreturn]] void become(const std::vector<std::string>& arguments, const RunOptions& options,
-                         Pipe& in, Pipe& out, Pipe& err) {
-  ::dup2(in.fd[0], 0);
-  ::dup2(out.fd[1], 1);
-  ::dup2(err.fd[1], 2);
-  for (const auto& [name, value] : options.environment) ::setenv(name.c_str(), value.c_str(), 1);
+[[noreturn]] void execute(const std::vector<std::string>& arguments) {
   const std::string program = std::string(LANTERN_BUILD_DIR) + "/lantern";
   std::vector<char*> argv = {const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   ::execv(program.c_str(), argv.data());
   ::_exit(127);
+}
+
+[[noreturn]] void become(const std::vector<std::string>& arguments, const RunOptions& options,
+                         Pipe& in, Pipe& out, Pipe& err) {
+  ::dup2(in.fd[0], 0);
+  ::dup2(out.fd[1], 1);
+  ::dup2(err.fd[1], 2);
+  for (const auto& [name, value] : options.environment) ::setenv(name.c_str(), value.c_str(), 1);
+  execute(arguments);
 }
 
 /// Moves bytes until both outputs are closed or the time is over.
@@ -108,6 +113,36 @@ ScopedHome::~ScopedHome() {
   }
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
+}
+
+Ran run_at_terminal(const std::vector<std::string>& arguments, const std::vector<Answer>& answers) {
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child == 0) execute(arguments);
+  Ran ran;
+  size_t answered = 0, seen = 0;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+  for (;;) {
+    pollfd poll{terminal, POLLIN, 0};
+    ::poll(&poll, 1, 200);
+    if (std::chrono::steady_clock::now() > end) ::kill(child, SIGKILL);
+    std::array<char, 4096> buffer{};
+    if (poll.revents == 0) continue;
+    const ssize_t n = ::read(terminal, buffer.data(), buffer.size());
+    if (n <= 0) break;  // the program has gone
+    ran.out.append(buffer.data(), static_cast<size_t>(n));
+    if (answered == answers.size()) continue;
+    const size_t prompt = ran.out.find(answers[answered].prompt, seen);
+    if (prompt == std::string::npos) continue;
+    seen = ran.out.size();
+    const std::string& typed = answers[answered++].typed;
+    if (::write(terminal, typed.data(), typed.size()) < 0) break;
+  }
+  ::close(terminal);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return ran;
 }
 
 std::string default_model() {

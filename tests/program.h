@@ -23,6 +23,13 @@ struct RunOptions {
 /// lantern with these arguments.
 Ran run_lantern(const std::vector<std::string>& arguments, const RunOptions& options = {});
 
+/// What is typed once a prompt has appeared.
+struct Answer {
+  std::string prompt, typed;
+};
+/// lantern at a terminal of its own. `out` is all that it showed.
+Ran run_at_terminal(const std::vector<std::string>& arguments, const std::vector<Answer>& answers);
+
 /// The default model, where `lantern pull smollm2` has put it (LANTERN_HOME or XDG); empty if it
 /// is not there.
 std::string default_model();

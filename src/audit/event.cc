@@ -42,6 +42,7 @@ constexpr std::string_view kActions[] = {"load",
                                          "key_create",
                                          "key_rotate",
                                          "key_backup",
+                                         "key_restore",
                                          "log_export",
                                          "log_prune"};
 static_assert(std::size(kActions) == static_cast<size_t>(Action::kLogPrune) + 1);
@@ -242,7 +243,6 @@ Result<Event> event_from_json(std::string_view text, std::string_view what) {
   return event;
 }
 
-std::string format_time(int64_t time_ms) {
 Result<int64_t> event_time(std::string_view text, std::string_view what) {
   LANTERN_ASSIGN(const base::Json json,
                  base::parse_json(text, what, {.bytes_max = kEntryBytesMax, .depth_max = 8}));
@@ -250,6 +250,7 @@ Result<int64_t> event_time(std::string_view text, std::string_view what) {
   return parse_time(text_of(json, "time"));
 }
 
+std::string format_time(int64_t time_ms) {
   const auto seconds = static_cast<time_t>(time_ms / 1000 - (time_ms % 1000 < 0 ? 1 : 0));
   std::tm parts{};
   gmtime_r(&seconds, &parts);

@@ -41,6 +41,7 @@ enum class Action {
   kKeyCreate,
   kKeyRotate,
   kKeyBackup,
+  kKeyRestore,
   kLogExport,
   kLogPrune,  // a sealed prefix was dropped
 };
@@ -114,10 +115,10 @@ Result<std::string> event_to_json(const Event& event);
 /// version does not know are ignored, an action it does not know is kUnsupported.
 Result<Event> event_from_json(std::string_view json, std::string_view what);
 
-/// "2026-11-22T18:41:41.123Z"; and back (kCorrupt for anything else).
 /// The time of an entry alone, whatever else this version makes of it. kCorrupt.
 Result<int64_t> event_time(std::string_view json, std::string_view what);
 
+/// "2026-11-22T18:41:41.123Z"; and back (kCorrupt for anything else).
 std::string format_time(int64_t time_ms);
 Result<int64_t> parse_time(std::string_view text);
 

@@ -56,6 +56,7 @@ Activity activity_of(Action action) {
     case Action::kRevocationsImport:
     case Action::kAdvisoriesImport:
     case Action::kKeyRotate:
+    case Action::kKeyRestore:
       return kUpdate;
     case Action::kRemove:
     case Action::kLogPrune:

@@ -65,38 +65,16 @@ fs::path private_file(const fs::path& folder, const KeyInfo& key) {
 }
 
 Status write_info(const fs::path& folder, const KeyInfo& key) {
-  base::OrderedJson json = {{"purpose", purpose_info(key.purpose).name},
-                            {"kind", key.kind},
-                            {"id", key.id},
-                            {"created_at", key.created_at}};
-  if (!key.retired_at.empty()) json["retired_at"] = key.retired_at;
-  if (key.public_key) json["public_key"] = key.public_key->to_pem();
-  return base::write_file_atomically(info_file(folder, key), json.dump(2) + "\n");
+  return base::write_file_atomically(info_file(folder, key), key_info_to_json(key));
 }
 
 Result<KeyInfo> read_info(const fs::path& path, KeyPurpose purpose) {
   const std::string what = path.string();
   LANTERN_ASSIGN(const std::string text, base::read_text_file(path, kInfoBytesMax));
-  LANTERN_ASSIGN(const base::Json json, base::parse_json(text, what));
-  const auto field = [&](const char* name) {
-    const auto at = json.is_object() ? json.find(name) : json.end();
-    return at != json.end() && at->is_string() ? at->get<std::string>() : std::string();
-  };
-  KeyInfo key{.purpose = purpose,
-              .kind = field("kind"),
-              .id = field("id"),
-              .created_at = field("created_at"),
-              .retired_at = field("retired_at")};
-  if (key.id != path.stem() || !base::digest_from_hex(key.id).ok() ||
-      field("purpose") != purpose_info(purpose).name || !parse_time(key.created_at).ok())
-    return make_error(ErrorCode::kCorrupt,
-                      "{}: purpose, id and created_at do not say which key this is", what);
-  if (key.kind != kHmacKind) {
-    LANTERN_ASSIGN(key.public_key, base::PublicKey::from_pem(field("public_key"), what));
-    if (base::to_hex(key.public_key->id()) != key.id ||
-        base::key_kind_name(key.public_key->kind()) != key.kind)
-      return make_error(ErrorCode::kCorrupt, "{}: its public key is not the one of its id", what);
-  }
+  LANTERN_ASSIGN(KeyInfo key, key_info_from_json(text, what));
+  if (key.id != path.stem() || key.purpose != purpose)
+    return make_error(ErrorCode::kCorrupt, "{}: is the {} key {}", what,
+                      purpose_info(key.purpose).name, key.id);
   return key;
 }
 
@@ -173,6 +151,17 @@ Result<KeyInfo> current_or_new(const KeyRing& ring, KeyPurpose purpose) {
   return ring.current(purpose);  // another process was faster
 }
 
+/// The HMAC key that the 64 digits are, held against its id.
+Result<SecretKey> digest_key_from(std::string_view hex, const std::string& id,
+                                  std::string_view what) {
+  auto bytes = base::digest_from_hex(hex);
+  if (!bytes.ok() || hmac_key_id(*bytes) != id)
+    return make_error(ErrorCode::kCorrupt, "{}: not the key of its id", what);
+  SecretKey secret(*bytes, id);
+  explicit_bzero(bytes->data(), bytes->size());
+  return secret;
+}
+
 Result<SecretKey> read_digest_key(const fs::path& folder, const KeyInfo& key) {
   const fs::path path = private_file(folder, key);
   struct stat info {};
@@ -181,13 +170,49 @@ Result<SecretKey> read_digest_key(const fs::path& folder, const KeyInfo& key) {
     return make_error(ErrorCode::kInvalidArgument,
                       "{}: others than its owner may use this key; chmod 600 it", path.string());
   LANTERN_ASSIGN(std::string hex, base::read_text_file(path, 64));
-  auto bytes = base::digest_from_hex(hex);
+  auto secret = digest_key_from(hex, key.id, path.string());
   explicit_bzero(hex.data(), hex.size());
-  if (!bytes.ok() || hmac_key_id(*bytes) != key.id)
-    return make_error(ErrorCode::kCorrupt, "{}: not the key of its id", path.string());
-  SecretKey secret(*bytes, key.id);
-  explicit_bzero(bytes->data(), bytes->size());
   return secret;
+}
+
+/// The newest that is not retired.
+const KeyInfo* current_of(std::span<const KeyInfo> keys, KeyPurpose purpose) {
+  const KeyInfo* newest = nullptr;
+  for (const KeyInfo& key : keys)
+    if (key.purpose == purpose && key.retired_at.empty() &&
+        (newest == nullptr ||
+         std::tie(key.created_at, key.id) >= std::tie(newest->created_at, newest->id)))
+      newest = &key;
+  return newest;
+}
+
+/// Takes it out of use. What it signed still verifies; nothing more is signed with it.
+Status retire(const fs::path& folder, KeyInfo key) {
+  key.retired_at = now_text();
+  LANTERN_TRY(write_info(folder, key));
+  if (!key.public_key) return {};
+  const fs::path secret = private_file(folder, key);
+  std::error_code error;
+  fs::remove(secret, error);
+  if (error) return base::errno_error(error.value(), secret.string());
+  return base::sync_folder(secret.parent_path());
+}
+
+/// The current keys here that a backup's would take the place of.
+std::vector<std::pair<KeyInfo, KeyInfo>> displaced(std::span<const KeyInfo> here,
+                                                   std::span<const KeyInfo> backup) {
+  std::vector<std::pair<KeyInfo, KeyInfo>> pairs;
+  for (const PurposeInfo& purpose : kPurposes) {
+    const KeyInfo* own = current_of(here, purpose.purpose);
+    const KeyInfo* other = current_of(backup, purpose.purpose);
+    if (own == nullptr || other == nullptr || own->id == other->id) continue;
+    // One that was retired here since the backup is history, and no rival.
+    const bool is_history = std::any_of(here.begin(), here.end(), [&](const KeyInfo& key) {
+      return key.id == other->id && !key.retired_at.empty();
+    });
+    if (!is_history) pairs.emplace_back(*own, *other);
+  }
+  return pairs;
 }
 
 }  // namespace
@@ -201,6 +226,53 @@ Result<KeyPurpose> purpose_from_name(std::string_view name) {
     if (info.name == name) return info.purpose;
   return make_error(ErrorCode::kInvalidArgument,
                     "no key is called \"{}\"; there are log, signing and digest", name);
+}
+
+std::string key_info_to_json(const KeyInfo& key) {
+  base::OrderedJson json = {{"purpose", purpose_info(key.purpose).name},
+                            {"kind", key.kind},
+                            {"id", key.id},
+                            {"created_at", key.created_at}};
+  if (!key.retired_at.empty()) json["retired_at"] = key.retired_at;
+  if (key.public_key) json["public_key"] = key.public_key->to_pem();
+  return json.dump(2) + "\n";
+}
+
+Result<KeyInfo> key_info_from_json(std::string_view text, std::string_view what) {
+  LANTERN_ASSIGN(const base::Json json,
+                 base::parse_json(text, what, {.bytes_max = kInfoBytesMax, .depth_max = 4}));
+  const auto field = [&](const char* name) {
+    const auto at = json.is_object() ? json.find(name) : json.end();
+    return at != json.end() && at->is_string() ? at->get<std::string>() : std::string();
+  };
+  const auto purpose = purpose_from_name(field("purpose"));
+  KeyInfo key{.purpose = purpose.ok() ? *purpose : KeyPurpose::kLog,
+              .kind = field("kind"),
+              .id = field("id"),
+              .created_at = field("created_at"),
+              .retired_at = field("retired_at")};
+  const auto digest = base::digest_from_hex(key.id);
+  if (!purpose.ok() || !digest.ok() || base::to_hex(*digest) != key.id ||
+      !suits(key.purpose, key.kind) || !parse_time(key.created_at).ok() ||
+      (!key.retired_at.empty() && !parse_time(key.retired_at).ok()))
+    return make_error(ErrorCode::kCorrupt,
+                      "{}: purpose, kind, id and times do not say which key this is", what);
+  if (key.kind == kHmacKind) return key;
+  LANTERN_ASSIGN(key.public_key, base::PublicKey::from_pem(field("public_key"), what));
+  if (base::to_hex(key.public_key->id()) != key.id ||
+      base::key_kind_name(key.public_key->kind()) != key.kind)
+    return make_error(ErrorCode::kCorrupt, "{}: its public key is not the one of its id", what);
+  return key;
+}
+
+Status check_private_half(const KeyInfo& key, std::string_view secret, std::string_view what) {
+  if (!key.public_key) {
+    LANTERN_ASSIGN(const SecretKey digest_key, digest_key_from(secret, key.id, what));
+    return {};
+  }
+  LANTERN_ASSIGN(const auto private_key, base::PrivateKey::from_pem(secret, what));
+  if (base::to_hex(private_key.public_key().id()) == key.id) return {};
+  return make_error(ErrorCode::kCorrupt, "{}: not the key of its id", what);
 }
 
 SecretKey::SecretKey(std::span<const std::byte, 32> bytes, std::string id) : id_(std::move(id)) {
@@ -252,8 +324,7 @@ Result<std::vector<KeyInfo>> KeyRing::list() const {
 
 Result<KeyInfo> KeyRing::current(KeyPurpose purpose) const {
   LANTERN_ASSIGN(const std::vector<KeyInfo> keys, list());
-  for (auto key = keys.rbegin(); key != keys.rend(); ++key)
-    if (key->purpose == purpose && key->retired_at.empty()) return *key;
+  if (const KeyInfo* key = current_of(keys, purpose)) return *key;
   return make_error(ErrorCode::kNotFound, "{}: no {} key; lantern keys create {} makes one",
                     folder_.string(), purpose_info(purpose).name, purpose_info(purpose).name);
 }
@@ -312,38 +383,66 @@ Result<KeyInfo> KeyRing::rotate(KeyPurpose purpose) const {
   LANTERN_ASSIGN(KeyInfo old, current(purpose));
   LANTERN_ASSIGN(KeyInfo fresh, make_key(folder_, purpose, old.kind));
   // Two current keys for a moment: the newer one counts.
-  old.retired_at = now_text();
-  LANTERN_TRY(write_info(folder_, old));
-  if (old.public_key) {
-    std::error_code error;
-    fs::remove(private_file(folder_, old), error);
-    if (error) return base::errno_error(error.value(), private_file(folder_, old).string());
-    LANTERN_TRY(base::sync_folder(private_file(folder_, old).parent_path()));
-  }
+  LANTERN_TRY(retire(folder_, std::move(old)));
   return fresh;
 }
 
-Status KeyRing::backup(const fs::path& target) const {
+Result<std::vector<KeyCopy>> KeyRing::copies() const {
   LANTERN_ASSIGN(const base::UniqueFd lock, lock_ring(folder_));
   LANTERN_ASSIGN(const std::vector<KeyInfo> keys, list());
   if (keys.empty())
     return make_error(ErrorCode::kNotFound, "{}: no keys to back up", folder_.string());
-  if (std::error_code error; fs::exists(fs::symlink_status(target, error)))
-    return make_error(ErrorCode::kInvalidArgument, "{}: exists already; nothing is overwritten",
-                      target.string());
-  LANTERN_TRY(base::make_private_folder(target));
+  std::vector<KeyCopy> copies;
   for (const KeyInfo& key : keys) {
-    LANTERN_TRY(base::make_private_folder(info_file(target, key).parent_path()));
+    KeyCopy copy{.info = key};
     if (key.has_private) {
-      LANTERN_ASSIGN(std::string secret,
-                     base::read_text_file(private_file(folder_, key), kInfoBytesMax));
-      const Status written = write_secret(private_file(target, key), secret);
-      explicit_bzero(secret.data(), secret.size());
-      LANTERN_TRY(written);
+      const fs::path path = private_file(folder_, key);
+      LANTERN_ASSIGN(std::string text, base::read_text_file(path, kInfoBytesMax));
+      copy.private_half = base::Secret::of(text);
+      explicit_bzero(text.data(), text.size());
+      LANTERN_TRY(check_private_half(key, copy.private_half.view(), path.string()));
     }
-    LANTERN_TRY(write_info(target, key));
+    copies.push_back(std::move(copy));
   }
-  return base::sync_folder(target);
+  return copies;
+}
+
+Result<Restored> KeyRing::restore(std::span<const KeyCopy> copies, bool replace) const {
+  LANTERN_ASSIGN(const base::UniqueFd lock, lock_ring(folder_));
+  LANTERN_ASSIGN(const std::vector<KeyInfo> here, list());
+  std::vector<KeyInfo> backup;
+  for (const KeyCopy& copy : copies) backup.push_back(copy.info);
+  const auto rivals = displaced(here, backup);
+  if (!rivals.empty() && !replace) {
+    const auto& [own, other] = rivals.front();
+    return make_error(ErrorCode::kInvalidArgument,
+                      "there is another {} key here, {}, than in the backup, {}; nothing was "
+                      "restored. --replace retires the one here",
+                      purpose_info(own.purpose).name, own.id.substr(0, 16), other.id.substr(0, 16));
+  }
+  Restored restored;
+  for (const KeyCopy& copy : copies) {
+    const auto known = std::find_if(here.begin(), here.end(),
+                                    [&](const KeyInfo& key) { return key.id == copy.info.id; });
+    const bool is_new = known == here.end();
+    const bool destroyed = !is_new && known->public_key && !known->retired_at.empty();
+    const bool lacks = is_new || (!known->has_private && !destroyed);
+    LANTERN_TRY(base::make_private_folder(info_file(folder_, copy.info).parent_path()));
+    const bool writes = lacks && !copy.private_half.empty();
+    if (writes) {
+      // Left by a restore that did not end: no key is listed by it.
+      std::error_code ignored;
+      if (is_new) fs::remove(private_file(folder_, copy.info), ignored);
+      LANTERN_TRY(write_secret(private_file(folder_, copy.info), copy.private_half.view()));
+    }
+    if (is_new) LANTERN_TRY(write_info(folder_, copy.info));
+    ++(is_new ? restored.n_added : writes ? restored.n_completed : restored.n_present);
+  }
+  for (const auto& [own, other] : rivals) {
+    LANTERN_TRY(retire(folder_, own));
+    restored.replaced.push_back(own.purpose);
+  }
+  return restored;
 }
 
 }  // namespace lantern::audit

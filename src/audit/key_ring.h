@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "base/keys.h"
 #include "base/result.h"
+#include "base/secret.h"
 
 namespace lantern::audit {
 
@@ -49,6 +50,25 @@ struct KeyInfo {
   std::string retired_at = {};                     // empty: current
   std::optional<base::PublicKey> public_key = {};  // none for HMAC
   bool has_private = false;                        // its private half is here
+};
+
+/// A key outside its ring: what a backup holds.
+struct KeyCopy {
+  KeyInfo info = {};
+  base::Secret private_half = {};  // the text of its .key file; empty: it is not there
+};
+/// The content of a key's .json file, and back: kCorrupt unless its parts agree with each other.
+std::string key_info_to_json(const KeyInfo& key);
+Result<KeyInfo> key_info_from_json(std::string_view json, std::string_view what);
+/// kCorrupt unless `secret` is the private half of `key`.
+Status check_private_half(const KeyInfo& key, std::string_view secret, std::string_view what);
+
+/// What a ring did with the keys of a backup.
+struct Restored {
+  size_t n_added = 0;      // were not known here
+  size_t n_completed = 0;  // were known and had lost their private half
+  size_t n_present = 0;
+  std::vector<KeyPurpose> replaced = {};  // their current key is the backup's now
 };
 
 /// 32 secret bytes for HMAC-SHA-256. Never printed, wiped when destroyed.
@@ -97,9 +117,13 @@ class KeyRing {
   Result<KeyInfo> create(KeyPurpose purpose, std::string_view kind = {}) const;
   /// A new key of the same kind takes over from the current one, which is retired.
   Result<KeyInfo> rotate(KeyPurpose purpose) const;
-  /// Copies the whole ring to the folder `target`, which must not exist, private halves included
-  /// and unencrypted (0700, 0600): copied back into place it is the ring again.
-  Status backup(const std::filesystem::path& target) const;
+  /// Every key, private halves included. kNotFound where there is none.
+  [[nodiscard]] Result<std::vector<KeyCopy>> copies() const;
+  /// Takes in the keys of a backup; nothing that is here is overwritten, and a private half that
+  /// was destroyed when its key was retired stays so. Where a purpose has another current key here
+  /// than in the backup it is kInvalidArgument, and nothing is done, unless `replace`: then the one
+  /// here is retired as rotate() does it.
+  Result<Restored> restore(std::span<const KeyCopy> copies, bool replace) const;
 
  private:
   std::filesystem::path folder_;

@@ -71,20 +71,53 @@ TEST(KeyRing, KindsSuitTheirPurpose) {
   EXPECT_EQ(ring.rotate(KeyPurpose::kSigning)->kind, "p521");
 }
 
-TEST(KeyRing, ABackupIsARingAgain) {
+TEST(KeyRing, WhatIsRestoredIsTheRingAgain) {
   const Scratch scratch;
   const KeyRing ring(scratch.path() / "keys");
-  EXPECT_EQ(ring.backup(scratch.path() / "copy").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(ring.copies().error().code, ErrorCode::kNotFound);
   ASSERT_TRUE(ring.create(KeyPurpose::kLog).ok());
   ASSERT_TRUE(ring.rotate(KeyPurpose::kLog).ok());
   const SecretKey secret = ring.digest_key().value();
-  ASSERT_TRUE(ring.backup(scratch.path() / "copy").ok());
-  EXPECT_EQ(ring.backup(scratch.path() / "copy").error().code, ErrorCode::kInvalidArgument);
-  const KeyRing copy(scratch.path() / "copy");
-  EXPECT_EQ(copy.list()->size(), 3u);
-  EXPECT_EQ(copy.digest_key()->hmac("x"), secret.hmac("x"));
-  EXPECT_EQ(copy.signing_key(KeyPurpose::kLog)->public_key().id(),
+  const auto copies = ring.copies().value();
+  const KeyRing other(scratch.path() / "other");
+  EXPECT_EQ(other.restore(copies, false)->n_added, 3u);
+  EXPECT_EQ(other.list()->size(), 3u);
+  EXPECT_EQ(other.digest_key()->hmac("x"), secret.hmac("x"));
+  EXPECT_EQ(other.signing_key(KeyPurpose::kLog)->public_key().id(),
             ring.signing_key(KeyPurpose::kLog)->public_key().id());
+  const Restored again = other.restore(copies, false).value();
+  EXPECT_EQ(again.n_added, 0u);
+  EXPECT_EQ(again.n_present, 3u);
+  // A private half that is gone comes back.
+  const fs::path lost = other.folder() / "log" / (other.current(KeyPurpose::kLog)->id + ".key");
+  fs::remove(lost);
+  EXPECT_EQ(other.restore(copies, false)->n_completed, 1u);
+  EXPECT_EQ(mode_of(lost), 0600u);
+  EXPECT_TRUE(other.signing_key(KeyPurpose::kLog).ok());
+}
+
+TEST(KeyRing, ARestoreReplacesAKeyOnlyWhereItIsTold) {
+  const Scratch scratch;
+  const KeyRing ring(scratch.path() / "keys"), fresh(scratch.path() / "fresh");
+  const KeyInfo old = ring.create(KeyPurpose::kSigning).value();
+  const auto copies = ring.copies().value();
+  // A new machine made a key of its own before the backup was at hand.
+  const KeyInfo own = fresh.create(KeyPurpose::kSigning).value();
+  const auto refused = fresh.restore(copies, false);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(refused.error().message, HasSubstr("--replace"));
+  EXPECT_EQ(fresh.list()->size(), 1u);
+  const Restored restored = fresh.restore(copies, true).value();
+  EXPECT_THAT(restored.replaced, ::testing::ElementsAre(KeyPurpose::kSigning));
+  EXPECT_EQ(fresh.current(KeyPurpose::kSigning)->id, old.id);
+  EXPECT_FALSE(fs::exists(fresh.folder() / "signing" / (own.id + ".key")));
+  EXPECT_EQ(fresh.public_keys(KeyPurpose::kSigning)->size(), 2u);
+
+  // What was retired after the backup stays retired, its private half destroyed.
+  const KeyInfo rotated = ring.rotate(KeyPurpose::kSigning).value();
+  EXPECT_EQ(ring.restore(copies, false)->n_present, 1u);
+  EXPECT_EQ(ring.current(KeyPurpose::kSigning)->id, rotated.id);
+  EXPECT_FALSE(fs::exists(ring.folder() / "signing" / (old.id + ".key")));
 }
 
 TEST(KeyRing, ChangedFilesAreRefused) {

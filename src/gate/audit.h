@@ -112,7 +112,12 @@ Result<audit::DropPlan> prune_audit_log(const PruneRequest& request);
 Result<audit::KeyInfo> create_key(audit::KeyPurpose purpose, std::string_view kind);
 /// A log key also signs the log's head at once, so that the change is in its history.
 Result<audit::KeyInfo> rotate_key(audit::KeyPurpose purpose);
-Status backup_keys(const std::filesystem::path& target);
+/// Writes every key to a new file, encrypted (audit/key_backup.h). kInvalidArgument where the file
+/// exists or the passphrase is short.
+Status backup_keys(const std::filesystem::path& file, std::string_view passphrase);
+/// Takes the keys of a backup into this user's ring, as KeyRing::restore() does.
+Result<audit::Restored> restore_keys(const std::filesystem::path& file, std::string_view passphrase,
+                                     bool replace);
 /// The verifier key by which others check what a log key signed.
 Result<std::string> log_vkey(const audit::KeyInfo& key);
 

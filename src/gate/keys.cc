@@ -1,4 +1,8 @@
 // The key ring's changes and their records.
+#include <filesystem>
+
+#include "audit/key_backup.h"
+#include "base/file.h"
 #include "gate/audit.h"
 
 namespace lantern::gate {
@@ -51,16 +55,47 @@ Result<audit::KeyInfo> rotate_key(audit::KeyPurpose purpose) {
   return fresh;
 }
 
-Status backup_keys(const std::filesystem::path& target) {
+Status backup_keys(const std::filesystem::path& file, std::string_view passphrase) {
+  std::error_code error;
+  if (std::filesystem::exists(std::filesystem::symlink_status(file, error)))
+    return make_error(ErrorCode::kInvalidArgument, "{}: exists already; nothing is overwritten",
+                      file.string());
   LANTERN_ASSIGN(const audit::KeyRing ring, audit::KeyRing::of_user());
   LANTERN_ASSIGN(const AuditLog log, AuditLog::of_user());
-  audit::Event event{.action = audit::Action::kKeyBackup,
-                     .decision = audit::Decision::kAllow,
-                     .actor = audit::this_process(),
-                     .facts = {{"target", target.string()}}};
+  LANTERN_ASSIGN(const std::vector<audit::KeyCopy> keys, ring.copies());
+  LANTERN_ASSIGN(const std::string sealed, audit::seal_backup(keys, passphrase));
+  const audit::Event event{.action = audit::Action::kKeyBackup,
+                           .decision = audit::Decision::kAllow,
+                           .actor = audit::this_process(),
+                           .facts = {{"target", file.string()}}};
   auto index = log.append(event);
   if (!index.ok()) return std::move(index).error();
-  return ring.backup(target);
+  LANTERN_TRY(base::write_file_atomically(file, sealed));
+  std::filesystem::permissions(file, std::filesystem::perms(0600), error);
+  if (error) return base::errno_error(error.value(), file.string());
+  return {};
+}
+
+Result<audit::Restored> restore_keys(const std::filesystem::path& file, std::string_view passphrase,
+                                     bool replace) {
+  LANTERN_ASSIGN(const std::string sealed, base::read_text_file(file, audit::kBackupBytesMax));
+  LANTERN_ASSIGN(const std::vector<audit::KeyCopy> keys,
+                 audit::open_backup(sealed, passphrase, file.string()));
+  LANTERN_ASSIGN(const audit::KeyRing ring, audit::KeyRing::of_user());
+  // The log may need the keys that come back to record anything, so they come first.
+  LANTERN_ASSIGN(audit::Restored restored, ring.restore(keys, replace));
+  audit::Event event{.action = audit::Action::kKeyRestore,
+                     .decision = audit::Decision::kRecord,
+                     .actor = audit::this_process(),
+                     .facts = {{"source", file.string()},
+                               {"added", static_cast<int64_t>(restored.n_added)},
+                               {"completed", static_cast<int64_t>(restored.n_completed)}}};
+  for (const audit::KeyPurpose purpose : restored.replaced)
+    event.facts.push_back({fmt::format("replaced_{}", audit::purpose_info(purpose).name), 1});
+  LANTERN_ASSIGN(const AuditLog log, AuditLog::of_user());
+  auto index = log.append(event);
+  if (!index.ok()) return std::move(index).error();
+  return restored;
 }
 
 Result<std::string> log_vkey(const audit::KeyInfo& key) {

@@ -3,6 +3,8 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/passphrase.h"
+#include "cli/subcommands.h"
 #include "cli/table.h"
 #include "gate/audit.h"
 
@@ -10,7 +12,8 @@ namespace lantern::cli {
 namespace {
 
 struct Flags {
-  std::string purpose, kind, target;
+  std::string purpose, kind, file, passphrase_file;
+  bool replace = false;
   bool json = false;
 };
 
@@ -82,39 +85,55 @@ Result<Exit> rotate(const Flags& flags) {
   tell(purpose == audit::KeyPurpose::kDigest
            ? "the old key stays, so that old digests can still be compared"
            : "the old public half stays, so that what it signed still verifies");
+  tell("a backup from before does not have the new key: make another (lantern keys backup)");
   return Exit::kDone;
 }
 
 Result<Exit> backup(const Flags& flags) {
-  LANTERN_TRY(gate::backup_keys(flags.target));
-  tell(
-      fmt::format("all keys are in {}, private halves too and unencrypted: keep it where only you "
-                  "can read it. Copied back into place it is the key ring again",
-                  flags.target));
+  LANTERN_ASSIGN(const base::Secret passphrase,
+                 passphrase_for(flags.passphrase_file, "the backup", Passphrase::kNew));
+  LANTERN_TRY(gate::backup_keys(flags.file, passphrase.view()));
+  tell(fmt::format("all keys are in {}, encrypted; without the passphrase nobody can open it",
+                   flags.file));
+  return Exit::kDone;
+}
+
+Result<Exit> restore(const Flags& flags) {
+  LANTERN_ASSIGN(const base::Secret passphrase,
+                 passphrase_for(flags.passphrase_file, "the backup", Passphrase::kKnown));
+  LANTERN_ASSIGN(const audit::Restored restored,
+                 gate::restore_keys(flags.file, passphrase.view(), flags.replace));
+  tell(fmt::format("{} keys added, {} private halves brought back, {} were here already",
+                   restored.n_added, restored.n_completed, restored.n_present));
+  for (const audit::KeyPurpose purpose : restored.replaced)
+    tell(fmt::format("the {} key that was here is retired", audit::purpose_info(purpose).name));
   return Exit::kDone;
 }
 
 Action define(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  auto chosen = std::make_shared<std::function<Result<Exit>()>>();
-  app.require_subcommand(1);
-  const auto add = [&](const char* name, const char* summary, auto run) {
-    CLI::App* sub = app.add_subcommand(name, summary);
-    sub->callback([flags, chosen, run] { *chosen = [flags, run] { return run(*flags); }; });
-    return sub;
+  const auto flags = std::make_shared<Flags>();
+  Subcommands subcommands(app);
+  const auto add = [&](const char* name, const char* summary, auto run) -> CLI::App& {
+    return subcommands.add(name, summary, [flags, run] { return run(*flags); });
   };
   add("list", "every key, and what its loss means", list)
-      ->add_flag("--json", flags->json, "a JSON document (docs/schemas/keys.json)");
-  CLI::App* sub = add("create", "make a key; prints its public half", create);
-  sub->add_option("PURPOSE", flags->purpose, "log, signing or digest")->required();
-  sub->add_option("--kind", flags->kind, "of a signing key: p256 (default), p384 or p521");
+      .add_flag("--json", flags->json, "a JSON document (docs/schemas/keys.json)");
+  CLI::App& creates = add("create", "make a key; prints its public half", create);
+  creates.add_option("PURPOSE", flags->purpose, "log, signing or digest")->required();
+  creates.add_option("--kind", flags->kind, "of a signing key: p256 (default), p384 or p521");
   add("rotate", "let a new key take over; prints its public half", rotate)
-      ->add_option("PURPOSE", flags->purpose, "log, signing or digest")
+      .add_option("PURPOSE", flags->purpose, "log, signing or digest")
       ->required();
-  add("backup", "copy all keys, private halves too, to a new folder", backup)
-      ->add_option("FOLDER", flags->target, "where to")
-      ->required();
-  return [chosen] { return (*chosen)(); };
+  CLI::App& backs_up = add("backup", "write all keys to one file, encrypted", backup);
+  backs_up.add_option("FILE", flags->file, "where to; a new file")->required();
+  CLI::App& restores = add("restore", "take the keys of a backup back in", restore);
+  restores.add_option("FILE", flags->file, "what lantern keys backup wrote")->required();
+  restores.add_flag("--replace", flags->replace,
+                    "retire the keys here whose place the backup's take");
+  for (CLI::App* sub : {&backs_up, &restores})
+    sub->add_option("--passphrase-file", flags->passphrase_file,
+                    "its first line (default: asked for at the terminal)");
+  return subcommands.action();
 }
 
 }  // namespace
@@ -123,12 +142,13 @@ extern const Command k_keys;
 const Command k_keys = {
     .name = "keys",
     .access = ModelAccess::kNone,
-    .summary = "list, make, rotate and back up this machine's keys",
+    .summary = "list, make, rotate, back up and restore this machine's keys",
     .examples =
         "  lantern keys list\n"
         "  lantern keys create signing --kind p384\n"
         "  lantern keys rotate log\n"
-        "  lantern keys backup /mnt/safe/lantern-keys",
+        "  lantern keys backup /mnt/safe/lantern.keys\n"
+        "  lantern keys restore /mnt/safe/lantern.keys",
     .define = define,
 };
 
