@@ -5,6 +5,7 @@
 
 #include "base/base64.h"
 #include "base/hash.h"
+#include "base/printable.h"
 
 namespace lantern::audit {
 namespace {
@@ -82,7 +83,8 @@ Result<NoteVerifier> NoteVerifier::create(std::string name, const base::PublicKe
                                           NoteAlgorithm algorithm) {
   if (!is_name(name))
     return make_error(ErrorCode::kInvalidArgument,
-                      "\"{}\" is no key name: 1 to 255 visible ASCII characters without +", name);
+                      "\"{}\" is no key name: 1 to 255 visible ASCII characters without +",
+                      base::printable(name));
   LANTERN_ASSIGN(const auto raw, key.ed25519_bytes());
   return NoteVerifier(std::move(name), key, algorithm, raw);
 }

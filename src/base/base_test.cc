@@ -55,6 +55,8 @@ TEST(Json, NamesWhatIsWrong) {
   auto twice = parse_json(R"({"a":1,"a":2})", "config.json");
   ASSERT_FALSE(twice.ok());
   EXPECT_EQ(twice.error().message, "config.json: key \"a\" stands twice in one object");
+  const auto broken = parse_json(R"({"a\nb":1,"a\nb":2})", "x");
+  EXPECT_EQ(broken.error().message, R"(x: key "a\x0ab" stands twice in one object)");
   std::string deep(100000, '[');
   EXPECT_EQ(parse_json(deep, "x").error().code, ErrorCode::kExhausted);
   EXPECT_FALSE(parse_json("\"\xff\"", "x").ok());

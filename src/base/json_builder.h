@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/printable.h"
 #include "base/result.h"
 
 namespace lantern::base {
@@ -52,7 +53,8 @@ class JsonBuilder : public nlohmann::json_sax<J> {
       slot_ = &entry->second;
     }
     if (added) return true;
-    return fail(make_error(ErrorCode::kCorrupt, "key \"{}\" stands twice in one object", name));
+    return fail(
+        make_error(ErrorCode::kCorrupt, "key \"{}\" stands twice in one object", printable(name)));
   }
 
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) override {
