@@ -4,10 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <mutex>
 #include <set>
+#include <system_error>
+#include <thread>
 
 #include "base/file.h"
 #include "base/paths.h"
@@ -240,13 +244,41 @@ Status TileWriter::write(const std::string& path, std::span<const std::byte> byt
   return {};
 }
 
+namespace {
+
+// Each fsync waits for the disk to flush; those that wait together are served by one flush.
+constexpr size_t kFsyncsAtOnce = 8;
+
+Status sync_files(std::span<const fs::path> files) {
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  Status status;
+  const auto work = [&] {
+    for (size_t i = next++; i < files.size(); i = next++) {
+      const base::UniqueFd fd(::open(files[i].c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+      if (fd.get() >= 0 && ::fsync(fd.get()) == 0) continue;
+      const int fault = errno;
+      const std::lock_guard guard(mutex);
+      status = base::errno_error(fault, files[i].string());
+    }
+  };
+  std::vector<std::jthread> threads;
+  // Without a thread to be had this one does it all.
+  try {
+    for (size_t i = 1; i < std::min(kFsyncsAtOnce, files.size()); ++i) threads.emplace_back(work);
+  } catch (const std::system_error&) {
+  }
+  work();
+  threads.clear();
+  return status;
+}
+
+}  // namespace
+
 Status TileWriter::make_durable() {
   std::set<fs::path> folders;
-  for (const fs::path& file : written_) {
-    const base::UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (fd.get() < 0 || ::fsync(fd.get()) != 0) return base::errno_error(errno, file.string());
-    folders.insert(file.parent_path());
-  }
+  for (const fs::path& file : written_) folders.insert(file.parent_path());
+  LANTERN_TRY(sync_files(written_));
   for (const fs::path& folder : folders) LANTERN_TRY(base::sync_folder(folder));
   // The partial files of a full tile have served: who still wants one takes the full one's first
   // entries.
