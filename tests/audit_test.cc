@@ -153,7 +153,9 @@ TEST(Audit, VerifyTellsWhatItIsSureOf) {
   EXPECT_EQ(replayed["findings"][0]["fault"], "replayed_old_log");
 
   // A changed entry; and then nothing is appended any more.
-  const fs::path bundle = folder / "tile/entries/000.p/208";
+  const fs::path bundle =
+      folder /
+      fmt::format("tile/entries/000.p/{}", 8 * (static_cast<int>(audit::Action::kLogPrune) + 1));
   ASSERT_TRUE(fs::exists(bundle));
   std::fstream file(bundle, std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(40);
