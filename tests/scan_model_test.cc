@@ -1,13 +1,19 @@
 // lantern scan-model, and the process that scans: what it tries ends it, and its end is no answer.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "cli/command.h"
 #include "program.h"
+#include "supply/sandbox/inspect.h"
 #include "supply/sandbox/scan_child.h"
 
 namespace lantern::tests {
@@ -108,6 +114,78 @@ TEST(ScanChild, OneThatRunsOutOfTimeOrMemoryOrLiesIsInconclusive) {
   const Report lie = scan_misbehaving("lie", std::chrono::seconds(60));
   EXPECT_EQ(lie.verdict(), Verdict::kInconclusive);
   EXPECT_THAT(lie.findings.at(0).message, HasSubstr("other files"));
+}
+
+std::string gguf_file() {
+  return std::string(LANTERN_SOURCE_DIR) + "/src/format/testdata/all_types.gguf";
+}
+
+Result<supply::InspectedModel> inspect_misbehaving(const std::string& how,
+                                                   std::chrono::milliseconds time_max) {
+  return supply::sandbox::inspect_in_child(
+      gguf_file(),
+      {.time_max = time_max, .program = LANTERN_BUILD_DIR "/lantern", .misbehave = how});
+}
+
+TEST(InspectChild, OneThatBehavesDescribesTheFile) {
+  const auto model = inspect_misbehaving("", std::chrono::seconds(60));
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  EXPECT_EQ(model->description.kind, format::FileKind::kGguf);
+  EXPECT_GT(model->description.n_parameters, 0u);
+}
+
+// Whatever ends the child, the answer is "inconclusive", exit 3.
+TEST(InspectChild, OneThatDiesOrLiesIsInconclusive) {
+  for (const char* how : {"open", "socket", "exec", "write", "crash", "lie", "allocate"}) {
+    const auto model = inspect_misbehaving(how, std::chrono::seconds(60));
+    ASSERT_FALSE(model.ok()) << how;
+    EXPECT_THAT(model.error().message, HasSubstr("inconclusive")) << how;
+    EXPECT_EQ(cli::exit_of(model.error()), cli::Exit::kInconclusive) << how;
+  }
+  const auto slow = inspect_misbehaving("sleep", std::chrono::milliseconds(1));
+  ASSERT_FALSE(slow.ok());
+  EXPECT_EQ(cli::exit_of(slow.error()), cli::Exit::kInconclusive);
+}
+
+/// The process whose parent is `parent`, or 0.
+pid_t child_of(pid_t parent) {
+  std::ifstream in(fmt::format("/proc/{0}/task/{0}/children", parent));
+  pid_t child = 0;
+  in >> child;
+  return child;
+}
+
+// The real program: its child is stopped before it reads anything, then killed.
+TEST(InspectChild, AKilledChildIsExit3) {
+  // A header that takes long enough to read: a list of four million strings.
+  const uint64_t n = 4u << 20;
+  std::string header = "GGUF";
+  const auto number = [&](auto value) {
+    header.append(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  number(uint32_t{3});
+  number(uint64_t{0});  // tensors
+  number(uint64_t{1});  // keys
+  number(uint64_t{1});
+  header += "k";
+  number(uint32_t{9});  // an array
+  number(uint32_t{8});  // of strings
+  number(n);
+  header.append(n * 8, '\0');
+  const std::string file = write_file("slow.gguf", header);
+  const pid_t program = fork();
+  if (program == 0) {
+    execl(LANTERN_BUILD_DIR "/lantern", "lantern", "inspect", file.c_str(), nullptr);
+    _exit(99);
+  }
+  pid_t child = 0;
+  for (int i = 0; i < 100'000 && child == 0; ++i) child = child_of(program);
+  ASSERT_NE(child, 0);
+  kill(child, SIGKILL);
+  int status = 0;
+  waitpid(program, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 3);
 }
 
 }  // namespace

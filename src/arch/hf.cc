@@ -121,7 +121,8 @@ Status Mapper::map_tensor(const Tensor& tensor) {
 /// 2i + 1 its row head_dim/2 + i.
 Status Mapper::reorder_heads(const std::string& name, const Tensor& source, RenamedTensor& out) {
   LANTERN_ASSIGN(int64_t head_dim, config_.head_dim());
-  if (head_dim % 2 != 0 || source.shape[0] % head_dim != 0)
+  if (head_dim % 2 != 0 || source.shape[0] > kHeadsMax * kHeadDimMax ||
+      source.shape[0] % head_dim != 0)
     return make_error(ErrorCode::kCorrupt, "tensor {}: its {} rows are no heads of {} dimensions",
                       name, source.shape[0], head_dim);
   for (int64_t head = 0; head < source.shape[0]; head += head_dim)

@@ -23,43 +23,11 @@ bool is_pytorch(const ZipFile& zip) {
   });
 }
 
-/// The first bytes, as many as are there.
-Result<std::string> first_bytes(const fs::path& path, size_t n) {
-  LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(path));
-  std::string bytes(std::min<uint64_t>(n, file.size()), '\0');
-  LANTERN_TRY(file.read_at(0, std::as_writable_bytes(std::span(bytes))));
-  return bytes;
-}
-
 bool is_safetensors(std::string_view head) {
   if (head.size() < 9 || head[8] != '{') return false;
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, head.data(), 8);
   return header_bytes <= SafetensorsLimits().header_bytes;
-}
-
-void count_tensors(const Checkpoint& checkpoint, Description& result) {
-  std::map<quant::DType, TypeShare> shares;
-  for (const Tensor& tensor : checkpoint.tensors()) {
-    TypeShare& share = shares[tensor.type];
-    auto elements = static_cast<uint64_t>(element_count(tensor));
-    share.tensors += 1;
-    share.elements += elements;
-    share.bytes += tensor.bytes;
-    result.n_parameters += elements;
-    result.tensor_bytes += tensor.bytes;
-  }
-  for (auto& [type, share] : shares) {
-    share.type = type;
-    share.name = quant::find_format(type)->name;
-    result.mix.push_back(share);
-  }
-  std::stable_sort(result.mix.begin(), result.mix.end(),
-                   [](const TypeShare& a, const TypeShare& b) { return a.bytes > b.bytes; });
-  for (const fs::path& file : checkpoint.files()) {
-    std::error_code ignored;
-    if (auto size = fs::file_size(file, ignored); !ignored) result.file_bytes += size;
-  }
 }
 
 /// What GGUF metadata say. A key of a wrong type is an error: a description must not hide it.
@@ -103,8 +71,8 @@ std::string config_string(const base::Json& config, const char* key) {
   return at != config.end() && at->is_string() ? at->get<std::string>() : std::string();
 }
 
-Result<Description> describe_folder(const fs::path& path) {
-  LANTERN_ASSIGN(HfFolder folder, HfFolder::open(path));
+Result<Description> describe_folder(const Folder& files) {
+  LANTERN_ASSIGN(HfFolder folder, HfFolder::open(files));
   Description result;
   LANTERN_ASSIGN(result.architecture, folder.model_type());
   result.name = config_string(folder.config, "_name_or_path");
@@ -116,6 +84,7 @@ Result<Description> describe_folder(const fs::path& path) {
   result.n_vocab = config_int(folder.text_config(), "vocab_size");
   result.tokenizer = config_string(folder.tokenizer_config, "tokenizer_class");
   result.checkpoint = folder.weights;
+  result.folder = std::move(folder);
   return result;
 }
 
@@ -153,15 +122,21 @@ std::string_view file_kind_name(FileKind kind) {
 
 Result<FileKind> detect_file_kind(const fs::path& path) {
   std::error_code ignored;
-  if (fs::is_directory(path, ignored))
-    return HfFolder::looks_like_one(path) ? FileKind::kHfFolder : FileKind::kUnknown;
-  LANTERN_ASSIGN(std::string head, first_bytes(path, 64));
+  if (fs::is_directory(path, ignored)) return detect_file_kind(DiskFolder(path), "");
+  return detect_file_kind(DiskFolder(path.parent_path()), path.filename().string());
+}
+
+Result<FileKind> detect_file_kind(const Folder& folder, const std::string& name) {
+  if (name.empty()) return folder.has("config.json") ? FileKind::kHfFolder : FileKind::kUnknown;
+  LANTERN_ASSIGN(std::unique_ptr<Source> source, folder.open(name));
+  std::string head(std::min<uint64_t>(64, source->size()), '\0');
+  LANTERN_TRY(source->read_at(0, std::as_writable_bytes(std::span(head))));
   std::string_view magic = std::string_view(head).substr(0, 4);
   if (magic == "GGUF" || magic == "FUGG") return FileKind::kGguf;
   for (std::string_view old : {"lmgg", "tjgg", "fmgg", "algg"})
     if (magic == old) return FileKind::kGgml;
   if (magic == "PK\x03\x04" || magic == "PK\x05\x06") {
-    auto zip = ZipFile::open(path);
+    auto zip = ZipFile::open(std::move(source));
     return zip.ok() && is_pytorch(*zip) ? FileKind::kPyTorchZip : FileKind::kZip;
   }
   if (is_safetensors(head)) return FileKind::kSafetensors;
@@ -183,23 +158,53 @@ std::string Description::mix_text() const {
   return text;
 }
 
+void count_tensors(const Checkpoint& checkpoint, Description& result) {
+  std::map<quant::DType, TypeShare> shares;
+  for (const Tensor& tensor : checkpoint.tensors()) {
+    TypeShare& share = shares[tensor.type];
+    auto elements = static_cast<uint64_t>(element_count(tensor));
+    share.tensors += 1;
+    share.elements += elements;
+    share.bytes += tensor.bytes;
+    result.n_parameters += elements;
+    result.tensor_bytes += tensor.bytes;
+  }
+  for (auto& [type, share] : shares) {
+    share.type = type;
+    share.name = quant::find_format(type)->name;
+    result.mix.push_back(share);
+  }
+  std::stable_sort(result.mix.begin(), result.mix.end(),
+                   [](const TypeShare& a, const TypeShare& b) { return a.bytes > b.bytes; });
+}
+
 Result<Description> describe(const fs::path& path) {
-  LANTERN_ASSIGN(FileKind kind, detect_file_kind(path));
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) return describe(DiskFolder(path), "");
+  return describe(DiskFolder(path.parent_path()), path.filename().string());
+}
+
+Result<Description> describe(const Folder& folder, const std::string& name) {
+  LANTERN_ASSIGN(FileKind kind, detect_file_kind(folder, name));
   Description result;
   if (kind == FileKind::kGguf) {
-    LANTERN_ASSIGN(std::unique_ptr<Checkpoint> checkpoint, open_gguf(path));
+    LANTERN_ASSIGN(std::unique_ptr<Checkpoint> checkpoint, open_gguf(folder, name));
     LANTERN_TRY(read_gguf_keys(checkpoint->metadata(), result));
     result.checkpoint = std::move(checkpoint);
   } else if (kind == FileKind::kSafetensors) {
-    LANTERN_ASSIGN(std::unique_ptr<Checkpoint> checkpoint, open_safetensors(path));
+    LANTERN_ASSIGN(std::unique_ptr<Checkpoint> checkpoint, open_safetensors(folder, name));
     result.checkpoint = std::move(checkpoint);
   } else if (kind == FileKind::kHfFolder) {
-    LANTERN_ASSIGN(result, describe_folder(path));
+    LANTERN_ASSIGN(result, describe_folder(folder));
   } else {
-    return not_a_model(path, kind);
+    return not_a_model(name.empty() ? folder.path() : folder.path() / name, kind);
   }
   result.kind = kind;
   count_tensors(*result.checkpoint, result);
+  for (const fs::path& file : result.checkpoint->files()) {
+    LANTERN_ASSIGN(const std::unique_ptr<Source> source, folder.open(file.filename().string()));
+    result.file_bytes += source->size();
+  }
   return result;
 }
 

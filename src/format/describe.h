@@ -12,6 +12,8 @@
 
 #include "base/result.h"
 #include "format/checkpoint.h"
+#include "format/folder.h"
+#include "format/hf_folder.h"
 
 namespace lantern::format {
 
@@ -32,6 +34,7 @@ std::string_view file_kind_name(FileKind kind);
 /// By content, never by name; reads the first bytes, and a zip's directory. Errors: kNotFound,
 /// kIo; kInvalidArgument for what is neither a file nor a folder.
 Result<FileKind> detect_file_kind(const std::filesystem::path& path);
+Result<FileKind> detect_file_kind(const Folder& folder, const std::string& name);
 
 struct TypeShare {
   quant::DType type = quant::DType::kF32;
@@ -56,6 +59,7 @@ struct Description {
   std::optional<int64_t> n_vocab;
   /// All metadata and tensors: GGUF's own names, or a folder's.
   std::shared_ptr<const Checkpoint> checkpoint;
+  std::optional<HfFolder> folder;  // of a Hugging Face folder
 
   /// "Q4_1 69 %, Q8_0 31 %": shares of the bytes, those under half a percent left out.
   [[nodiscard]] std::string mix_text() const;
@@ -64,5 +68,10 @@ struct Description {
 /// Errors: the readers' own; kUnsupported, saying what it is, for a file that is no model that
 /// Lantern reads (pickles are named, never loaded).
 Result<Description> describe(const std::filesystem::path& path);
+/// `name`: of a file in the folder, empty for the folder itself. Nothing else is opened.
+Result<Description> describe(const Folder& folder, const std::string& name);
+
+/// What follows from `checkpoint` alone: parameters, bytes of tensors, mix.
+void count_tensors(const Checkpoint& checkpoint, Description& description);
 
 }  // namespace lantern::format

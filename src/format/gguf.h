@@ -8,10 +8,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "format/checkpoint.h"
+#include "format/folder.h"
 #include "format/metadata.h"
 #include "format/source.h"
 
@@ -51,5 +54,10 @@ Result<GgufHeader> parse_gguf(const Source& source, const GgufLimits& limits = {
 /// is missing.
 Result<std::unique_ptr<Checkpoint>> open_gguf(const std::filesystem::path& path,
                                               const GgufLimits& limits = {});
+Result<std::unique_ptr<Checkpoint>> open_gguf(const Folder& folder, const std::string& name,
+                                              const GgufLimits& limits = {});
+/// The names of all parts where `name` is that of one (NAME-00002-of-00003.gguf), at most
+/// GgufLimits::parts; none where it is not.
+std::vector<std::string> gguf_part_names(std::string_view name);
 
 }  // namespace lantern::format

@@ -46,9 +46,9 @@ struct Part {
   GgufHeader header;
 };
 
-Result<Part> open_part(const std::filesystem::path& path, const GgufLimits& limits) {
+Result<Part> open_part(const Folder& folder, const std::string& name, const GgufLimits& limits) {
   Part part;
-  LANTERN_ASSIGN(part.source, FileSource::open(path));
+  LANTERN_ASSIGN(part.source, folder.open(name));
   LANTERN_ASSIGN(part.header, parse_gguf(*part.source, limits));
   return part;
 }
@@ -64,14 +64,14 @@ Status check_split_keys(const Part& part, int64_t number, int64_t count) {
   return {};
 }
 
-Result<std::unique_ptr<Checkpoint>> open_split(const std::filesystem::path& path, Part given,
-                                               int64_t count, const GgufLimits& limits) {
+Result<std::unique_ptr<Checkpoint>> open_split(const Folder& folder, const PartName* name,
+                                               Part given, const GgufLimits& limits) {
   const std::string given_name = given.source->name();
+  LANTERN_ASSIGN(const int64_t count, given.header.metadata.get_int("split.count", 0, 65535));
   if (static_cast<uint64_t>(count) > limits.parts)
     return make_error(ErrorCode::kExhausted, "{}: split into {} parts, at most {} are read",
                       given_name, count, limits.parts);
-  auto name = parse_part_name(path.filename().string());
-  if (!name || name->count != count || name->part < 1 || name->part > count)
+  if (name == nullptr || name->count != count || name->part < 1 || name->part > count)
     return make_error(ErrorCode::kInvalidArgument,
                       "{}: one of {} parts; its name must end in -00001-of-{:05}.gguf or alike, so "
                       "that the others can be found",
@@ -80,12 +80,12 @@ Result<std::unique_ptr<Checkpoint>> open_split(const std::filesystem::path& path
   std::vector<Tensor> tensors;
   std::vector<FileCheckpoint::File> files;
   for (int64_t number = 1; number <= count; ++number) {
-    std::filesystem::path part_path = path.parent_path() / name->of(number);
+    const std::string part_name = name->of(number);
     Part part;
     if (number == name->part) {
       part = std::move(given);
     } else {
-      LANTERN_ASSIGN(part, open_part(part_path, limits));
+      LANTERN_ASSIGN(part, open_part(folder, part_name, limits));
     }
     LANTERN_TRY(check_split_keys(part, number, count));
     for (Tensor& tensor : part.header.tensors) {
@@ -96,7 +96,7 @@ Result<std::unique_ptr<Checkpoint>> open_split(const std::filesystem::path& path
       return make_error(ErrorCode::kExhausted, "{}: tensor count: {} so far, at most {} are read",
                         part.source->name(), tensors.size(), limits.tensors);
     if (number == 1) metadata = std::move(part.header.metadata);
-    files.push_back({std::move(part_path), std::move(part.source)});
+    files.push_back({folder.path() / part_name, std::move(part.source)});
   }
   LANTERN_ASSIGN(int64_t n_tensors, metadata.get_int_or("split.tensors.count", 0, INT32_MAX,
                                                         static_cast<int64_t>(tensors.size())));
@@ -113,15 +113,30 @@ Result<std::unique_ptr<Checkpoint>> open_split(const std::filesystem::path& path
 
 Result<std::unique_ptr<Checkpoint>> open_gguf(const std::filesystem::path& path,
                                               const GgufLimits& limits) {
-  LANTERN_ASSIGN(Part part, open_part(path, limits));
+  return open_gguf(DiskFolder(path.parent_path()), path.filename().string(), limits);
+}
+
+Result<std::unique_ptr<Checkpoint>> open_gguf(const Folder& folder, const std::string& name,
+                                              const GgufLimits& limits) {
+  LANTERN_ASSIGN(Part part, open_part(folder, name, limits));
   LANTERN_ASSIGN(int64_t count, part.header.metadata.get_int_or("split.count", 0, 65535, 1));
-  if (count > 1) return open_split(path, std::move(part), count, limits);
+  const std::optional<PartName> part_name = parse_part_name(name);
+  if (count > 1)
+    return open_split(folder, part_name ? &*part_name : nullptr, std::move(part), limits);
   LANTERN_ASSIGN(TensorTable table,
                  TensorTable::create(std::move(part.header.tensors), part.source->name()));
   std::vector<FileCheckpoint::File> files;
-  files.push_back({path, std::move(part.source)});
+  files.push_back({folder.path() / name, std::move(part.source)});
   return std::unique_ptr<Checkpoint>(std::make_unique<FileCheckpoint>(
       std::move(part.header.metadata), std::move(table), std::move(files)));
+}
+
+std::vector<std::string> gguf_part_names(std::string_view name) {
+  const std::optional<PartName> part = parse_part_name(name);
+  std::vector<std::string> names;
+  if (!part || static_cast<uint64_t>(part->count) > GgufLimits().parts) return names;
+  for (int64_t number = 1; number <= part->count; ++number) names.push_back(part->of(number));
+  return names;
 }
 
 }  // namespace lantern::format

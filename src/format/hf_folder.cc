@@ -20,17 +20,24 @@ constexpr uint64_t kTemplateBytesMax = 1 << 20;
 constexpr uint64_t kModelCardBytesMax = 4 << 20;
 constexpr size_t kTemplatesMax = 64;
 
-Result<std::optional<std::string>> read_if_there(const fs::path& path, uint64_t max_bytes) {
-  auto text = base::read_text_file(path, max_bytes);
+constexpr char kTemplateFile[] = "chat_template.jinja", kModelCard[] = "README.md",
+               kTemplateFolder[] = "additional_chat_templates";
+constexpr const char* kLicenceFiles[] = {"LICENSE", "LICENSE.txt", "LICENSE.md",
+                                         "LICENCE", "LICENCE.txt", "License.txt"};
+
+Result<std::optional<std::string>> read_if_there(const Folder& folder, const char* name,
+                                                 uint64_t max_bytes) {
+  auto text = folder.read_text(name, max_bytes);
   if (text.ok()) return std::optional<std::string>(std::move(text).value());
   if (text.error().code == ErrorCode::kNotFound) return std::optional<std::string>();
   return std::move(text).error();
 }
 
 /// An object; {} where the file is missing.
-Result<Json> read_object_if_there(const fs::path& path) {
-  LANTERN_ASSIGN(auto text, read_if_there(path, kJsonBytesMax));
+Result<Json> read_object_if_there(const Folder& folder, const char* name) {
+  LANTERN_ASSIGN(auto text, read_if_there(folder, name, kJsonBytesMax));
   if (!text) return Json::object();
+  const fs::path path = folder.path() / name;
   LANTERN_ASSIGN(Json json, base::parse_json(*text, path.string()));
   if (!json.is_object())
     return make_error(ErrorCode::kCorrupt, "{}: is {}, an object is needed", path.string(),
@@ -38,22 +45,19 @@ Result<Json> read_object_if_there(const fs::path& path) {
   return json;
 }
 
-Status read_template_files(HfFolder& folder) {
-  LANTERN_ASSIGN(auto text, read_if_there(folder.path / "chat_template.jinja", kTemplateBytesMax));
+Status read_template_files(const Folder& files, HfFolder& folder) {
+  LANTERN_ASSIGN(auto text, read_if_there(files, kTemplateFile, kTemplateBytesMax));
   if (text) folder.chat_templates["default"] = std::move(*text);
-  std::error_code error;
-  fs::directory_iterator files(folder.path / "additional_chat_templates", error);
-  if (error) return {};  // not there
-  for (; files != fs::directory_iterator(); files.increment(error)) {
-    if (error) break;
-    if (files->path().extension() != ".jinja") continue;
+  LANTERN_ASSIGN(const std::vector<std::string> names, files.names_in(kTemplateFolder));
+  for (const std::string& name : names) {
+    const fs::path file(name);
+    if (file.extension() != ".jinja") continue;
     if (folder.chat_templates.size() >= kTemplatesMax)
       return make_error(ErrorCode::kExhausted, "{}: more than {} chat templates",
-                        files->path().parent_path().string(), kTemplatesMax);
-    LANTERN_ASSIGN(folder.chat_templates[files->path().stem().string()],
-                   base::read_text_file(files->path(), kTemplateBytesMax));
+                        (files.path() / kTemplateFolder).string(), kTemplatesMax);
+    LANTERN_ASSIGN(folder.chat_templates[file.stem().string()],
+                   files.read_text(std::string(kTemplateFolder) + "/" + name, kTemplateBytesMax));
   }
-  if (error) return make_error(ErrorCode::kIo, "{}: {}", folder.path.string(), error.message());
   return {};
 }
 
@@ -83,8 +87,8 @@ Status take_templates(const Json& value, const std::string& source,
   return {};
 }
 
-Status read_templates(HfFolder& folder) {
-  LANTERN_TRY(read_template_files(folder));
+Status read_templates(const Folder& files, HfFolder& folder) {
+  LANTERN_TRY(read_template_files(files, folder));
   if (folder.chat_templates.empty()) {
     auto value = folder.tokenizer_config.find("chat_template");
     if (value != folder.tokenizer_config.end())
@@ -92,10 +96,11 @@ Status read_templates(HfFolder& folder) {
                                  folder.chat_templates));
   }
   if (folder.chat_templates.empty()) {
-    fs::path path = folder.path / "chat_template.json";
-    LANTERN_ASSIGN(Json json, read_object_if_there(path));
+    LANTERN_ASSIGN(Json json, read_object_if_there(files, "chat_template.json"));
     if (json.contains("chat_template"))
-      LANTERN_TRY(take_templates(json["chat_template"], path.string(), folder.chat_templates));
+      LANTERN_TRY(take_templates(json["chat_template"],
+                                 (folder.path / "chat_template.json").string(),
+                                 folder.chat_templates));
   }
   return {};
 }
@@ -125,15 +130,10 @@ std::optional<std::string> licence_of_card(std::string_view card) {
   return std::nullopt;
 }
 
-void read_licence(HfFolder& folder) {
-  for (const char* name :
-       {"LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "License.txt"}) {
-    std::error_code ignored;
-    if (!fs::is_regular_file(folder.path / name, ignored)) continue;
+void read_licence(const Folder& files, HfFolder& folder) {
+  if (const std::string name = HfFolder::licence_name(files); !name.empty())
     folder.licence_file = folder.path / name;
-    break;
-  }
-  auto card = base::read_text_file(folder.path / "README.md", kModelCardBytesMax);
+  auto card = files.read_text(kModelCard, kModelCardBytesMax);
   if (card.ok()) folder.licence_id = licence_of_card(*card);
 }
 
@@ -144,23 +144,57 @@ bool HfFolder::looks_like_one(const fs::path& path) {
   return fs::is_directory(path, ignored) && fs::is_regular_file(path / "config.json", ignored);
 }
 
-Result<HfFolder> HfFolder::open(const fs::path& path) {
+Result<HfFolder> HfFolder::open(const fs::path& path) { return open(DiskFolder(path)); }
+
+Result<HfFolder> HfFolder::open(const Folder& files) {
   HfFolder folder;
-  folder.path = path;
-  std::error_code ignored;
-  if (!fs::is_regular_file(path / "config.json", ignored))
+  folder.path = files.path();
+  if (!files.has("config.json"))
     return make_error(ErrorCode::kNotFound,
-                      "{}: no config.json in it: not a Hugging Face model's folder", path.string());
-  LANTERN_ASSIGN(folder.config, read_object_if_there(path / "config.json"));
-  LANTERN_ASSIGN(folder.generation_config, read_object_if_there(path / "generation_config.json"));
-  LANTERN_ASSIGN(folder.tokenizer_config, read_object_if_there(path / "tokenizer_config.json"));
-  LANTERN_ASSIGN(folder.special_tokens_map, read_object_if_there(path / "special_tokens_map.json"));
-  LANTERN_ASSIGN(folder.tokenizer_json, read_if_there(path / "tokenizer.json", kTokenizerBytesMax));
-  LANTERN_TRY(read_templates(folder));
-  read_licence(folder);
-  LANTERN_ASSIGN(std::unique_ptr<Checkpoint> weights, open_safetensors(path));
+                      "{}: no config.json in it: not a Hugging Face model's folder",
+                      folder.path.string());
+  LANTERN_ASSIGN(folder.config, read_object_if_there(files, "config.json"));
+  LANTERN_ASSIGN(folder.generation_config, read_object_if_there(files, "generation_config.json"));
+  LANTERN_ASSIGN(folder.tokenizer_config, read_object_if_there(files, "tokenizer_config.json"));
+  LANTERN_ASSIGN(folder.special_tokens_map, read_object_if_there(files, "special_tokens_map.json"));
+  LANTERN_ASSIGN(folder.tokenizer_json, read_if_there(files, "tokenizer.json", kTokenizerBytesMax));
+  LANTERN_TRY(read_templates(files, folder));
+  read_licence(files, folder);
+  LANTERN_ASSIGN(std::unique_ptr<Checkpoint> weights, open_safetensors(files, ""));
   folder.weights = std::move(weights);
   return folder;
+}
+
+std::string HfFolder::licence_name(const Folder& folder) {
+  for (const char* name : kLicenceFiles)
+    if (folder.has(name)) return name;
+  return "";
+}
+
+Result<std::vector<std::string>> HfFolder::readable_names(const Folder& folder) {
+  constexpr std::string_view kByName[] = {"config.json",
+                                          "generation_config.json",
+                                          "tokenizer_config.json",
+                                          "tokenizer.json",
+                                          "special_tokens_map.json",
+                                          "chat_template.json",
+                                          "pytorch_model.bin",
+                                          "pytorch_model.bin.index.json",
+                                          "model.safetensors.index.json",
+                                          kTemplateFile,
+                                          kModelCard};
+  LANTERN_ASSIGN(const std::vector<std::string> all, folder.names_in(""));
+  std::vector<std::string> names;
+  for (const std::string& name : all)
+    if (std::find(std::begin(kByName), std::end(kByName), name) != std::end(kByName) ||
+        std::find(std::begin(kLicenceFiles), std::end(kLicenceFiles), name) !=
+            std::end(kLicenceFiles) ||
+        name.ends_with(".safetensors"))
+      names.push_back(name);
+  LANTERN_ASSIGN(const std::vector<std::string> templates, folder.names_in(kTemplateFolder));
+  for (const std::string& name : templates)
+    if (name.ends_with(".jinja")) names.push_back(std::string(kTemplateFolder) + "/" + name);
+  return names;
 }
 
 const Json& HfFolder::text_config() const {

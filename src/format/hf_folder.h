@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "format/checkpoint.h"
+#include "format/folder.h"
 
 namespace lantern::format {
 
@@ -43,6 +44,12 @@ struct HfFolder {
   /// Errors: kNotFound without config.json or weights, kUnsupported with pickled weights alone,
   /// kCorrupt and kExhausted as the parts' readers say.
   static Result<HfFolder> open(const std::filesystem::path& path);
+  static Result<HfFolder> open(const Folder& folder);
+  /// Names of the files in `folder` that open() may read, for who opens them for a confined
+  /// process. kExhausted past 100,000 files.
+  static Result<std::vector<std::string>> readable_names(const Folder& folder);
+  /// LICENSE or alike in `folder`; empty where there is none.
+  static std::string licence_name(const Folder& folder);
   /// Whether `path` is a folder with a config.json.
   static bool looks_like_one(const std::filesystem::path& path);
 

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "format/checkpoint.h"
+#include "format/folder.h"
 #include "format/source.h"
 
 namespace lantern::format {
@@ -41,6 +42,9 @@ Result<SafetensorsHeader> parse_safetensors(const Source& source,
 /// kCorrupt also where index and shards disagree or a shard's name leads out of the folder,
 /// kNotFound where a file is missing.
 Result<std::unique_ptr<Checkpoint>> open_safetensors(const std::filesystem::path& path,
+                                                     const SafetensorsLimits& limits = {});
+/// `name`: of a file or an index in the folder; empty for the folder itself.
+Result<std::unique_ptr<Checkpoint>> open_safetensors(const Folder& folder, const std::string& name,
                                                      const SafetensorsLimits& limits = {});
 
 }  // namespace lantern::format

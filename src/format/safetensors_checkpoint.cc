@@ -21,9 +21,11 @@ struct Gathered {
   std::vector<FileCheckpoint::File> files;
 };
 
-Status gather(const fs::path& path, const SafetensorsLimits& limits, Gathered& all) {
+Status gather(const Folder& folder, const std::string& name, const SafetensorsLimits& limits,
+              Gathered& all) {
+  const fs::path path = folder.path() / name;
   FileCheckpoint::File file{path, nullptr};
-  LANTERN_ASSIGN(file.source, FileSource::open(path));
+  LANTERN_ASSIGN(file.source, folder.open(name));
   LANTERN_ASSIGN(SafetensorsHeader header, parse_safetensors(*file.source, limits));
   if (header.tensors.size() > limits.tensors - all.tensors.size())
     return make_error(ErrorCode::kExhausted, "{}: more than {} tensors in all shards",
@@ -44,9 +46,10 @@ Result<std::unique_ptr<Checkpoint>> finish(Gathered all, const fs::path& path) {
 }
 
 /// {"weight_map": {"tensor": "model-00001-of-00002.safetensors", ...}} as tensor -> file.
-Result<std::map<std::string, std::string>> read_index(const fs::path& path,
+Result<std::map<std::string, std::string>> read_index(const Folder& folder, const std::string& name,
                                                       const SafetensorsLimits& limits) {
-  LANTERN_ASSIGN(std::string text, base::read_text_file(path, limits.index_bytes));
+  const fs::path path = folder.path() / name;
+  LANTERN_ASSIGN(std::string text, folder.read_text(name, limits.index_bytes));
   LANTERN_ASSIGN(base::Json json, base::parse_json(text, path.string()));
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
     return make_error(ErrorCode::kCorrupt, "{}: key weight_map: an object is needed",
@@ -56,19 +59,20 @@ Result<std::map<std::string, std::string>> read_index(const fs::path& path,
     if (!file.is_string())
       return make_error(ErrorCode::kCorrupt, "{}: weight_map: tensor {} has no file's name",
                         path.string(), printable(tensor));
-    const auto& name = file.get_ref<const std::string&>();
-    if (!is_safe_path(name) || name.find('/') != std::string::npos)
+    const auto& shard = file.get_ref<const std::string&>();
+    if (!is_safe_path(shard) || shard.find('/') != std::string::npos)
       return make_error(ErrorCode::kCorrupt,
                         "{}: weight_map: tensor {}: \"{}\" is no name of a file in this folder",
-                        path.string(), printable(tensor), printable(name));
-    shard_of.emplace(tensor, name);
+                        path.string(), printable(tensor), printable(shard));
+    shard_of.emplace(tensor, shard);
   }
   return shard_of;
 }
 
-Result<std::unique_ptr<Checkpoint>> open_index(const fs::path& path,
+Result<std::unique_ptr<Checkpoint>> open_index(const Folder& folder, const std::string& name,
                                                const SafetensorsLimits& limits) {
-  LANTERN_ASSIGN(auto shard_of, read_index(path, limits));
+  const fs::path path = folder.path() / name;
+  LANTERN_ASSIGN(auto shard_of, read_index(folder, name, limits));
   std::set<std::string> shards;
   for (const auto& [tensor, shard] : shard_of) shards.insert(shard);
   if (shards.size() > limits.shards)
@@ -78,7 +82,7 @@ Result<std::unique_ptr<Checkpoint>> open_index(const fs::path& path,
   all.metadata = Metadata(path.string());
   for (const std::string& shard : shards) {
     size_t first = all.tensors.size();
-    LANTERN_TRY(gather(path.parent_path() / shard, limits, all));
+    LANTERN_TRY(gather(folder, shard, limits, all));
     for (size_t i = first; i < all.tensors.size(); ++i) {
       auto entry = shard_of.find(all.tensors[i].name);
       if (entry == shard_of.end() || entry->second != shard)
@@ -104,25 +108,31 @@ Result<std::unique_ptr<Checkpoint>> open_index(const fs::path& path,
 Result<std::unique_ptr<Checkpoint>> open_safetensors(const fs::path& path,
                                                      const SafetensorsLimits& limits) {
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) {
+  if (fs::is_directory(path, ignored)) return open_safetensors(DiskFolder(path), "", limits);
+  return open_safetensors(DiskFolder(path.parent_path()), path.filename().string(), limits);
+}
+
+Result<std::unique_ptr<Checkpoint>> open_safetensors(const Folder& folder, const std::string& name,
+                                                     const SafetensorsLimits& limits) {
+  if (name.empty()) {
     // Where both are there, transformers takes the single file.
-    fs::path single = path / "model.safetensors", index = path / "model.safetensors.index.json";
-    if (fs::exists(single, ignored)) return open_safetensors(single, limits);
-    if (fs::exists(index, ignored)) return open_index(index, limits);
-    if (fs::exists(path / "pytorch_model.bin", ignored) ||
-        fs::exists(path / "pytorch_model.bin.index.json", ignored))
+    const std::string single = "model.safetensors", index = single + ".index.json";
+    if (folder.has(single)) return open_safetensors(folder, single, limits);
+    if (folder.has(index)) return open_index(folder, index, limits);
+    if (folder.has("pytorch_model.bin") || folder.has("pytorch_model.bin.index.json"))
       return make_error(ErrorCode::kUnsupported,
                         "{}: has its weights as a Python pickle, which can run code; get or make "
                         "the model as safetensors",
-                        path.string());
+                        folder.path().string());
     return make_error(ErrorCode::kNotFound,
                       "{}: neither model.safetensors nor model.safetensors.index.json is there",
-                      path.string());
+                      folder.path().string());
   }
-  if (path.filename().string().ends_with(".index.json")) return open_index(path, limits);
+  if (name.ends_with(".index.json")) return open_index(folder, name, limits);
+  const fs::path path = folder.path() / name;
   Gathered all;
   all.metadata = Metadata(path.string());
-  LANTERN_TRY(gather(path, limits, all));
+  LANTERN_TRY(gather(folder, name, limits, all));
   return finish(std::move(all), path);
 }
 

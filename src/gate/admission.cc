@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "arch/hf.h"
 #include "gate/resolve.h"
 #include "gate/watch.h"
+#include "supply/sandbox/inspect.h"
 
 namespace lantern::gate {
 namespace {
@@ -34,13 +36,29 @@ Result<std::shared_ptr<const format::Checkpoint>> admit_text(std::string_view re
 }
 
 Result<std::shared_ptr<const format::Checkpoint>> inspect(std::string_view reference) {
-  LANTERN_ASSIGN(const Located located, locate(reference));
-  return open_header(located.path);
+  LANTERN_ASSIGN(supply::InspectedModel model, describe(reference));
+  const format::Description& description = model.description;
+  if (description.folder) {
+    LANTERN_ASSIGN(auto translated, arch::from_hf(*description.folder));
+    return std::shared_ptr<const format::Checkpoint>(std::move(translated));
+  }
+  if (description.kind != format::FileKind::kGguf)
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: is {}, which says nothing of its architecture; give the folder with its "
+                      "config.json",
+                      reference, format::file_kind_name(description.kind));
+  return description.checkpoint;
 }
 
-Result<format::Description> describe(std::string_view reference) {
+Result<supply::InspectedModel> describe(std::string_view reference) {
   LANTERN_ASSIGN(const Located located, locate(reference));
-  return format::describe(located.path);
+  return supply::sandbox::inspect_model(located.path);
+}
+
+Result<supply::LicenceReport> claimed_and_found_licence(const supply::InspectedModel& model) {
+  return supply::judge_licence({.metadata = model.description.licence,
+                                .text = model.licence_text,
+                                .text_file = model.licence_file});
 }
 
 }  // namespace lantern::gate

@@ -14,8 +14,9 @@
 #include "base/result.h"
 #include "format/admitted_model.h"
 #include "format/checkpoint.h"
-#include "format/describe.h"
 #include "gate/authorization.h"
+#include "supply/licence_report.h"
+#include "supply/sandbox/inspection.h"
 
 namespace lantern::gate {
 
@@ -40,9 +41,13 @@ Result<std::shared_ptr<const format::Checkpoint>> admit_text(std::string_view re
 
 /// A model that may be looked at, not run: `inspect`, `fit`. No digests are computed and nobody is
 /// asked. Errors: locate()'s and those of the file.
+/// The file is read by a confined child: kInternal, hence exit 3, where that dies.
 Result<std::shared_ptr<const format::Checkpoint>> inspect(std::string_view reference);
 
 /// The same for `lantern inspect`: what kind of file it is, and what its header says.
-Result<format::Description> describe(std::string_view reference);
+Result<supply::InspectedModel> describe(std::string_view reference);
+
+/// What the file claims of its licence, and what the licence's text beside it is.
+Result<supply::LicenceReport> claimed_and_found_licence(const supply::InspectedModel& model);
 
 }  // namespace lantern::gate

@@ -12,9 +12,9 @@
 
 #include "base/file.h"
 #include "base/time.h"
-#include "format/hf_folder.h"
 #include "gate/resolve.h"
 #include "supply/local_model.h"
+#include "supply/sandbox/inspect.h"
 #include "supply/selection.h"
 #include "supply/state.h"
 #include "supply/store.h"
@@ -23,8 +23,6 @@ namespace lantern::gate {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr uint64_t kLicenceBytesMax = 1u << 20;
 
 /// The newest of the files' times: the nearest to a record that files outside the store have.
 Result<std::string> newest_time(std::span<const supply::LocalFile> files) {
@@ -82,19 +80,17 @@ std::vector<base::Digest> digests_of(const supply::Manifest& manifest) {
 }
 
 Result<supply::LicenceReport> licence_report(const IdentifiedModel& model,
-                                             const format::Description& description,
+                                             const supply::InspectedModel& inspected,
                                              const std::string& of_catalog,
                                              const std::string& given) {
-  supply::LicenceSources sources{.metadata = description.licence,
+  supply::LicenceSources sources{.metadata = inspected.description.licence,
                                  .catalog = of_catalog,
                                  .recorded = model.manifest.licence,
                                  .given = given};
-  if (description.kind == format::FileKind::kHfFolder) {
-    LANTERN_ASSIGN(const format::HfFolder folder, format::HfFolder::open(model.entry));
-    if (folder.licence_file) {
-      LANTERN_ASSIGN(sources.text, base::read_text_file(*folder.licence_file, kLicenceBytesMax));
-      sources.text_file = folder.licence_file->filename().string();
-    }
+  // One beside a single file may be another's; a folder is one model.
+  if (inspected.description.folder) {
+    sources.text = inspected.licence_text;
+    sources.text_file = inspected.licence_file;
   }
   return supply::judge_licence(sources);
 }
@@ -148,7 +144,9 @@ Result<IdentifiedModel> identify_model(std::string_view reference, const Identif
 
 Result<supply::Bom> make_bom(std::string_view reference, const BomOptions& options) {
   LANTERN_ASSIGN(const IdentifiedModel model, identify_model(reference, options.identify));
-  LANTERN_ASSIGN(const format::Description description, format::describe(model.entry));
+  LANTERN_ASSIGN(const supply::InspectedModel inspected,
+                 supply::sandbox::inspect_model(model.entry));
+  const format::Description& description = inspected.description;
   LANTERN_ASSIGN(const auto entry, catalog_entry(digests_of(model.manifest)));
   supply::BomInput input{.name = published_name(model),
                          .manifest = model.manifest,
@@ -158,7 +156,7 @@ Result<supply::Bom> make_bom(std::string_view reference, const BomOptions& optio
                          .released = options.released,
                          .download_location = options.download_location};
   LANTERN_ASSIGN(input.licence,
-                 licence_report(model, description, entry ? entry->licence : "", options.licence));
+                 licence_report(model, inspected, entry ? entry->licence : "", options.licence));
   if (entry) {
     if (input.supplier.empty()) input.supplier = entry->supplier;
     if (input.released.empty()) input.released = entry->released;
@@ -174,11 +172,11 @@ Result<supply::Bom> make_bom(std::string_view reference, const BomOptions& optio
 
 Result<ModelLicence> licence_of(std::string_view reference, const IdentifyOptions& options) {
   LANTERN_ASSIGN(const IdentifiedModel model, identify_model(reference, options));
-  LANTERN_ASSIGN(const format::Description description, format::describe(model.entry));
+  LANTERN_ASSIGN(const supply::InspectedModel inspected,
+                 supply::sandbox::inspect_model(model.entry));
   LANTERN_ASSIGN(const auto entry, catalog_entry(digests_of(model.manifest)));
   ModelLicence licence{.name = model.name, .id = model.manifest.id};
-  LANTERN_ASSIGN(licence.report,
-                 licence_report(model, description, entry ? entry->licence : "", ""));
+  LANTERN_ASSIGN(licence.report, licence_report(model, inspected, entry ? entry->licence : "", ""));
   return licence;
 }
 

@@ -11,8 +11,8 @@ namespace {
 
 using supply::scan::Report;
 
-/// A split set or a folder has a file or a few dozen; each is an open descriptor of the child.
-constexpr size_t kFilesMax = 200;
+/// Each is an open descriptor of the child.
+constexpr size_t kFilesMax = 400;
 
 Result<Report> scan_confined(const Composition& model) {
   std::vector<base::ReadFile> opened;

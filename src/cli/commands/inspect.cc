@@ -71,7 +71,27 @@ std::string shape_text(const format::Tensor& tensor) {
   return text;
 }
 
-base::OrderedJson report(const Flags& flags, const format::Description& description) {
+/// What the text of the licence beside the model is; empty where there is none.
+std::string licence_found(const supply::LicenceReport& licence) {
+  for (const supply::LicenceStatement& statement : licence.statements)
+    if (statement.where == "file " + licence.text_file)
+      return statement.spdx.empty() ? "a text that Lantern does not recognise" : statement.spdx;
+  return "";
+}
+
+base::OrderedJson licence_json(const supply::LicenceReport& licence) {
+  if (licence.text_file.empty()) return {};
+  base::OrderedJson spdx;
+  for (const supply::LicenceStatement& statement : licence.statements)
+    if (statement.where == "file " + licence.text_file && !statement.spdx.empty())
+      spdx = statement.spdx;
+  return {{"file", licence.text_file},
+          {"spdx", std::move(spdx)},
+          {"contradicts_claim", licence.contradiction}};
+}
+
+base::OrderedJson report(const Flags& flags, const format::Description& description,
+                         const supply::LicenceReport& found) {
   base::OrderedJson mix = base::OrderedJson::array(), licence = base::OrderedJson::object(),
                     metadata = base::OrderedJson::object(), tensors = base::OrderedJson::array();
   for (const auto& share : description.mix)
@@ -99,6 +119,7 @@ base::OrderedJson report(const Flags& flags, const format::Description& descript
           {"file_bytes", description.file_bytes},
           {"mix", mix},
           {"licence", licence},
+          {"licence_text", licence_json(found)},
           {"chat_templates", description.chat_templates},
           {"context_length", optional(description.n_context)},
           {"tokenizer", description.tokenizer},
@@ -107,7 +128,8 @@ base::OrderedJson report(const Flags& flags, const format::Description& descript
           {"tensors", tensors}};
 }
 
-std::string page(const Flags& flags, const format::Description& description) {
+std::string page(const Flags& flags, const format::Description& description,
+                 const supply::LicenceReport& found) {
   std::string templates;
   for (const std::string& name : description.chat_templates)
     templates += (templates.empty() ? "" : ", ") + name;
@@ -128,6 +150,10 @@ std::string page(const Flags& flags, const format::Description& description) {
       {"chat template", templates.empty() ? "none" : templates}};
   for (const auto& [key, value] : description.licence) rows.push_back({key, one_line(value)});
   if (description.licence.empty()) rows.push_back({"licence", "the file does not say"});
+  if (const std::string what = licence_found(found); !what.empty())
+    rows.push_back(
+        {found.text_file,
+         one_line(found.contradiction ? what + ", which is not what is claimed" : what)});
   std::string text = table(rows);
   if (flags.metadata) {
     std::vector<std::vector<std::string>> entries = {{"KEY", "VALUE"}};
@@ -146,11 +172,13 @@ std::string page(const Flags& flags, const format::Description& description) {
 }
 
 Result<Exit> run(const Flags& flags) {
-  LANTERN_ASSIGN(const format::Description description, gate::describe(flags.model));
+  LANTERN_ASSIGN(const supply::InspectedModel model, gate::describe(flags.model));
+  const format::Description& description = model.description;
+  LANTERN_ASSIGN(const supply::LicenceReport found, gate::claimed_and_found_licence(model));
   if (flags.json) {
-    LANTERN_TRY(print_json(report(flags, description)));
+    LANTERN_TRY(print_json(report(flags, description, found)));
   } else {
-    LANTERN_TRY(print(page(flags, description)));
+    LANTERN_TRY(print(page(flags, description, found)));
   }
   return Exit::kDone;
 }

@@ -14,11 +14,21 @@ Result<uint64_t> number(const Json& json, const char* key) {
   return found->get<uint64_t>();
 }
 
+Result<std::string> text_of(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_string())
+    return make_error(ErrorCode::kCorrupt, "scan manifest: {}: no text", key);
+  return found->get<std::string>();
+}
+
 }  // namespace
 
 std::string manifest_to_json(const Manifest& manifest) {
   const scan::Limits& limits = manifest.limits;
-  const Json json = {{"files", limits.files},
+  const Json json = {{"inspect", manifest.task == Task::kInspect},
+                     {"folder", manifest.folder},
+                     {"entry", manifest.entry},
+                     {"files", limits.files},
                      {"depth_max", limits.depth_max},
                      {"entries", limits.entries},
                      {"entry_bytes", limits.entry_bytes},
@@ -51,12 +61,15 @@ Result<Manifest> parse_manifest(std::string_view text) {
   LANTERN_ASSIGN(const uint64_t time_ms, number(json, "time_ms_max"));
   limits.time_max = std::chrono::milliseconds(std::min<uint64_t>(time_ms, 86'400'000));
   LANTERN_ASSIGN(manifest.memory_bytes_max, number(json, "memory_bytes_max"));
-  const auto how = json.find("misbehave");
+  const auto inspect = json.find("inspect");
   const auto paths = json.find("paths");
-  if (how == json.end() || !how->is_string() || paths == json.end() || !paths->is_array() ||
-      paths->size() > kFilesMax)
-    return make_error(ErrorCode::kCorrupt, "scan manifest: misbehave or paths missing");
-  manifest.misbehave = how->get<std::string>();
+  if (inspect == json.end() || !inspect->is_boolean() || paths == json.end() ||
+      !paths->is_array() || paths->size() > kFilesMax)
+    return make_error(ErrorCode::kCorrupt, "scan manifest: inspect or paths missing");
+  manifest.task = inspect->get<bool>() ? Task::kInspect : Task::kScan;
+  LANTERN_ASSIGN(manifest.misbehave, text_of(json, "misbehave"));
+  LANTERN_ASSIGN(manifest.folder, text_of(json, "folder"));
+  LANTERN_ASSIGN(manifest.entry, text_of(json, "entry"));
   for (const Json& path : *paths) {
     if (!path.is_string()) return make_error(ErrorCode::kCorrupt, "scan manifest: paths");
     manifest.paths.push_back(path.get<std::string>());

@@ -1,4 +1,4 @@
-// What parent and child of a scan agree on.
+// What a confined child and its parent agree on.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,24 @@ namespace lantern::supply::sandbox {
 
 inline constexpr std::string_view kChildArgument = "--scan-child";
 inline constexpr int kFirstFd = 10;
-inline constexpr size_t kFilesMax = 200;  // of one child, each a descriptor
+/// Of one child, each a descriptor twice in the parent, which may have 1024; the largest models
+/// have 200 shards.
+inline constexpr size_t kFilesMax = 400;
 inline constexpr size_t kManifestBytesMax = 4u << 20;
 inline constexpr size_t kReportBytesMax = 64u << 20;
+/// Metadata within format::GgufLimits, and the tensors' names.
+inline constexpr size_t kInspectionBytesMax = 512u << 20;
+
+enum class Task { kScan, kInspect };
 
 struct Manifest {
-  scan::Limits limits;
+  Task task = Task::kScan;
+  scan::Limits limits = {};
   uint64_t memory_bytes_max = 0;
-  std::string misbehave;
-  std::vector<std::string> paths;
+  std::string misbehave = {};
+  std::string folder = {};              // of an inspection: what messages call the files' folder
+  std::string entry = {};               // of an inspection: a file's name in it; empty: itself
+  std::vector<std::string> paths = {};  // of an inspection: names in the folder
 };
 
 std::string manifest_to_json(const Manifest& manifest);

@@ -1,9 +1,10 @@
-// The scan in a process of its own: executed anew (/proc/self/exe with a private argument), given
-// open descriptors alone, confined before it reads their first byte.
+// Scans and inspections in a process of its own: executed anew (/proc/self/exe with a private
+// argument), given open descriptors alone, confined before it reads their first byte.
 //
-//   standard input    a JSON line: limits and the files' names and sizes
+//   standard input    a JSON line: what to do, limits, the files' names
 //   descriptor 10+i   file i, read-only
-//   standard output   the report (report_to_json), which the parent reads as hostile bytes
+//   standard output   the report (report_to_json) or the inspection (inspection.h), which the
+//                     parent reads as hostile bytes
 #pragma once
 
 #include <chrono>
@@ -20,8 +21,9 @@
 
 namespace lantern::supply::sandbox {
 
-/// main()'s first act. Where this process was started as a scanning child, scans and gives the exit
-/// status. Else nothing, and from then on this process may start such children of its own program.
+/// main()'s first act. Where this process was started as a confined child, serves and gives the
+/// exit status. Else nothing, and from then on this process may start such children of its own
+/// program.
 std::optional<int> serve_scan_child(int argc, const char* const* argv);
 
 /// Whether serve_scan_child() was called: a program without it must not be executed anew.
@@ -37,7 +39,7 @@ struct ChildOptions {
   uint64_t memory_bytes_max = 6ull << 30;
   std::filesystem::path program = "/proc/self/exe";
   /// Makes the confined child try what it may not, for tests: "open", "socket", "exec", "write",
-  /// "sleep", "lie", "allocate".
+  /// "sleep", "lie", "allocate", "crash".
   std::string misbehave = {};
 };
 
