@@ -103,6 +103,24 @@ Status check_account() {
                     user_name(info.st_uid));
 }
 
+/// What nobody rated counts as the worst.
+policy::Severity severity_of(const supply::AdvisoryMatch& match) {
+  switch (match.severity) {
+    case supply::Severity::kNone:
+      return policy::Severity::kNone;
+    case supply::Severity::kLow:
+      return policy::Severity::kLow;
+    case supply::Severity::kMedium:
+      return policy::Severity::kMedium;
+    case supply::Severity::kHigh:
+      return policy::Severity::kHigh;
+    case supply::Severity::kCritical:
+    case supply::Severity::kUnknown:
+      break;
+  }
+  return policy::Severity::kCritical;
+}
+
 template <typename T>
 policy::Fact<T> claim(const T& text) {
   return text.empty() ? policy::Fact<T>() : policy::Fact<T>(text);
@@ -180,21 +198,26 @@ Result<std::optional<policy::RevocationListFacts>> Governance::revocation_list()
   return std::optional(list.facts());
 }
 
-/// Those whose keys or roots are trusted for it: by the policy, and by the trust root.
+Result<supply::TrustedSigners> Governance::trusted_signers() {
+  LANTERN_ASSIGN(const policy::Policy policy, this->policy());
+  supply::TrustedSigners trusted{.keys = policy.keys_for(policy::KeyUse::kModels)};
+  if (!managed_) return trusted;
+  LANTERN_ASSIGN(const policy::TrustRoots roots,
+                 policy::load_trust_roots(base::managed_folder(), 0));
+  for (const std::string& pem : roots.certificates) {
+    LANTERN_ASSIGN(const auto certificates, supply::Certificate::from_pem(pem, "trust root"));
+    trusted.roots.insert(trusted.roots.end(), certificates.begin(), certificates.end());
+  }
+  return trusted;
+}
+
+/// Those whose keys or roots are trusted for it.
 Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
   std::set<std::string> signers;
   LANTERN_ASSIGN(const auto signatures, state_->signatures_of(id));
   const Result<policy::Policy> policy = this->policy();
   if (signatures.empty() || !policy.ok()) return signers;
-  supply::TrustedSigners trusted{.keys = policy->keys_for(policy::KeyUse::kModels)};
-  if (managed_) {
-    LANTERN_ASSIGN(const policy::TrustRoots roots,
-                   policy::load_trust_roots(base::managed_folder(), 0));
-    for (const std::string& pem : roots.certificates) {
-      LANTERN_ASSIGN(const auto certificates, supply::Certificate::from_pem(pem, "trust root"));
-      trusted.roots.insert(trusted.roots.end(), certificates.begin(), certificates.end());
-    }
-  }
+  LANTERN_ASSIGN(const supply::TrustedSigners trusted, trusted_signers());
   if (trusted.empty()) return signers;
   for (const supply::SignatureRecord& signature : signatures) {
     LANTERN_ASSIGN(const supply::SignatureBundle bundle,
@@ -267,9 +290,13 @@ Result<policy::Facts> Governance::facts(const Composition& model, policy::Action
   LANTERN_ASSIGN(const auto matches,
                  match_advisories(model.id, model.files, model.source, model.revision));
   facts.advisories.emplace();
-  for (const supply::AdvisoryMatch& match : matches)
+  facts.advisory_severity = policy::Severity::kNone;
+  for (const supply::AdvisoryMatch& match : matches) {
     // One that may affect it counts as one that does: a doubt is no clearance.
-    if (match.standing != supply::Standing::kNotAffected) facts.advisories->insert(match.id);
+    if (match.standing == supply::Standing::kNotAffected) continue;
+    facts.advisories->insert(match.id);
+    facts.advisory_severity = std::max(*facts.advisory_severity, severity_of(match));
+  }
   return facts;
 }
 

@@ -26,6 +26,7 @@
 #include "policy/decide.h"
 #include "policy/signed_policy.h"
 #include "supply/catalog.h"
+#include "supply/signing/verify.h"
 #include "supply/state.h"
 
 namespace lantern::gate {
@@ -89,6 +90,9 @@ class Governance {
   policy::Decision decide(const policy::Facts& facts);
   /// The keys whose approvals count: this ring's, and those of the policy.
   Result<policy::ApprovalTrust> approval_trust();
+  /// Whose signatures of models count: the policy's keys, and the roots of the trust root. May be
+  /// empty.
+  Result<supply::TrustedSigners> trusted_signers();
 
   /// The record of a decision on `model`; durable once it returns.
   Status record(audit::Action action, const policy::Decision& decision, const Composition& model,

@@ -88,6 +88,15 @@ class Conjunction {
     add(truth_of(*used < *limit),
         [&] { return fmt::format("{}: {} of {}", field, *used, *limit); });
   }
+  void at_least(std::string_view field, const std::optional<Severity>& least,
+                const Fact<Severity>& fact) {
+    if (!least) return;
+    if (!fact) return unknown(field);
+    add(truth_of(*fact >= *least), [&] {
+      return fmt::format("{} is {}, less than {}", field, severity_name(*fact),
+                         severity_name(*least));
+    });
+  }
   void unknown(std::string_view field) {
     add(Truth::kUnknown, [&] { return fmt::format("{} is not known", field); });
   }
@@ -150,6 +159,7 @@ Finding evaluate(const Conditions& conditions, Reading reading, const Policy& po
   all.boolean("catalog", conditions.in_catalog,
               facts.in_catalog ? truth_of(*facts.in_catalog) : Truth::kUnknown);
   all.boolean("approved", conditions.approved, is_approved(policy, facts));
+  all.at_least("advisory_severity", conditions.advisory_severity_min, facts.advisory_severity);
   if (reading == Reading::kGrants)
     all.all("label", conditions.labels, facts.labels);
   else

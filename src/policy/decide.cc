@@ -102,9 +102,17 @@ Finding not_signed(const Policy& policy, const Facts& facts) {
 Finding has_advisories(const Policy& policy, const Facts& facts) {
   if (!policy.models.advisories_deny) return {Truth::kNo, "advisories do not deny"};
   const Truth open = facts.advisories ? truth_of(!facts.advisories->empty()) : Truth::kUnknown;
-  const std::string first =
-      open == Truth::kYes ? " (" + *facts.advisories->begin() + ")" : std::string();
-  return finding(both(action_uses_model(facts), open), "an advisory is open" + first);
+  const Severity least = policy.models.advisory_severity_min;
+  Truth severe = Truth::kYes;
+  if (least != Severity::kNone)
+    severe =
+        facts.advisory_severity ? truth_of(*facts.advisory_severity >= least) : Truth::kUnknown;
+  std::string what = "an advisory is open";
+  if (open == Truth::kYes) what += " (" + *facts.advisories->begin() + ")";
+  if (open == Truth::kYes && facts.advisory_severity)
+    what += fmt::format(", the worst of severity {}", severity_name(*facts.advisory_severity));
+  if (least != Severity::kNone) what += fmt::format(", {} or worse", severity_name(least));
+  return finding(both(action_uses_model(facts), both(open, severe)), what);
 }
 
 Finding wrong_tier(const Policy& policy, const Facts& facts) {

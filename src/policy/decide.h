@@ -58,7 +58,10 @@ struct Facts {
   Fact<bool> in_catalog = {};
   Fact<bool> revoked = {};                      // by a list, itself or what it was made from
   Fact<std::set<std::string>> advisories = {};  // open ones, by id
-  Fact<int> n_approvers = {};                   // distinct, as count_approvers() counts them
+  /// Of the worst open one; kNone where there is none. Who gathers facts counts an advisory whose
+  /// severity nobody says as kCritical.
+  Fact<Severity> advisory_severity = {};
+  Fact<int> n_approvers = {};  // distinct, as count_approvers() counts them
   Fact<Tier> tier = {};
   Fact<std::string> in_place_path = {};  // absolute, links resolved; empty: the store's own copy
   Fact<RevocationListFacts> revocation_list = {};

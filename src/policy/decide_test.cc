@@ -287,6 +287,37 @@ TEST(Decide, EveryRequirementDeniesByItsName) {
   }
 }
 
+TEST(Decide, AdvisoriesDenyFromASeverityOn) {
+  const std::string head = kHead +
+                           "[approvals]\napprovers_min = 0\n[revocations]\nrequired = "
+                           "false\n[models]\nadvisory_severity_at_least = \"high\"\n";
+  const Policy required = policy_of(head + kAllowAll);
+  const Policy ruled =
+      policy_of(kHead + kOpen + kAllowAll + deny("model.advisory_severity_at_least = \"high\""));
+  for (const Policy& policy : {required, ruled}) {
+    Facts facts = good_facts();
+    EXPECT_TRUE(decide(policy, facts).allowed());
+    facts.advisories = {"x_1"};
+    for (const Severity severity : {Severity::kNone, Severity::kLow, Severity::kMedium,
+                                    Severity::kHigh, Severity::kCritical}) {
+      facts.advisory_severity = severity;
+      EXPECT_EQ(decide(policy, facts).allowed(), severity < Severity::kHigh);
+    }
+    facts.advisory_severity.reset();
+    EXPECT_FALSE(decide(policy, facts).allowed());
+  }
+  Facts facts = good_facts();
+  facts.advisories = {"x_1"};
+  facts.advisory_severity = Severity::kCritical;
+  EXPECT_THAT(decide(required, facts).rule, "lantern.advisories");
+  const auto traces = explain(required, facts).rules;
+  const auto trace = std::find_if(traces.begin(), traces.end(), [](const RuleTrace& one) {
+    return one.rule == "lantern.advisories";
+  });
+  ASSERT_NE(trace, traces.end());
+  EXPECT_THAT(trace->why, HasSubstr("the worst of severity critical, high or worse"));
+}
+
 TEST(Decide, RevokingIsNotHinderedByTheModel) {
   Facts facts = good_facts();
   facts.action = Action::kRevoke;
@@ -397,6 +428,7 @@ class Random {
     if (one_in(6)) c.states = {static_cast<ModelState>(below(4)), ModelState::kApproved};
     if (one_in(8)) c.in_catalog = one_in(2);
     if (one_in(6)) c.approved = !one_in(3);
+    if (!grants && one_in(6)) c.advisory_severity_min = static_cast<Severity>(1 + below(4));
     if (one_in(6)) c.labels = words("label");
     if (grants && one_in(8)) c.tokens_a_day = static_cast<int64_t>(1 + below(3));
     if (grants && one_in(8)) c.requests_a_minute = static_cast<int64_t>(1 + below(3));
@@ -425,6 +457,7 @@ class Random {
     if (one_in(2)) policy.models.in_place = {"/place0"};
     if (one_in(6)) policy.models.tiers = {static_cast<Tier>(below(3)), Tier::kB};
     policy.models.advisories_deny = one_in(4);
+    if (one_in(2)) policy.models.advisory_severity_min = static_cast<Severity>(below(5));
     policy.signatures.required = one_in(6);
     if (one_in(2)) policy.signatures.signers = words("signer");
     policy.approvals.approvers_min = static_cast<int>(below(3) / 2);
@@ -456,6 +489,7 @@ class Random {
     f.in_catalog = one_in(2);
     f.revoked = one_in(8);
     f.advisories = one_in(3) ? set("advisory") : std::set<std::string>{};
+    f.advisory_severity = static_cast<Severity>(f.advisories->empty() ? 0 : below(5));
     f.n_approvers = static_cast<int>(below(3));
     f.tier = static_cast<Tier>(below(3));
     f.in_place_path = one_in(3) ? word("/place") : "";
@@ -491,6 +525,7 @@ constexpr Forget kForget[] = {
     [](Facts& f) { f.in_catalog.reset(); },
     [](Facts& f) { f.revoked.reset(); },
     [](Facts& f) { f.advisories.reset(); },
+    [](Facts& f) { f.advisory_severity.reset(); },
     [](Facts& f) { f.n_approvers.reset(); },
     [](Facts& f) { f.tier.reset(); },
     [](Facts& f) { f.in_place_path.reset(); },
@@ -554,6 +589,25 @@ TEST(DecideProperties, LosingOneFactNeverAllows) {
       ASSERT_TRUE(allowed || !decide(policy, fewer).allowed()) << "trial " << trial;
     }
   }
+}
+
+TEST(DecideProperties, AWorseAdvisoryNeverAllows) {
+  Random random(8);
+  int n_denied = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    const Policy policy = random.policy();
+    Facts facts = random.facts();
+    facts.advisories->insert("x_1");
+    const Decision before = decide(policy, facts);
+    facts.advisory_severity =
+        std::max(*facts.advisory_severity, static_cast<Severity>(random.below(5)));
+    const Decision after = decide(policy, facts);
+    ASSERT_FALSE(!before.allowed() && after.allowed()) << "trial " << trial << ": " << after.rule;
+    facts.advisory_severity = Severity::kCritical;  // as an unknown severity counts
+    ASSERT_FALSE(!after.allowed() && decide(policy, facts).allowed()) << "trial " << trial;
+    n_denied += before.allowed() && !decide(policy, facts).allowed() ? 1 : 0;
+  }
+  EXPECT_GT(n_denied, 20);
 }
 
 TEST(DecideProperties, OneMoreDenyRuleNeverAllows) {

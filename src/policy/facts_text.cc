@@ -85,6 +85,7 @@ Json shown(base::UtcTime time) { return base::format_utc(time); }
 Json shown(const base::Digest& digest) { return base::to_hex(digest); }
 Json shown(Action action) { return action_name(action); }
 Json shown(ModelState state) { return model_state_name(state); }
+Json shown(Severity severity) { return severity_name(severity); }
 Json shown(Tier tier) { return tier_name(tier); }
 Json shown(const RevocationListFacts& list) {
   return {{"version", list.version},
@@ -130,6 +131,7 @@ std::span<const Field> fields() {
       field("catalog", &Facts::in_catalog, parse_bool),
       field("revoked", &Facts::revoked, parse_bool),
       field("advisories", &Facts::advisories, parse_list),
+      field("advisory_severity", &Facts::advisory_severity, severity_from_name),
       field("approvers", &Facts::n_approvers, parse_number<int>),
       field("tier", &Facts::tier, tier_from_name),
       field("in_place", &Facts::in_place_path, parse_text),

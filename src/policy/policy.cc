@@ -11,6 +11,7 @@ constexpr std::string_view kActions[] = {"load",   "chat",  "embed",  "convert",
 static_assert(std::size(kActions) == kActionCount);
 constexpr std::string_view kStates[] = {"quarantined", "scanned", "approved", "revoked"};
 constexpr std::string_view kTiers[] = {"A", "B", "C"};
+constexpr std::string_view kSeverities[] = {"none", "low", "medium", "high", "critical"};
 constexpr std::string_view kEffects[] = {"deny", "allow"};
 constexpr std::string_view kPriorities[] = {"low", "normal", "high"};
 constexpr std::string_view kDataPaths[] = {"prompt", "tool_result", "answer", "session"};
@@ -45,6 +46,10 @@ Result<ModelState> model_state_from_name(std::string_view name) {
 }
 std::string_view tier_name(Tier tier) { return name_of(kTiers, tier); }
 Result<Tier> tier_from_name(std::string_view name) { return from_name<Tier>(kTiers, name, "tier"); }
+std::string_view severity_name(Severity severity) { return name_of(kSeverities, severity); }
+Result<Severity> severity_from_name(std::string_view name) {
+  return from_name<Severity>(kSeverities, name, "severity");
+}
 std::string_view effect_name(Effect effect) { return name_of(kEffects, effect); }
 std::string_view priority_name(Priority priority) { return name_of(kPriorities, priority); }
 Result<Priority> priority_from_name(std::string_view name) {
@@ -62,7 +67,7 @@ Result<DataAction> data_action_from_name(std::string_view name) {
 bool Conditions::empty() const {
   return !users && !groups && !keys && !programs && !ids && !aliases && !licences &&
          !architectures && !publishers && !signers && !states && !in_catalog && !approved &&
-         !labels && !tokens_a_day && !requests_a_minute;
+         !advisory_severity_min && !labels && !tokens_a_day && !requests_a_minute;
 }
 
 std::vector<base::PublicKey> Policy::keys_for(KeyUse use) const {

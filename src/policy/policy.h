@@ -53,6 +53,11 @@ enum class Tier { kA, kB, kC };
 std::string_view tier_name(Tier tier);  // "A", "B", "C"
 Result<Tier> tier_from_name(std::string_view name);
 
+/// How bad an advisory is. One of unknown severity counts as the worst.
+enum class Severity { kNone, kLow, kMedium, kHigh, kCritical };
+std::string_view severity_name(Severity severity);  // "none", "low", ...
+Result<Severity> severity_from_name(std::string_view name);
+
 enum class Effect { kDeny, kAllow };
 std::string_view effect_name(Effect effect);
 
@@ -94,6 +99,8 @@ struct Conditions {
   std::optional<std::vector<ModelState>> states = {};
   std::optional<bool> in_catalog = {};
   std::optional<bool> approved = {};  // by as many as [approvals] asks for
+  /// Holds where the worst open advisory is at least so bad. Never grants (policy_toml.cc).
+  std::optional<Severity> advisory_severity_min = {};
   std::optional<std::vector<std::string>> labels = {};
   std::optional<int64_t> tokens_a_day = {};       // holds while fewer were used
   std::optional<int64_t> requests_a_minute = {};  // holds while fewer were made
@@ -120,6 +127,7 @@ struct ModelRequirements {
   std::vector<std::string> in_place = {};  // folders, absolute and normal; empty: nowhere
   std::optional<std::set<Tier>> tiers = {};
   bool advisories_deny = true;
+  Severity advisory_severity_min = Severity::kNone;  // only those at least so bad
 };
 struct SignatureRequirements {
   bool required = false;

@@ -158,6 +158,11 @@ class PolicyReader {
                                              : "no such choice; there are " + listed(kAdvisories);
     });
     models.advisories_deny = advisories != "allow";
+    if (const auto least = severity(*table)) {
+      models.advisory_severity_min = *least;
+      if (!models.advisories_deny)
+        table->wrong(kSeverityKey, "has no effect with advisories = \"allow\"");
+    }
     table->finish();
   }
 
@@ -324,12 +329,26 @@ class PolicyReader {
     }
     conditions.in_catalog = model.boolean("catalog");
     conditions.approved = model.boolean("approved");
+    conditions.advisory_severity_min = severity(model);
     model.finish();
+  }
+
+  /// `advisory_severity_at_least`, which cannot be "none": every advisory is at least that.
+  static std::optional<Severity> severity(TomlTable& table) {
+    const auto name = table.text(kSeverityKey, [](std::string_view text) -> std::string {
+      if (text == severity_name(Severity::kNone)) return "low, medium, high or critical is needed";
+      auto severity = severity_from_name(text);
+      return severity.ok() ? "" : severity.error().message;
+    });
+    return name ? std::optional(severity_from_name(*name).value()) : std::nullopt;
   }
 
   /// `grants`: whether these conditions, where they hold, make it more likely to be allowed.
   static void check_kinds(TomlTable& table, const Rule& rule, const Conditions& conditions,
                           bool grants) {
+    if (grants && conditions.advisory_severity_min)
+      table.wrong(&conditions == &rule.match ? "model" : "unless",
+                  "advisory_severity_at_least allows nothing: an advisory is a reason to deny");
     if (grants || (!conditions.tokens_a_day && !conditions.requests_a_minute)) return;
     const char* where = &conditions == &rule.match ? "budget" : "unless";
     table.wrong(where, rule.effect == Effect::kDeny
@@ -400,6 +419,8 @@ class PolicyReader {
     auto digest = base::digest_from_hex(text);
     return digest.ok() && base::to_hex(*digest) == text;
   }
+
+  static constexpr std::string_view kSeverityKey = "advisory_severity_at_least";
 
   TomlTable root_;
   Policy policy_;

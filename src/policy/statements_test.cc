@@ -404,6 +404,7 @@ TEST(FactsText, EveryFactIsSetForgottenAndShown) {
       {"catalog=false", false},
       {"revoked=true", true},
       {"advisories=x_1", {"x_1"}},
+      {"advisory_severity=high", "high"},
       {"approvers=2", 2},
       {"tier=A", "A"},
       {"in_place=/srv/m", "/srv/m"},
@@ -423,7 +424,7 @@ TEST(FactsText, EveryFactIsSetForgottenAndShown) {
   }
   ASSERT_TRUE(set_fact(facts, "revocation_list=4,2026-11-22T00:00:00Z,2026-12-22T00:00:00Z").ok());
   EXPECT_EQ(facts.revocation_list->version, 4);
-  EXPECT_EQ(nothing.size(), 24u);
+  EXPECT_EQ(nothing.size(), 25u);
   for (const char* bad : {"", "user", "nobody=1", "state=good", "catalog=yes", "approvers=-1",
                           "approvers=1x", "approvers=", "now=today", "id=12", "tier=D",
                           "revocation_list=1,2", "group=a,,b", "action=run"})

@@ -51,6 +51,7 @@ inline Facts good_facts() {
           .in_catalog = false,
           .revoked = false,
           .advisories = std::set<std::string>{},
+          .advisory_severity = Severity::kNone,
           .n_approvers = 1,
           .tier = Tier::kB,
           .in_place_path = "",

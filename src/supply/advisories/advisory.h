@@ -28,8 +28,10 @@ enum class Severity { kUnknown, kNone, kLow, kMedium, kHigh, kCritical };
 std::string_view severity_name(Severity severity);
 std::optional<Severity> severity_from_name(std::string_view name);  // MODERATE is medium; any case
 
-/// The qualitative rating of a CVSS 2.0, 3.0 or 3.1 base vector; nothing for version 4 and for what
-/// is no vector.
+/// The base score of a CVSS 2.0, 3.0, 3.1 or 4.0 vector by FIRST's formulas, 0 to 10 with one
+/// decimal; nothing for other versions and for what is no vector.
+std::optional<double> cvss_base_score(std::string_view vector);
+/// Its qualitative rating.
 std::optional<Severity> cvss_severity(std::string_view vector);
 
 /// "pkg:type/namespace/name@version?qualifiers#subpath", decoded, type in lower case.

@@ -2,10 +2,39 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "supply/testing/fixture.h"
 
 namespace lantern::supply {
 namespace {
+
+// Scores by the PyPI package cvss (tools/golden/cvss_scores.py), FIRST's own examples first.
+TEST(Cvss, BaseScoresAreThoseOfTheReference) {
+  std::ifstream in(LANTERN_SOURCE_DIR "/src/supply/testdata/cvss_scores.txt");
+  std::string vector, score;
+  int n = 0;
+  while (in >> vector >> score) {
+    const auto own = cvss_base_score(vector);
+    ASSERT_TRUE(own) << vector;
+    EXPECT_EQ(fmt::format("{:.1f}", *own), score) << vector;
+    ++n;
+  }
+  EXPECT_GT(n, 400);
+}
+
+TEST(Cvss, WhatIsNoBaseVectorHasNoScore) {
+  const std::string good = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H";
+  EXPECT_EQ(cvss_severity(good), Severity::kCritical);
+  EXPECT_EQ(cvss_base_score(good + "/E:U"), cvss_base_score(good)) << "the base score alone";
+  EXPECT_FALSE(cvss_base_score(good.substr(0, good.rfind('/')))) << "SA is missing";
+  EXPECT_FALSE(cvss_base_score(good + "/AV:N")) << "AV twice";
+  for (const char* bad : {"CVSS:4.0/", "CVSS:5.0/AV:N", "AV:N", "",
+                          "CVSS:4.0/AV:X/AC:L/AT:N/PR:N/"
+                          "UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/"
+                          "SA:H"})
+    EXPECT_FALSE(cvss_base_score(bad)) << bad;
+}
 
 std::string osv(const std::string& members) {
   return R"({"id": "x_LANTERN-2026-1", "modified": "2026-01-02T03:04:05Z")" +
@@ -225,7 +254,7 @@ TEST(Severity, FollowsCvss) {
   EXPECT_EQ(cvss_severity("AV:N/AC:M/Au:N/C:N/I:P/A:N"), Severity::kMedium);
   EXPECT_EQ(cvss_severity("AV:L/AC:H/Au:M/C:P/I:N/A:N"), Severity::kLow);
   for (const char* none :
-       {"", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", "CVSS:3.1/AV:N",
+       {"", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N", "CVSS:3.1/AV:N",
         "CVSS:3.1/AV:N/AV:N", "CVSS:3.1/AV:Q/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "high", "///"})
     EXPECT_EQ(cvss_severity(none), std::nullopt) << none;
   EXPECT_EQ(severity_from_name("MODERATE"), Severity::kMedium);

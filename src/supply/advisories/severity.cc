@@ -1,11 +1,13 @@
 // Qualitative severity, from CVSS base vectors where a record has no label of its own. Formulas:
 // CVSS v3.1 specification, section 7.1 (v3.0 differs only in rounding, which no rating depends on);
-// CVSS v2 guide, section 3.2.1. Ratings: v3.1 section 5; v2 by NVD's bands.
+// CVSS v2 guide, section 3.2.1; v4.0 in cvss4.cc. Ratings: v3.1 section 5 and v4.0 section 6, which
+// are the same; v2 by NVD's bands.
 #include <algorithm>
 #include <cmath>
 #include <map>
 
 #include "supply/advisories/advisory.h"
+#include "supply/advisories/cvss4.h"
 
 namespace lantern::supply {
 namespace {
@@ -87,7 +89,7 @@ std::optional<double> base_score_2(const Metrics& metrics) {
   const double impact = 10.41 * (1 - kept);
   const double exploitability = 20 * av * ac * au;
   const double score = (.6 * impact + .4 * exploitability - 1.5) * (impact == 0 ? 0 : 1.176);
-  return std::round(score * 10) / 10;
+  return std::round(std::max(0.0, score) * 10) / 10;
 }
 
 }  // namespace
@@ -122,23 +124,28 @@ std::optional<Severity> severity_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<Severity> cvss_severity(std::string_view vector) {
+std::optional<double> cvss_base_score(std::string_view vector) {
   if (vector.size() > kVectorBytesMax) return std::nullopt;
-  if (vector.starts_with("CVSS:3.0/") || vector.starts_with("CVSS:3.1/")) {
-    const auto metrics = split(vector.substr(9));
-    const auto score = metrics ? base_score_3(*metrics) : std::nullopt;
-    if (!score) return std::nullopt;
-    if (*score == 0) return Severity::kNone;
-    if (*score < 4) return Severity::kLow;
-    if (*score < 7) return Severity::kMedium;
-    return *score < 9 ? Severity::kHigh : Severity::kCritical;
-  }
+  const auto score = [](std::string_view text, auto formula) -> std::optional<double> {
+    const auto metrics = split(text);
+    return metrics ? formula(*metrics) : std::nullopt;
+  };
+  constexpr size_t kPrefixBytes = 9;  // "CVSS:4.0/"
+  if (vector.starts_with("CVSS:4.0/")) return score(vector.substr(kPrefixBytes), base_score_4);
+  if (vector.starts_with("CVSS:3.0/") || vector.starts_with("CVSS:3.1/"))
+    return score(vector.substr(kPrefixBytes), base_score_3);
   if (vector.starts_with("CVSS:")) return std::nullopt;
-  const auto metrics = split(vector);
-  const auto score = metrics ? base_score_2(*metrics) : std::nullopt;
+  return score(vector, base_score_2);
+}
+
+std::optional<Severity> cvss_severity(std::string_view vector) {
+  const std::optional<double> score = cvss_base_score(vector);
   if (!score) return std::nullopt;
+  const bool is_version_2 = !vector.starts_with("CVSS:");
+  if (*score == 0 && !is_version_2) return Severity::kNone;
   if (*score < 4) return Severity::kLow;
-  return *score < 7 ? Severity::kMedium : Severity::kHigh;
+  if (*score < 7) return Severity::kMedium;
+  return *score < 9 || is_version_2 ? Severity::kHigh : Severity::kCritical;
 }
 
 }  // namespace lantern::supply
