@@ -165,6 +165,100 @@ TEST_F(SigningCommands, OnePartOfASplitModelStandsForAll) {
   EXPECT_EQ(run_lantern(check).exit_code, 1);
 }
 
+/// A model, and the signature that came along with it.
+class PulledWithSignature : public SigningCommands {
+ protected:
+  void SetUp() override {
+    SigningCommands::SetUp();
+    fs::copy(std::string(LANTERN_SOURCE_DIR) + "/src/format/testdata/hf", hf_,
+             fs::copy_options::recursive);
+  }
+  Ran pull(std::vector<std::string> options = {}) {
+    options.insert(options.begin(), {"pull", hf_.string(), "--name", "signed"});
+    return run_lantern(options);
+  }
+  static void expect_refused(const Ran& ran, const std::string& why) {
+    EXPECT_EQ(ran.exit_code, 4) << ran.out << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("denied by rule lantern.bad-signature"));
+    EXPECT_THAT(ran.err, HasSubstr(why));
+    EXPECT_EQ(nlohmann::json::parse(run_lantern({"list", "--json"}).out)["models"].size(), 0u);
+  }
+  static nlohmann::json report_of(const Ran& ran) {
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    return nlohmann::json::parse(ran.out, nullptr, false);
+  }
+
+  const ScopedHome home_{"pulled-with-signature"};
+  fs::path hf_ = folder_ / "hf";
+  const std::string tool_key_ = (kData / "keys/test-p256.pub.pem").string();
+};
+
+// The PyPI tool model-signing made this one, over the whole repository.
+TEST_F(PulledWithSignature, TheToolsSignatureIsVerifiedAtOnce) {
+  fs::copy_file(kData / "signatures/hf-folder.sig", hf_ / "model.sig");
+  const nlohmann::json report = report_of(pull({"--key", tool_key_, "--json"}));
+  EXPECT_EQ(report["signature"], "trusted");
+  EXPECT_THAT(report["signer"].get<std::string>(), StartsWith("key:"));
+  const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
+  EXPECT_THAT(log.out, HasSubstr("\"verify\""));
+}
+
+TEST_F(PulledWithSignature, AFilesOwnSignatureIsFoundBesideIt) {
+  const fs::path file = folder_ / "all_types.gguf";
+  fs::copy_file(std::string(LANTERN_SOURCE_DIR) + "/src/format/testdata/all_types.gguf", file);
+  fs::copy_file(kData / "signatures/gguf-file.sig", file.string() + ".sig");
+  const Ran ran =
+      run_lantern({"pull", file.string(), "--name", "signed", "--key", tool_key_, "--json"});
+  EXPECT_EQ(report_of(ran)["signature"], "trusted");
+}
+
+TEST_F(PulledWithSignature, OneByAnUnknownKeyIsKeptAndNotTrusted) {
+  fs::copy_file(kData / "signatures/hf-folder.sig", hf_ / "model.sig");
+  const Ran ran = pull({"--json"});
+  EXPECT_EQ(report_of(ran)["signature"], "unknown-signer");
+  EXPECT_TRUE(report_of(ran)["signer"].is_null());
+  EXPECT_THAT(ran.err, HasSubstr("signed by an unknown key: kept with the model, not trusted"));
+}
+
+TEST_F(PulledWithSignature, ABadSignatureIsRefusedAndNothingIsTakenIn) {
+  const std::string key = at("p256-pub.pem");
+  expect_refused(pull({"--key", key}), "no signature came with it");
+  const std::string good = text_of(kData / "signatures/hf-folder.sig");
+  const auto put = [&](const std::string& text) { std::ofstream(hf_ / "model.sig") << text; };
+  put(good);
+  expect_refused(pull({"--key", key}), "signed by another key");
+  put(good.substr(0, good.size() / 2));
+  expect_refused(pull(), "model.sig");
+  put(good);
+  std::ofstream(hf_ / "config.json", std::ios::app) << "\n";
+  expect_refused(pull(), "config.json differs from what was signed");
+  expect_refused(pull({"--key", tool_key_}), "config.json differs from what was signed");
+}
+
+TEST_F(PulledWithSignature, ASignatureOverOtherBytesIsRefusedWhereItsKeyIsKnown) {
+  const std::string good = text_of(kData / "signatures/hf-folder.sig");
+  auto bundle = nlohmann::json::parse(good);
+  const auto other = nlohmann::json::parse(text_of(kData / "signatures/files-p256.sig"));
+  bundle["dsseEnvelope"]["signatures"] = other["dsseEnvelope"]["signatures"];
+  std::ofstream(hf_ / "model.sig") << bundle.dump();
+  expect_refused(pull({"--key", tool_key_}), "does not fit what is signed");
+}
+
+TEST_F(PulledWithSignature, AnotherStandardsSignatureIsNotLookedAt) {
+  std::ofstream(hf_ / "model.sig") << "-----BEGIN PGP SIGNATURE-----\n";
+  const Ran ran = pull({"--json"});
+  EXPECT_EQ(report_of(ran)["signature"], "none");
+  EXPECT_THAT(ran.err, HasSubstr("no OpenSSF model signature: not looked at"));
+}
+
+TEST_F(PulledWithSignature, OneThatLeavesAFileOutIsNotKept) {
+  fs::copy_file(kData / "signatures/files-p256.sig", hf_ / "model.sig");
+  fs::remove(hf_ / "config.json");
+  fs::copy_file(kData / "model/config.json", hf_ / "config.json");
+  const Ran ran = pull({"--json"});
+  EXPECT_EQ(report_of(ran)["signature"], "other-files") << ran.err;
+}
+
 // Releases: the bill of materials and the signature of a folder that holds a package.
 TEST_F(SigningCommands, AReleaseIsSignedAndVerifies) {
   const fs::path dist = folder_ / "dist";

@@ -31,6 +31,24 @@ Result<Composition> composition_of(const supply::StoredModel& stored) {
   return model;
 }
 
+/// With the record that says whose it is, or that nobody here knows.
+Status keep_import_signature(Governance& governance, const Composition& model,
+                             const ImportSignature& signature) {
+  if (!signature.is_kept()) return {};
+  LANTERN_TRY(governance.state().record_signature(
+      {.id = model.id, .bundle = signature.bundle, .at = base::utc_clock()}));
+  const bool trusted = signature.standing == ImportSignature::Standing::kTrusted;
+  audit::Event event{.action = audit::Action::kVerify,
+                     .decision = trusted ? audit::Decision::kAllow : audit::Decision::kDeny,
+                     .actor = audit::this_process(),
+                     .model = Governance::model_ref(model),
+                     .reason = signature.note};
+  event.model->signer = signature.signer;
+  LANTERN_ASSIGN(const uint64_t index, governance.log().append(event));
+  (void)index;
+  return {};
+}
+
 /// What must never be stopped by a log that cannot be written.
 void record_or_spool(Governance& governance, audit::Action action, std::string_view reason,
                      std::optional<audit::ModelRef> model) {
@@ -42,7 +60,8 @@ void record_or_spool(Governance& governance, audit::Action action, std::string_v
 
 }  // namespace
 
-Result<TakenIn> take_in(const supply::StoredModel& stored, const Consent& consent) {
+Result<TakenIn> take_in(const supply::StoredModel& stored, const ImportSignature& signature,
+                        const Consent& consent) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
   LANTERN_ASSIGN(const Composition model, composition_of(stored));
   LANTERN_TRY(governance.state().record_import({.id = model.id,
@@ -56,6 +75,7 @@ Result<TakenIn> take_in(const supply::StoredModel& stored, const Consent& consen
                      .reason = model.source};
   if (auto recorded = governance.log().append(event); !recorded.ok())
     return std::move(recorded).error();
+  LANTERN_TRY(keep_import_signature(governance, model, signature));
   TakenIn taken;
   LANTERN_ASSIGN(taken.report, scanned(governance, model));
   LANTERN_ASSIGN(const policy::Decision decision,

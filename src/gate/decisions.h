@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "gate/authorization.h"
+#include "gate/import_signature.h"
 #include "gate/resolve.h"
 #include "supply/network.h"
 #include "supply/signing/verify.h"
@@ -23,7 +24,10 @@ struct TakenIn {
   bool approved = false;
   std::string why_not = {};  // the policy's words
 };
-Result<TakenIn> take_in(const supply::StoredModel& stored, const Consent& consent);
+/// `signature`: what judge_import_signature() made of the one beside it; it is kept first, so that
+/// its signer is a fact of the decision.
+Result<TakenIn> take_in(const supply::StoredModel& stored, const ImportSignature& signature,
+                        const Consent& consent);
 
 struct ApproveRequest {
   std::string reference = {};

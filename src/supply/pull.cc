@@ -11,6 +11,7 @@
 #include "supply/local_model.h"
 #include "supply/names.h"
 #include "supply/selection.h"
+#include "supply/signing/model_files.h"
 
 namespace lantern::supply {
 namespace {
@@ -109,6 +110,21 @@ Status mark_stored(const PullContext& context, Plan& plan) {
   return {};
 }
 
+/// Has what came judged by the signature that lies beside it, if one does.
+Status check_signature(const PullContext& context, Source& source, const Plan& plan,
+                       const std::vector<StagedFile>& files) {
+  if (!context.judge_signature) return {};
+  LANTERN_ASSIGN(const std::optional<FoundSignature> found, source.signature(plan, context));
+  std::vector<ModelFile> came;
+  came.reserve(files.size());
+  for (const StagedFile& file : files)
+    came.push_back({.name = file.name,
+                    .path = file.at.empty() ? context.store.blob_path(file.digest) : file.at,
+                    .size = file.size,
+                    .digest = file.digest});
+  return context.judge_signature(found ? &*found : nullptr, came);
+}
+
 Result<Pulled> pull_plan(const PullContext& context, Source& source, Plan plan,
                          const Naming& naming) {
   LANTERN_TRY(mark_stored(context, plan));
@@ -124,7 +140,9 @@ Result<Pulled> pull_plan(const PullContext& context, Source& source, Plan plan,
   } else {
     LANTERN_ASSIGN(files, source.fetch(plan, folder, context));
   }
-  if (Status checked = check_files(plan, files); !checked.ok()) {
+  Status checked = check_files(plan, files);
+  if (checked.ok()) checked = check_signature(context, source, plan, files);
+  if (!checked.ok()) {
     discard(files);
     return std::move(checked).error();
   }
@@ -259,7 +277,8 @@ Result<Pulled> pull(const Store& store, std::string_view reference, const PullOp
                           .network = options.network,
                           .stop = options.stop,
                           .progress = options.progress,
-                          .notice = options.notice},
+                          .notice = options.notice,
+                          .judge_signature = options.judge_signature},
               reference, options.alias);
 }
 

@@ -1,7 +1,7 @@
 // `lantern pull`: from a reference to a model in the store.
 //
 //   plan the files → check the disk → fetch them into a staging folder → compare every digest and
-//   size that is known beforehand → admit them in one step
+//   size that is known beforehand → have the signature beside them judged → admit them in one step
 //
 // Until the last step nothing of it can be found in the store. What an interrupted download has
 // written is kept as a partial file and resumed by the next pull; what fails a check is deleted.
@@ -22,6 +22,7 @@ struct PullOptions {
   std::stop_token stop = {};
   base::ProgressOutput progress = base::ProgressOutput::none();
   std::function<void(std::string_view)> notice = {};  // a line for the person, now and then
+  SignatureJudge judge_signature = {};                // empty: signatures are not looked for
 };
 
 struct Pulled {

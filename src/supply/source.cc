@@ -39,4 +39,21 @@ Status require_space(const PullContext& context, uint64_t needed) {
                     base::format_bytes(free));
 }
 
+std::vector<std::string> signature_names(ModelKind kind, std::string_view first_file) {
+  if (kind == ModelKind::kFolder) return {"model.sig"};
+  const size_t slash = first_file.rfind('/');
+  const std::string_view folder =
+      slash == std::string_view::npos ? std::string_view() : first_file.substr(0, slash + 1);
+  return {std::string(first_file) + ".sig", std::string(folder) + "model.sig"};
+}
+
+std::optional<FoundSignature> as_signature(std::string name, std::string text,
+                                           const PullContext& context) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != std::string::npos && text[first] == '{')
+    return FoundSignature{.name = std::move(name), .text = std::move(text)};
+  context.say(fmt::format("{} is no OpenSSF model signature: not looked at", name));
+  return std::nullopt;
+}
+
 }  // namespace lantern::supply

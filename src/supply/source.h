@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,20 @@
 
 namespace lantern::supply {
 
+struct ModelFile;
+
+/// A signature that lies beside a model (docs/signatures.md). Nothing of it is verified here.
+struct FoundSignature {
+  std::string name = {};  // "model.sig", "model.gguf.sig"
+  std::string text = {};  // a JSON document, it seems
+};
+inline constexpr uint64_t kFoundSignatureBytesMax = 16u << 20;
+
+/// Judges, before the store takes anything in, what came: the files with their digests, and the
+/// signature beside them, or none. An error ends the pull with it.
+using SignatureJudge =
+    std::function<Status(const FoundSignature* found, std::span<const ModelFile> files)>;
+
 /// What a pull may use. Defaults come from the environment where that is customary.
 struct PullContext {
   const Store& store;
@@ -36,6 +51,7 @@ struct PullContext {
   std::string hub_token = {};     // empty: HF_TOKEN, else none
   /// Bytes free on the file system of a folder; a test's own, where it wants a full disk.
   std::function<Result<uint64_t>(const std::filesystem::path&)> free_bytes = available_bytes;
+  SignatureJudge judge_signature = {};  // empty: signatures are not looked for
 
   void say(std::string_view line) const {
     if (notice) notice(line);
@@ -70,7 +86,19 @@ class Source {
   /// downloads.
   virtual Result<std::vector<StagedFile>> fetch(const Plan& plan, const StagingFolder& folder,
                                                 const PullContext& context) = 0;
+  /// What lies beside the planned files under signature_names(). None where the place has none or
+  /// will not give it: who needs one refuses then. kCancelled, kExhausted.
+  virtual Result<std::optional<FoundSignature>> signature(const Plan&, const PullContext&) {
+    return std::optional<FoundSignature>();
+  }
 };
+
+/// Where signatures of a model are looked for, in order: of a GGUF file FILE.sig (of a split set
+/// its first part's), then model.sig in the same folder.
+std::vector<std::string> signature_names(ModelKind kind, std::string_view first_file);
+/// A signature by another standard (PGP, minisign), or a web page, is none: the person is told.
+std::optional<FoundSignature> as_signature(std::string name, std::string text,
+                                           const PullContext& context);
 
 std::unique_ptr<Source> make_hub_source(Reference reference);
 std::unique_ptr<Source> make_pypi_source(Reference reference);

@@ -45,6 +45,9 @@ MODEL = {
     "weights/.gitignore": b"# signed, as it is not at the top\n",
     "\u00e9\u4e16.txt": b"not ASCII\n",
 }
+# Models of the other tests, whose signatures lie beside them when they are pulled.
+PULLED = ((ROOT / "src/format/testdata/hf", "hf-folder.sig"),
+          (ROOT / "src/format/testdata/all_types.gguf", "gguf-file.sig"))
 DAY = datetime.timedelta(days=1)
 BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
 END = datetime.datetime(2120, 1, 1, tzinfo=datetime.timezone.utc)
@@ -269,6 +272,8 @@ def write_fixtures():
     they_sign(model, out / "certificate.sig", "files", certs / "test-leaf.pem",
               certs / "chain.pem")
     they_sign(model / "config.json", out / "single-file.sig", "files", keys / "test-p256.pem")
+    for folder_or_file, name_ in PULLED:
+        they_sign(folder_or_file, out / name_, "files", keys / "test-p256.pem")
     make_historical(out, keys, certs)
     (FIXTURES / "expected.json").write_text(json.dumps(expected(), indent=1) + "\n")
     (FIXTURES / "README.md").write_text(
@@ -320,7 +325,8 @@ def check():
         root = FIXTURES / "certs/root.pem"
         why = refuses(lambda: they_verify(model, out / name_, root=root))
         tally.check(name_, why is None, why)
-    for name_, of in (("raw-bytes.sig", model), ("single-file.sig", model / "config.json")):
+    beside = [(name_, of) for of, name_ in PULLED]
+    for name_, of in (("raw-bytes.sig", model), ("single-file.sig", model / "config.json"), *beside):
         public = FIXTURES / "keys/test-p256.pub.pem"
         why = refuses(lambda: they_verify(of, out / name_, public=public))
         tally.check(name_, why is None, why)

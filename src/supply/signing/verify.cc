@@ -274,6 +274,25 @@ Result<Verification> compare(Verification verification, const ModelFiles& model,
   return verification;
 }
 
+/// Fills `found` by its statement: what of the composition it lists and what it leaves out.
+Status compare_composition(std::span<const ModelFile> composition, std::string_view what,
+                           const RangeHashOptions& hash, SignedComposition& found) {
+  ModelFiles model{.is_single_file = composition.size() == 1,
+                   .files = {composition.begin(), composition.end()}};
+  if (model.files.empty())
+    return make_error(ErrorCode::kInvalidArgument, "{}: a model without files", what);
+  std::sort(model.files.begin(), model.files.end(),
+            [](const ModelFile& a, const ModelFile& b) { return a.name < b.name; });
+  model.name = model.files[0].name;
+  Comparison comparison(found.verification.manifest, model, Extent::kComposition);
+  found.absent = comparison.missing();
+  LANTERN_ASSIGN(auto differences, comparison.run({}, hash));
+  conclude(found.verification, std::move(differences));
+  if (!found.verification.verified()) return {};
+  for (const ModelFile& file : model.files) found.admitted.push_back(file.name);
+  return {};
+}
+
 }  // namespace
 
 std::string Signer::identity() const {
@@ -372,22 +391,20 @@ Result<SignedComposition> verify_composition(std::span<const ModelFile> composit
   SignedComposition found;
   LANTERN_ASSIGN(found.verification, verify_signature(bundle, options.trusted, options.at, what));
   if (!found.verification.verified()) return found;
-  ModelFiles model{.is_single_file = composition.size() == 1,
-                   .files = {composition.begin(), composition.end()}};
-  if (model.files.empty())
-    return make_error(ErrorCode::kInvalidArgument, "{}: a model without files", what);
-  std::sort(model.files.begin(), model.files.end(),
-            [](const ModelFile& a, const ModelFile& b) { return a.name < b.name; });
-  model.name = model.files[0].name;
-  Comparison comparison(found.verification.manifest, model, Extent::kComposition);
-  found.absent = comparison.missing();
-  LANTERN_ASSIGN(auto differences, comparison.run({}, options.hash));
-  conclude(found.verification, std::move(differences));
-  if (!found.verification.verified()) {
-    found.verification.signer.reset();
-    return found;
-  }
-  for (const ModelFile& file : model.files) found.admitted.push_back(file.name);
+  LANTERN_TRY(compare_composition(composition, what, options.hash, found));
+  if (!found.verification.verified()) found.verification.signer.reset();
+  return found;
+}
+
+Result<SignedComposition> compare_unverified(std::span<const ModelFile> composition,
+                                             std::string_view bundle_text, std::string_view what,
+                                             const RangeHashOptions& hash) {
+  LANTERN_ASSIGN(const SignatureBundle bundle, parse_bundle(bundle_text, what));
+  SignedComposition found;
+  found.verification.method = bundle.method;
+  found.verification.fault = SignatureFault::kNone;
+  LANTERN_ASSIGN(found.verification.manifest, parse_statement(bundle.envelope.payload, what));
+  LANTERN_TRY(compare_composition(composition, what, hash, found));
   return found;
 }
 

@@ -108,6 +108,13 @@ Result<SignedComposition> verify_composition(std::span<const ModelFile> composit
                                              std::string_view bundle_text, std::string_view what,
                                              const VerifyModelOptions& options);
 
+/// What a bundle says of a composition, whoever signed it: for one that nobody can verify yet.
+/// `verified()` means only that each file is listed and equal; `signer` is never set. Errors as
+/// above.
+Result<SignedComposition> compare_unverified(std::span<const ModelFile> composition,
+                                             std::string_view bundle_text, std::string_view what,
+                                             const RangeHashOptions& hash);
+
 /// A bundle's file. kNotFound, kIo, and parse_bundle()'s errors.
 Result<SignatureBundle> read_bundle(const std::filesystem::path& path);
 

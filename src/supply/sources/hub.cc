@@ -82,8 +82,27 @@ class HubSource final : public Source {
                             .url = fmt::format("{}/{}/resolve/{}/{}", endpoint_, reference_.repo,
                                                plan.revision, percent_encode(name, true))});
     }
+    for (const auto& name : signature_names(plan.kind, selection.names.front()))
+      if (signature_name_.empty() && files.contains(name)) signature_name_ = name;
+    if (signature_name_.empty() && files.contains("model.sig")) signature_name_ = "model.sig";
     flatten_names(plan);
     return plan;
+  }
+
+  Result<std::optional<FoundSignature>> signature(const Plan& plan,
+                                                  const PullContext& context) override {
+    if (signature_name_.empty()) return std::optional<FoundSignature>();
+    LANTERN_ASSIGN(NetworkPermit permit, NetworkPermit::request(context.network, reference_.text));
+    LANTERN_TRY(configure(context));
+    HttpClient client(permit, context.http, context.stop, context.notice);
+    LANTERN_ASSIGN(Url url,
+                   parse_url(fmt::format("{}/{}/resolve/{}/{}", endpoint_, reference_.repo,
+                                         plan.revision, percent_encode(signature_name_, true))));
+    LANTERN_ASSIGN(
+        HttpReply reply,
+        client.get({.url = std::move(url), .bearer_token = token_, .explain = explainer()},
+                   kFoundSignatureBytesMax));
+    return as_signature(signature_name_, std::move(reply.body), context);
   }
 
   Result<std::vector<StagedFile>> fetch(const Plan& plan, const StagingFolder&,
@@ -243,6 +262,7 @@ class HubSource final : public Source {
 
   Reference reference_;
   std::string endpoint_, token_;
+  std::string signature_name_;  // in the repository; empty: it has none
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "base/file.h"
 #include "base/thread_pool.h"
 #include "supply/local_model.h"
 #include "supply/names.h"
@@ -69,6 +70,18 @@ class PathSource final : public Source {
     LANTERN_TRY(for_each_file(sizes, context.stop, take_in));
     progress.finish();
     return staged;
+  }
+
+  Result<std::optional<FoundSignature>> signature(const Plan&,
+                                                  const PullContext& context) override {
+    const fs::path folder =
+        model_.kind == ModelKind::kFolder ? model_.entry : model_.entry.parent_path();
+    for (const std::string& name : signature_names(model_.kind, model_.files.front().name)) {
+      auto text = base::read_text_file(folder / name, kFoundSignatureBytesMax);
+      if (text.ok()) return as_signature((folder / name).string(), std::move(*text), context);
+      if (text.error().code != ErrorCode::kNotFound) return std::move(text).error();
+    }
+    return std::optional<FoundSignature>();
   }
 
  private:

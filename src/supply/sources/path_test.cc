@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include "supply/signing/model_files.h"
 #include "supply/testing/fixture.h"
 
 namespace lantern::supply {
@@ -48,6 +49,39 @@ TEST_F(PathSource, TakesAFolderAndASplitSet) {
   fs::remove(root_ / "s-00001-of-00002.gguf");
   EXPECT_EQ(pull(context(), (root_ / "s-00002-of-00002.gguf").string(), "").error().code,
             ErrorCode::kNotFound);
+}
+
+TEST_F(PathSource, BringsTheSignatureBesideItToWhoJudges) {
+  PullContext judged = context();
+  std::string found, seen;
+  Status answer;
+  judged.judge_signature = [&](const FoundSignature* signature,
+                               std::span<const ModelFile> files) -> Status {
+    found = signature == nullptr ? "none" : signature->text;
+    seen.clear();
+    for (const ModelFile& file : files)
+      seen += file.name + (file.digest == base::sha256(read_all(file.path)) ? "+" : "-");
+    return answer;
+  };
+  const std::string file = (root_ / "a.gguf").string();
+  write_all(file, gguf_bytes(1000));
+  EXPECT_TRUE(pull(judged, file, "").ok());
+  EXPECT_EQ(found, "none");
+  EXPECT_EQ(seen, "a.gguf+");
+  write_all(root_ / "model.sig", " {\"of the folder\": 1}");
+  EXPECT_TRUE(pull(judged, file, "").ok());
+  EXPECT_EQ(found, " {\"of the folder\": 1}");
+  write_all(root_ / "a.gguf.sig", "{}");
+  EXPECT_TRUE(pull(judged, file, "").ok());
+  EXPECT_EQ(found, "{}");
+  write_all(root_ / "a.gguf.sig", "untrusted comment: minisign");
+  EXPECT_TRUE(pull(judged, file, "").ok());
+  EXPECT_EQ(found, "none");
+  EXPECT_NE(notices_.back().find("not looked at"), std::string::npos);
+  answer = make_error(ErrorCode::kDenied, "no");
+  write_all(root_ / "b.gguf", gguf_bytes(1000, 2));
+  EXPECT_EQ(pull(judged, (root_ / "b.gguf").string(), "").error().code, ErrorCode::kDenied);
+  EXPECT_EQ(store_.list()->models.size(), 1u);
 }
 
 TEST_F(PathSource, ReferencesOfTheCatalogNeedNoNetworkOnceTheyAreHere) {

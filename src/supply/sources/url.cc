@@ -49,6 +49,21 @@ class UrlSource final : public Source {
     return download_all(client, plan, context, {});
   }
 
+  Result<std::optional<FoundSignature>> signature(const Plan& plan,
+                                                  const PullContext& context) override {
+    LANTERN_ASSIGN(NetworkPermit permit, NetworkPermit::request(context.network, plan.source));
+    HttpClient client(permit, context.http, context.stop, context.notice);
+    LANTERN_ASSIGN(const Url url, parse_url(plan.files.front().url));
+    const size_t slash = url.path.rfind('/');
+    for (const std::string& name : signature_names(plan.kind, url.path.substr(slash + 1))) {
+      LANTERN_ASSIGN(Url address, parse_url(url.origin + url.path.substr(0, slash + 1) + name));
+      auto reply = client.get({.url = std::move(address)}, kFoundSignatureBytesMax);
+      if (reply.ok()) return as_signature(name, std::move(reply->body), context);
+      if (reply.error().code == ErrorCode::kCancelled) return std::move(reply).error();
+    }
+    return std::optional<FoundSignature>();
+  }
+
  private:
   /// The last part of the path; what is no plain file name becomes one.
   static Result<std::string> file_name(const Url& url) {

@@ -56,6 +56,24 @@ TEST_F(UrlSource, DownloadsOneFile) {
   EXPECT_EQ(server.n_connections(), 1);
 }
 
+TEST_F(UrlSource, LooksForASignatureBesideTheFile) {
+  StubServer server([&](const StubRequest& request) {
+    if (request.target.starts_with("/some/a.gguf?")) return serve_bytes(request, model_, kEtag);
+    if (request.target == "/some/model.sig") return StubReply{.body = "{\"found\": true}"};
+    return StubReply{.status = 404};
+  });
+  PullContext judged = context();
+  std::string found;
+  judged.judge_signature = [&](const FoundSignature* signature,
+                               std::span<const ModelFile>) -> Status {
+    found = signature == nullptr ? "none" : signature->name + signature->text;
+    return {};
+  };
+  const auto pulled = pull(judged, server.origin() + "/some/a.gguf?download=true", "");
+  ASSERT_TRUE(pulled.ok()) << pulled.error().message;
+  EXPECT_EQ(found, "model.sig{\"found\": true}");
+}
+
 TEST_F(UrlSource, DownloadsEveryPartOfASplitModel) {
   StubServer server([&](const StubRequest& request) {
     return serve_bytes(request, gguf_bytes(1000, request.target[2] == '1' ? 1 : 2), "");
