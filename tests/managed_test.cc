@@ -6,8 +6,10 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/file.h"
 #include "base/keys.h"
@@ -72,13 +74,12 @@ class Managed : public ::testing::Test {
     return fmt::format(
         "format = 1\nversion = {}\nissued = {}\nexpires = {}\nask = \"ask the platform team\"\n"
         "[models]\ncatalog = \"needs-approval\"\nin_place = [\"/\"]\nadvisories = \"deny\"\n"
-        "[approvals]\napprovers_min = 1\nimporter_may_approve = true\nin_scripts = true\n"
-        "days_max = 90\n"
+        "[approvals]\n{}in_scripts = true\ndays_max = 90\n"
         "[revocations]\n{}\n"
         "[break_glass]\npeople = [\"root\"]\nhours_max = 2\n"
         "[[keys]]\nname = \"security\"\nuses = [\"revocations\"]\n{}\n{}",
         version, base::format_utc(now - std::chrono::hours(1)),
-        base::format_utc(now + std::chrono::hours(24)), revocations,
+        base::format_utc(now + std::chrono::hours(24)), approvals_, revocations,
         indented(security_.public_key().to_pem()), rules);
   }
   void install_policy(int version, const std::string& revocations = "required = false",
@@ -114,6 +115,8 @@ class Managed : public ::testing::Test {
       "model.approved = true\n"
       "[[rules]]\nid = \"manage\"\neffect = \"allow\"\n"
       "action = [\"import\", \"approve\", \"revoke\"]\n";
+  /// Lines of [approvals].
+  std::string approvals_ = "approvers_min = 1\nimporter_may_approve = true\n";
   static inline bool allowed_ = false;
   bool mounted_ = false;
   base::PrivateKey root_ = base::PrivateKey::generate(base::KeyKind::kEd25519).value();
@@ -240,6 +243,128 @@ TEST_F(Managed, APolicyThatAsksForASignerSeesTheOneThatWasKept) {
   ASSERT_EQ(kept.exit_code, 0) << kept.err;
   const Ran used = run_lantern(use_it);
   EXPECT_EQ(used.exit_code, 0) << used.err;
+}
+
+/// Two people must approve, and the importer is none of them.
+class TwoApprovers : public Managed {
+ protected:
+  void SetUp() override {
+    Managed::SetUp();
+    if (IsSkipped()) return;
+    approvals_ = "approvers_min = 2\nimporter_may_approve = false\n";
+    std::string keys;
+    for (const char* person : {"alice", "bob", "mallory"}) {
+      const auto key = base::PrivateKey::generate(base::KeyKind::kEd25519).value();
+      fs::remove(key_of(person));
+      ASSERT_TRUE(key.save(key_of(person)).ok());
+      if (std::string(person) == "mallory") continue;  // no key of the policy
+      keys += fmt::format("[[keys]]\nname = \"{0}\"\nuses = [\"approvals\"]\nuser = \"{0}\"\n",
+                          person) +
+              indented(key.public_key().to_pem());
+    }
+    install_policy(1, "required = false", keys + kRules);
+    const Ran pulled = run_lantern({"pull", golden_model(), "--name", "tiny"});
+    ASSERT_EQ(pulled.exit_code, 0) << pulled.err;
+  }
+  static std::string key_of(const std::string& person) {
+    return (scratch_folder() / (person + ".pem")).string();
+  }
+  static int approve(const std::string& person, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"approve", "tiny", "--reason", "reviewed"};
+    if (!person.empty()) arguments.insert(arguments.end(), {"--key", key_of(person)});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Ran ran = run_lantern(arguments);
+    EXPECT_TRUE(ran.exit_code == 0 || !ran.err.empty());
+    return ran.exit_code;
+  }
+  static int use_it() {
+    return run_lantern({"logits", "tiny", "--tokens", "1,2", "--out",
+                        (scratch_folder() / "tiny.npy").string()})
+        .exit_code;
+  }
+};
+
+TEST_F(TwoApprovers, BothAreNeededAndOneCountsOnce) {
+  EXPECT_EQ(use_it(), 4);
+  EXPECT_EQ(approve("alice"), 0);
+  EXPECT_EQ(use_it(), 4) << "one of two";
+  EXPECT_EQ(approve("alice"), 0);
+  EXPECT_EQ(use_it(), 4) << "the same key twice is one person";
+  EXPECT_EQ(approve("mallory"), 4) << "no key that the policy knows";
+  EXPECT_EQ(use_it(), 4);
+  EXPECT_EQ(approve("bob"), 0);
+  EXPECT_EQ(use_it(), 0);
+  const Ran log = run_lantern({"audit", "verify"});
+  EXPECT_EQ(log.exit_code, 0) << log.err;
+}
+
+TEST_F(TwoApprovers, TheImporterIsNoneOfThem) {
+  EXPECT_EQ(approve("alice"), 0);
+  EXPECT_EQ(approve(""), 0) << "who is logged in, and has imported it";
+  EXPECT_EQ(use_it(), 4);
+  EXPECT_EQ(approve("bob"), 0);
+  EXPECT_EQ(use_it(), 0);
+}
+
+TEST_F(TwoApprovers, AnApprovalThatExpiredCountsNoMore) {
+  EXPECT_EQ(approve("alice"), 0);
+  EXPECT_EQ(approve("bob", {"--expires", "1s"}), 0);
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  EXPECT_EQ(use_it(), 4);
+  EXPECT_EQ(approve("bob", {"--expires", "1h"}), 0);
+  EXPECT_EQ(use_it(), 0);
+}
+
+TEST_F(TwoApprovers, AnApprovalForAGroupCountsForItsMembersAlone) {
+  EXPECT_EQ(approve("alice", {"--for", "group:no-such-group"}), 0);
+  EXPECT_EQ(approve("bob", {"--for", "user:somebody-else"}), 0);
+  EXPECT_EQ(use_it(), 4);
+  EXPECT_EQ(approve("alice", {"--for", "group:no-such-group", "--for", "group:root"}), 0);
+  EXPECT_EQ(use_it(), 4) << "alice's counts now, bob's does not";
+  EXPECT_EQ(approve("bob", {"--for", "user:root"}), 0);
+  EXPECT_EQ(use_it(), 0);
+  EXPECT_EQ(approve("bob", {"--for", "root"}), 2);
+}
+
+TEST_F(Managed, ThePolicySeesTheSignerOfASignatureThatCameAlong) {
+  const base::PrivateKey signer = base::PrivateKey::generate(base::KeyKind::kP256).value();
+  const std::string key = (scratch_folder() / "publisher.pem").string();
+  const fs::path model = scratch_folder() / "came-signed";
+  fs::remove(key);
+  ASSERT_TRUE(signer.save(key).ok());
+  fs::remove_all(model);
+  fs::create_directories(model);
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(fs::path(golden_model()) / name, model / name);
+  ASSERT_EQ(run_lantern({"sign", model.string(), "--key", key}).exit_code, 0);
+  install_policy(1, "required = false",
+                 "[[keys]]\nname = \"release\"\nuses = [\"models\"]\n" +
+                     indented(signer.public_key().to_pem()) +
+                     "[[rules]]\nid = \"signed\"\neffect = \"allow\"\naction = [\"load\"]\n"
+                     "model = { approved = true, signer = [\"release\"] }\n"
+                     "[[rules]]\nid = \"manage\"\neffect = \"allow\"\n"
+                     "action = [\"import\", \"approve\", \"revoke\"]\n");
+  const Ran pulled =
+      run_lantern({"pull", model.string(), "--name", "came", "--approve", "reviewed"});
+  ASSERT_EQ(pulled.exit_code, 0) << pulled.err;
+  EXPECT_THAT(pulled.err, HasSubstr("signed by key:"));
+  const Ran used = run_lantern(
+      {"logits", "came", "--tokens", "1,2", "--out", (scratch_folder() / "came.npy").string()});
+  EXPECT_EQ(used.exit_code, 0) << used.err;
+  // Another's signature over the same files allows nothing.
+  fs::remove(model / "model.sig");
+  fs::remove(key);
+  ASSERT_TRUE(base::PrivateKey::generate(base::KeyKind::kP256).value().save(key).ok());
+  fs::copy_file(fs::path(golden_model()) / "config.v4.json", model / "config.json",
+                fs::copy_options::overwrite_existing);
+  ASSERT_EQ(run_lantern({"sign", model.string(), "--key", key}).exit_code, 0);
+  const Ran unknown =
+      run_lantern({"pull", model.string(), "--name", "other", "--approve", "reviewed"});
+  EXPECT_THAT(unknown.err, HasSubstr("signed by an unknown key"));
+  EXPECT_EQ(run_lantern({"logits", "other", "--tokens", "1,2", "--out",
+                         (scratch_folder() / "other.npy").string()})
+                .exit_code,
+            4);
 }
 
 TEST_F(Managed, BreakGlassLiftsADenialForThoseThatThePolicyNames) {

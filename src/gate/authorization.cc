@@ -73,12 +73,16 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
                             .expires = terms.expires,
                             .users = terms.users,
                             .groups = terms.groups};
+  LANTERN_ASSIGN(const policy::ApprovalTrust trust, governance.approval_trust());
   std::optional<base::PrivateKey> key = terms.key;
   if (!key) {
     LANTERN_ASSIGN(key, governance.keys().signing_key(audit::KeyPurpose::kLog));
+  } else {
+    // A key speaks for its owner, whoever is logged in.
+    for (const policy::NamedKey& named : trust.approver_keys)
+      if (named.key.id() == key->public_key().id()) approval.approver = named.user;
   }
   LANTERN_ASSIGN(const std::string statement, policy::sign_approval(approval, *key));
-  LANTERN_ASSIGN(const policy::ApprovalTrust trust, governance.approval_trust());
   LANTERN_ASSIGN(approval, policy::verify_approval(statement, "approval", trust));
   std::string scope;
   for (const std::string& user : terms.users)
