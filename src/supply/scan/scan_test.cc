@@ -65,6 +65,48 @@ std::vector<Sample> corpus() {
   return samples;
 }
 
+std::string hdf5_with(const std::string& text) {
+  return std::string("\x89HDF\r\n\x1a\n", 8) + std::string(120, '\0') + text +
+         std::string(40, '\0');
+}
+
+// The configuration is found however it is written, and wherever it lies in the file.
+TEST(Hdf5, FindsAConfigurationThatHides) {
+  const std::string lambda = R"("config": {"function": ["4wEAAAA=", null, null]}})";
+  const std::string plain = R"({"class_name": "Lambda", )" + lambda;
+  const std::string escaped = R"({"cl\u0061ss_name": "L\u0061mbda", )" + lambda;
+  const std::map<std::string, std::string> hidden = {
+      {"plain", plain},
+      {"escaped key and name", escaped},
+      {"blanks", "{ \n\t" + std::string(3000, ' ') + plain.substr(1)},
+      {"more blanks than anybody needs", "{" + std::string(6000, ' ') + plain.substr(1)},
+      {"inside others", R"({"a": [{"layers": [)" + escaped + "]}]}"},
+      {"after decoys", R"({"a": 1})" + std::string(9, '\0') + R"({"b": {"c": 2}})" + escaped},
+      {"across two blocks", std::string((4u << 20) - 130, '\x01') + escaped},
+      {"far inside", std::string(9u << 20, '\x02') + escaped},
+  };
+  for (const auto& [how, text] : hidden)
+    EXPECT_EQ(verdict_of(hdf5_with(text), "model.h5"), Verdict::kMalicious) << how;
+}
+
+TEST(Hdf5, WhatCannotBeReadIsInconclusiveNeverClean) {
+  const std::string cut = R"({"cl\u0061ss_name": "Lamb)";
+  const std::string constants = R"({"cl\u0061ss_name": "Functional", "x": NaN})";
+  const std::string heap("FRHP\0\x08\0\x0c\0 and so on", 19);
+  const std::string plain_heap("FRHP\0\x08\0\0\0 and so on", 19);
+  EXPECT_EQ(verdict_of(hdf5_with(cut), "model.h5"), Verdict::kInconclusive);
+  EXPECT_EQ(verdict_of(hdf5_with(constants), "model.h5"), Verdict::kInconclusive);
+  EXPECT_EQ(verdict_of(hdf5_with(heap), "model.h5"), Verdict::kInconclusive);
+  EXPECT_EQ(verdict_of(hdf5_with(plain_heap), "model.h5"), Verdict::kUnsupported);
+  std::string decoys;
+  for (int i = 0; i < 100; ++i) decoys += R"({"a": 1})" + std::string(1, '\0');
+  EXPECT_EQ(verdict_of(hdf5_with(decoys), "model.h5"), Verdict::kInconclusive);
+  EXPECT_EQ(verdict_of(hdf5_with(R"({"class_name": "Dense", "config": {}})"), "model.h5"),
+            Verdict::kUnsupported);
+  EXPECT_EQ(verdict_of(hdf5_with("{{{{ no keys } {\"a\" 1} {a: 1}"), "model.h5"),
+            Verdict::kUnsupported);
+}
+
 TEST(ScanCorpus, FindsTheMaliciousAndSparesTheBenign) {
   std::map<std::string, int> n_of, n_flagged;
   std::string missed, wronged;

@@ -9,7 +9,6 @@
 namespace lantern::supply::scan {
 namespace {
 
-constexpr uint64_t kBytesMax = 512u << 20;
 constexpr int kGraphDepthMax = 16;  // graphs within nodes (If, Loop)
 
 /// ModelProto: ir_version = 1 (varint), then strings, graph = 7 and opset_import = 8.
@@ -29,7 +28,7 @@ bool matches(const Input& input) {
   return false;
 }
 
-class OnnxWalk {
+class OnnxWalk : public ProtoWalk {
  public:
   explicit OnnxWalk(Scan& scan) : scan_(scan) {}
 
@@ -42,19 +41,11 @@ class OnnxWalk {
         });
     });
   }
-  [[nodiscard]] bool failed() const { return failed_; }
 
  private:
-  template <typename Function>
-  void each(std::string_view bytes, const Function& function) {
-    ProtoReader reader(bytes);
-    while (const auto field = reader.next())
-      if (field->wire_type == 2) function(*field);
-    failed_ = failed_ || reader.failed();
-  }
   void graph(std::string_view bytes, int depth) {
     if (depth > kGraphDepthMax) {
-      failed_ = true;
+      fail();
       return;
     }
     each(bytes, [&](const ProtoField& field) {  // node = 1, initializer = 5, sparse = 15
@@ -104,17 +95,12 @@ class OnnxWalk {
   }
 
   Scan& scan_;
-  bool failed_ = false;
 };
 
 void run(const Input& input, Scan& scan) {
   scan.add("onnx", "onnx-format", Verdict::kUnsupported, "an ONNX model: Lantern reads none");
   OnnxWalk walk(scan);
-  const std::string bytes = input.read(0, std::min(input.size(), kBytesMax));
-  walk.model(bytes);
-  if (walk.failed() || input.size() > kBytesMax || input.cut())
-    scan.add("onnx", "onnx-unreadable", Verdict::kInconclusive,
-             "the protocol buffer is broken or too large");
+  walk_protobuf(input, scan, "onnx", walk, [&](std::string_view bytes) { walk.model(bytes); });
 }
 
 }  // namespace

@@ -10,8 +10,6 @@
 namespace lantern::supply::scan {
 namespace {
 
-constexpr uint64_t kBytesMax = 512u << 20;  // protocol buffers end at 2 GiB; graphs are far smaller
-
 struct DangerousOp {
   std::string_view op;
   std::string_view what;
@@ -57,7 +55,7 @@ Kind kind_of(const Input& input) {
   if (head.size() > 4 && head[0] == '\x08' && head[1] == '\x01' && head[2] == '\x12')
     return Kind::kSavedModel;
   if (head.empty() || (head[0] != '\x0a' && head[0] != '\x12')) return Kind::kNone;
-  if (input.size() > kBytesMax) return Kind::kNone;
+  if (input.size() > kProtoBytesMax) return Kind::kNone;
   const std::string start = input.read(0, std::min<uint64_t>(input.size(), 1u << 20));
   ProtoReader reader(start);
   const auto field = reader.next();
@@ -79,7 +77,7 @@ Kind kind_of(const Input& input) {
 
 bool matches(const Input& input) { return kind_of(input) != Kind::kNone; }
 
-class GraphWalk {
+class GraphWalk : public ProtoWalk {
  public:
   explicit GraphWalk(Scan& scan) : scan_(scan) {}
 
@@ -101,30 +99,19 @@ class GraphWalk {
         });
     });
   }
-  [[nodiscard]] bool failed() const { return failed_; }
-  [[nodiscard]] uint64_t n_nodes() const { return n_nodes_; }
 
  private:
-  template <typename Function>
-  void each(std::string_view bytes, const Function& function) {
-    ProtoReader reader(bytes);
-    while (const auto field = reader.next())
-      if (field->wire_type == 2) function(*field);
-    failed_ = failed_ || reader.failed();
-  }
   void meta_graph(std::string_view bytes) {
     each(bytes, [&](const ProtoField& field) {  // MetaGraphDef: graph_def = 2
       if (field.number == 2) graph(field.bytes);
     });
   }
   void node(std::string_view bytes) {
-    ++n_nodes_;
-    ProtoReader reader(bytes);
     std::string_view name, op;
-    while (const auto field = reader.next()) {
-      if (field->number == 1) name = field->bytes;
-      if (field->number == 2) op = field->bytes;
-    }
+    each(bytes, [&](const ProtoField& field) {
+      if (field.number == 1) name = field.bytes;
+      if (field.number == 2) op = field.bytes;
+    });
     for (const DangerousOp& known : kDangerousOps)
       if (known.op == op)
         scan_.add("tensorflow", "tensorflow-dangerous-op", Verdict::kMalicious,
@@ -132,22 +119,16 @@ class GraphWalk {
   }
 
   Scan& scan_;
-  bool failed_ = false;
-  uint64_t n_nodes_ = 0;
 };
 
 void run(const Input& input, Scan& scan) {
   scan.add("tensorflow", "tensorflow-format", Verdict::kUnsupported,
            "a TensorFlow graph: Lantern reads none");
-  const std::string bytes = input.read(0, std::min(input.size(), kBytesMax));
   GraphWalk walk(scan);
-  if (kind_of(input) == Kind::kSavedModel)
-    walk.saved_model(bytes);
-  else
-    walk.graph(bytes);
-  if (walk.failed() || input.size() > kBytesMax || input.cut())
-    scan.add("tensorflow", "tensorflow-unreadable", Verdict::kInconclusive,
-             "the protocol buffer is broken or too large");
+  const bool is_saved_model = kind_of(input) == Kind::kSavedModel;
+  walk_protobuf(input, scan, "tensorflow", walk, [&](std::string_view bytes) {
+    is_saved_model ? walk.saved_model(bytes) : walk.graph(bytes);
+  });
 }
 
 }  // namespace
