@@ -221,6 +221,7 @@ bool PrefixCache::evict() {
 bool PrefixCache::drop_windowed() {
   const uint64_t before = bytes_;
   std::vector<Node*> nodes;
+  nodes.reserve(roots_.size());
   for (const auto& [scope, root] : roots_) nodes.push_back(root.get());
   while (!nodes.empty()) {
     Node* node = nodes.back();
