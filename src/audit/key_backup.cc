@@ -103,7 +103,7 @@ Result<Parts> parse(std::string_view file, std::string_view what) {
 Result<base::Secret> derive(std::string_view passphrase, std::string_view salt, ScryptCost cost) {
   base::Secret key(kKeyBytes);
   const uint64_t n = uint64_t{1} << cost.n_log2;
-  const uint64_t memory = 128 * kBlocks * (n + cost.p + 2) + (1u << 20);
+  const uint64_t memory = uint64_t{128} * kBlocks * (n + cost.p + 2) + (uint64_t{1} << 20);
   if (EVP_PBE_scrypt(passphrase.data(), passphrase.size(), raw(salt), salt.size(), n, kBlocks,
                      cost.p, memory, raw(key.bytes().data()), key.size()) != 1) {
     ERR_clear_error();

@@ -263,11 +263,15 @@ Status sync_files(std::span<const fs::path> files) {
     }
   };
   std::vector<std::jthread> threads;
-  // Without a thread to be had this one does it all.
-  try {
-    for (size_t i = 1; i < std::min(kFsyncsAtOnce, files.size()); ++i) threads.emplace_back(work);
-  } catch (const std::system_error&) {
-  }
+  const auto start_helpers = [&] {
+    try {
+      for (size_t i = 1; i < std::min(kFsyncsAtOnce, files.size()); ++i) threads.emplace_back(work);
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  };
+  (void)start_helpers();  // without threads to be had this one does it all
   work();
   threads.clear();
   return status;
