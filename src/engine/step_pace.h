@@ -1,7 +1,7 @@
 // How many tokens a step may carry, from how long steps took.
 //
 // While answers are being written, a step with a piece of somebody's prompt holds their next token
-// up. The piece is made so short that the step stays within a time, by the seconds per token of
+// up. The piece is made so short that it takes no more than a time, by the seconds per token of
 // late steps that were long enough to tell (in short ones the weights' way from memory counts, not
 // the tokens).
 #pragma once
@@ -23,8 +23,10 @@ class StepPace {
     if (n_decoding == 0) return most;
     if (seconds_per_token_ == 0) return std::min(most, kFirstTokens);
     const double fitting = kMargin * seconds_max_ / seconds_per_token_;
-    return std::clamp(static_cast<int64_t>(std::min(fitting, 1e9)) - n_decoding,
-                      std::min(most, kTokensMin), most);
+    const int64_t n =
+        std::clamp(static_cast<int64_t>(std::min(fitting, 1e9)), std::min(most, kTokensMin), most);
+    const int64_t rest = (n + n_decoding) % kTokensTogether;
+    return n - rest >= kTokensMin ? n - rest : n;
   }
 
   void record(int64_t n_tokens, double seconds) {
@@ -36,9 +38,11 @@ class StepPace {
   }
 
  private:
-  static constexpr double kMargin = 0.8;         // of the time, for what differs from step to step
-  static constexpr int64_t kFirstTokens = 32;    // before anything was measured
-  static constexpr int64_t kTokensMin = 8;       // a prompt always gets on
+  static constexpr double kMargin = 0.8;       // of the time, for what differs from step to step
+  static constexpr int64_t kFirstTokens = 32;  // before anything was measured
+  static constexpr int64_t kTokensMin = 16;    // a prompt always gets on
+  // Matrix products take so many tokens at once, and a rest by four and one by one.
+  static constexpr int64_t kTokensTogether = 8;
   static constexpr int64_t kTokensTelling = 24;  // from here the arithmetic is most of a step
 
   int64_t tokens_max_;

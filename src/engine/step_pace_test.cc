@@ -15,11 +15,11 @@ TEST(StepPace, ShortensPiecesOnlyWhereTheyHoldUpAnswers) {
   EXPECT_LT(first, 100);
   pace.record(500, 1.0);  // 2 ms a token: 60 fit 120 ms
   EXPECT_EQ(pace.prompt_tokens(0), 512);
-  EXPECT_EQ(pace.prompt_tokens(10), 50);
-  pace.record(64, 0.256);  // 4 ms a token counts at once
-  EXPECT_EQ(pace.prompt_tokens(10), 20);
+  EXPECT_EQ(pace.prompt_tokens(10), 54);  // 64 tokens in all: the products' tiles are full
+  pace.record(64, 0.256);                 // 4 ms a token counts at once
+  EXPECT_EQ(pace.prompt_tokens(10), 30);
   pace.record(1, 10.0);  // tells nothing
-  EXPECT_EQ(pace.prompt_tokens(10), 20);
+  EXPECT_EQ(pace.prompt_tokens(10), 30);
   for (int i = 0; i < 50; ++i) pace.record(64, 0.0064);
   EXPECT_NEAR(static_cast<double>(pace.prompt_tokens(16)), 496, 1);
 }
