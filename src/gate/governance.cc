@@ -1,7 +1,5 @@
 #include "gate/governance.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +9,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "gate/advisories.h"
+#include "gate/caller.h"
 #include "policy/clock.h"
 #include "policy/revocations.h"
 #include "supply/signing/verify.h"
@@ -38,14 +37,6 @@ class StateFloor : public policy::VersionFloor {
   std::string what_;
 };
 
-std::string user_name(uid_t uid) {
-  std::vector<char> buffer(16384);
-  passwd entry{}, *found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
-    return found->pw_name;
-  return std::to_string(uid);
-}
-
 /// The account that logged in, which sudo and su do not change; this process's where no login is
 /// recorded.
 std::string logged_in_person() {
@@ -54,27 +45,6 @@ std::string logged_in_person() {
     if (uid != 0 && uid < UINT32_MAX) return user_name(static_cast<uid_t>(uid));
   }
   return user_name(::geteuid());
-}
-
-policy::Fact<std::set<std::string>> groups_of(const std::string& user) {
-  std::vector<char> buffer(16384);
-  passwd entry{}, *found = nullptr;
-  if (::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 ||
-      found == nullptr)
-    return {};
-  int count = 4096;
-  std::vector<gid_t> ids(static_cast<size_t>(count));
-  if (::getgrouplist(user.c_str(), found->pw_gid, ids.data(), &count) < 0) return {};
-  std::set<std::string> names;
-  for (int i = 0; i < count; ++i) {
-    group one{}, *is = nullptr;
-    std::vector<char> space(65536);
-    // A group without a name may be one that a rule names: then the set is not known whole.
-    if (::getgrgid_r(ids[static_cast<size_t>(i)], &one, space.data(), space.size(), &is) != 0)
-      return {};
-    names.insert(is != nullptr ? is->gr_name : std::to_string(ids[static_cast<size_t>(i)]));
-  }
-  return names;
 }
 
 policy::Fact<std::string> calling_program() {

@@ -1,0 +1,256 @@
+#include "gate/served_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "gate/resolve.h"
+
+namespace lantern::gate {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// How long a decision stands for the same caller while nothing that it went by was written: what
+/// ends by the clock, or by a policy file, is seen this soon.
+constexpr auto kDecideAnew = std::chrono::seconds(1);
+constexpr size_t kVerdictsMax = 256;
+
+audit::Actor actor_of(const Caller& caller) {
+  return {
+      .user = caller.user, .uid = caller.uid, .program = caller.program, .key_id = caller.key_id};
+}
+
+audit::Action audit_action(policy::Action action) {
+  return action == policy::Action::kEmbed ? audit::Action::kEmbed : audit::Action::kChat;
+}
+
+}  // namespace
+
+/// A request that the scheduler has: collects its choices, then has it recorded and told.
+class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
+ public:
+  UnderWay(ServedModel& model, AnswerRequest request, policy::Decision decision,
+           engine::Prompt prompt, std::shared_ptr<AnswerSink> sink)
+      : model_(model),
+        request_(std::move(request)),
+        decision_(std::move(decision)),
+        prompt_(std::move(prompt)),
+        sink_(std::move(sink)),
+        results_(request_.n_choices),
+        open_(request_.n_choices),
+        outside_(request_.options.cancel, [this] { cancel_.request_stop(); }) {}
+
+  void submit() {
+    sink_->on_accepted(static_cast<int64_t>(prompt_.ids.size()));
+    for (uint32_t choice = 0; choice < request_.n_choices; ++choice) {
+      Status submitted = model_.scheduler_->submit(serve_request(choice));
+      if (submitted.ok()) continue;
+      cancel_.request_stop();
+      for (uint32_t rest = choice; rest < request_.n_choices; ++rest)
+        finished(rest, submitted.error());
+      return;
+    }
+  }
+
+ private:
+  engine::ServeRequest serve_request(uint32_t choice) {
+    engine::ServeRequest out{.prompt = prompt_, .options = request_.options};
+    out.options.sampler.choice = choice;
+    out.options.cancel = cancel_.get_token();
+    // The scheduler lets go of a request once it is done, so this circle ends.
+    out.options.on_text = [self = shared_from_this(), choice](std::string_view piece) {
+      self->sink_->on_text(choice, piece);
+    };
+    if (request_.options.logprobs >= 0)
+      out.options.on_token = [self = shared_from_this(), choice](const engine::TokenEvent& token) {
+        self->sink_->on_token(choice, token);
+      };
+    out.user = request_.caller.user;
+    // Nobody knows who else an unknown caller is: he shares with nobody.
+    out.cache_scope = request_.caller.user;
+    out.priority = decision_.priority == policy::Priority::kHigh  ? 1
+                   : decision_.priority == policy::Priority::kLow ? -1
+                                                                  : 0;
+    out.on_done = [self = shared_from_this(), choice](Result<engine::GenerateResult> result) {
+      self->finished(choice, std::move(result));
+    };
+    return out;
+  }
+
+  void finished(uint32_t choice, Result<engine::GenerateResult> result) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (result.ok())
+        results_[choice] = std::move(result).value();
+      else if (!fault_ || fault_->code == ErrorCode::kCancelled)
+        fault_ = std::move(result).error();
+      if (--open_ > 0) return;
+    }
+    if (fault_) cancel_.request_stop();
+    model_.recorder_.record(
+        event(), [self = shared_from_this()](Status recorded) { self->tell(std::move(recorded)); });
+  }
+
+  [[nodiscard]] audit::Event event() const {
+    audit::Event event{.action = audit_action(request_.action),
+                       .decision = fault_ ? audit::Decision::kError : audit::Decision::kAllow,
+                       .actor = actor_of(request_.caller),
+                       .model = Governance::model_ref(model_.composition_),
+                       .rule = decision_.rule};
+    if (fault_) event.reason = error_code_name(fault_->code);
+    event.digests.push_back(model_.log_.digest("request", prompt_.text));
+    int64_t n_tokens = 0;
+    for (const engine::GenerateResult& result : results_) {
+      event.digests.push_back(model_.log_.digest("answer", result.text));
+      n_tokens += static_cast<int64_t>(result.ids.size());
+    }
+    event.facts = {{.name = "request_id", .value = request_.id},
+                   {.name = "prompt_tokens", .value = static_cast<int64_t>(prompt_.ids.size())},
+                   {.name = "completion_tokens", .value = n_tokens},
+                   {.name = "choices", .value = static_cast<int64_t>(results_.size())},
+                   {.name = "seed", .value = std::to_string(request_.options.sampler.seed)}};
+    return event;
+  }
+
+  void tell(Status recorded) {
+    if (!recorded.ok()) {
+      sink_->on_done(std::move(recorded).error().within(
+          "the audit log cannot be written, so the answer is withheld"));
+    } else if (fault_) {
+      sink_->on_done(*fault_);
+    } else {
+      sink_->on_done(Answer{std::move(results_)});
+    }
+  }
+
+  ServedModel& model_;
+  AnswerRequest request_;
+  policy::Decision decision_;
+  engine::Prompt prompt_;
+  std::shared_ptr<AnswerSink> sink_;
+  std::mutex mutex_;
+  std::vector<engine::GenerateResult> results_;  // under the mutex until open_ is 0, as fault_ is
+  std::optional<Error> fault_;
+  uint32_t open_;
+  std::stop_source cancel_;
+  std::stop_callback<std::function<void()>> outside_;
+};
+
+ServedModel::ServedModel(Governance governance, Composition composition, std::string name,
+                         std::unique_ptr<engine::Scheduler> scheduler)
+    : name_(std::move(name)),
+      composition_(std::move(composition)),
+      governance_(std::move(governance)),
+      log_(governance_.log()),
+      recorder_(log_),
+      scheduler_(std::move(scheduler)) {}
+
+ServedModel::~ServedModel() = default;
+
+Result<std::shared_ptr<ServedModel>> ServedModel::load(std::string_view reference,
+                                                       ServeModelOptions options) {
+  options.admit.action = policy::Action::kServe;
+  LANTERN_ASSIGN(format::AdmittedModel admitted, Admission::admit(reference, options.admit));
+  LANTERN_ASSIGN(Resolved resolved, resolve(reference, {.stop = options.admit.stop,
+                                                        .progress = base::ProgressOutput::none()}));
+  if (resolved.model.id != admitted.id())
+    return make_error(ErrorCode::kCorrupt, "{}: the model changed while it was loaded", reference);
+  LANTERN_ASSIGN(engine::Engine engine,
+                 engine::Engine::load(std::move(admitted), std::move(options.engine)));
+  std::string name = engine.info().name;
+  LANTERN_ASSIGN(auto scheduler, engine::Scheduler::start(std::move(engine), options.scheduler));
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  return std::shared_ptr<ServedModel>(new ServedModel(
+      std::move(governance), std::move(resolved.model), std::move(name), std::move(scheduler)));
+}
+
+/// What is known of the model, asked for by somebody who is not this process's own person.
+Result<policy::Facts> ServedModel::facts_of(const Caller& caller, policy::Action action) {
+  LANTERN_ASSIGN(policy::Facts facts, governance_.facts(composition_, action));
+  facts.user.reset();
+  facts.groups.reset();
+  if (!caller.user.empty()) {
+    facts.user = caller.user;
+    facts.groups = groups_of(caller.user);
+  }
+  facts.keys.emplace();
+  if (!caller.key_id.empty()) facts.keys->insert(caller.key_id);
+  facts.program.reset();
+  if (!caller.program.empty()) facts.program = caller.program;
+  // Approvals may be for some people alone.
+  facts.n_approvers.reset();
+  LANTERN_TRY(governance_.count_approvals(composition_, facts));
+  const bool approved = facts.n_approvers.value_or(0) > 0;
+  if (facts.state == policy::ModelState::kApproved && !approved)
+    facts.state = policy::ModelState::kQuarantined;
+  else if (approved && facts.state != policy::ModelState::kRevoked)
+    facts.state = policy::ModelState::kApproved;
+  return facts;
+}
+
+Result<policy::Decision> ServedModel::authorize(const Caller& caller, policy::Action action) {
+  const std::string key = fmt::format("{}\n{}\n{}\n{}", policy::action_name(action), caller.user,
+                                      caller.program, caller.key_id);
+  const std::lock_guard lock(governance_mutex_);
+  LANTERN_ASSIGN(const int64_t version, governance_.state().data_version());
+  const auto now = Clock::now();
+  std::erase_if(verdicts_, [&](const Verdict& verdict) {
+    return verdict.data_version != version || now - verdict.at > kDecideAnew;
+  });
+  for (const Verdict& verdict : verdicts_)
+    if (verdict.key == key) return verdict.decision;
+
+  LANTERN_ASSIGN(const policy::Facts facts, facts_of(caller, action));
+  policy::Decision decision = governance_.decide(facts);
+  if (!decision.allowed()) {
+    audit::Event event{.action = audit_action(action),
+                       .decision = audit::Decision::kDeny,
+                       .actor = actor_of(caller),
+                       .model = Governance::model_ref(composition_),
+                       .rule = decision.rule,
+                       .reason = decision.reason};
+    if (auto recorded = log_.append(event); !recorded.ok()) return std::move(recorded).error();
+    return decision;
+  }
+  if (verdicts_.size() < kVerdictsMax) verdicts_.push_back({key, decision, version, now});
+  return decision;
+}
+
+Result<engine::Prompt> ServedModel::prompt_of(AnswerRequest& request) const {
+  engine::Prompt prompt;
+  if (auto* raw = std::get_if<std::string>(&request.prompt)) {
+    prompt.ids = text().encode_raw(*raw);
+    prompt.text = std::move(*raw);
+    return prompt;
+  }
+  LANTERN_ASSIGN(const auto spans,
+                 text().render(std::move(std::get<text::RenderInput>(request.prompt))));
+  prompt.ids = text().encode(spans);
+  prompt.text = text::to_text(spans);
+  prompt.answer = text::StreamStart::kText;
+  return prompt;
+}
+
+void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink) {
+  Result<policy::Decision> decision = authorize(request.caller, request.action);
+  if (!decision.ok()) return sink->on_done(std::move(decision).error());
+  if (!decision->allowed()) return sink->on_done(decision->status().error());
+  Result<engine::Prompt> prompt = prompt_of(request);
+  if (!prompt.ok()) return sink->on_done(std::move(prompt).error());
+  // More than the context holds is the same as no limit: the answer ends where the context does.
+  const auto n_prompt = static_cast<int64_t>(prompt->ids.size());
+  if (request.options.max_tokens > info().context - n_prompt) request.options.max_tokens = 0;
+  request.n_choices = std::max<uint32_t>(request.n_choices, 1);
+  std::make_shared<UnderWay>(*this, std::move(request), std::move(*decision), std::move(*prompt),
+                             std::move(sink))
+      ->submit();
+}
+
+Result<int64_t> ServedModel::count_tokens(AnswerRequest request) {
+  LANTERN_ASSIGN(const policy::Decision decision, authorize(request.caller, request.action));
+  LANTERN_TRY(decision.status());
+  LANTERN_ASSIGN(const engine::Prompt prompt, prompt_of(request));
+  return static_cast<int64_t>(prompt.ids.size());
+}
+
+}  // namespace lantern::gate

@@ -1,0 +1,119 @@
+// A model that answers others: the way from an endpoint to tokens (invariant 1), for any number of
+// requests at once. (server/ includes gate/, text/ and base/ alone; the engine's types come along.)
+//
+// A request is decided on (policy, with the caller's facts), rendered, given to the scheduler, and
+// recorded; an answer's end is told only once its record is in the log. The record holds counts and
+// keyed digests, never content.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "engine/scheduler.h"
+#include "engine/text_io.h"
+#include "gate/admission.h"
+#include "gate/caller.h"
+#include "gate/recorder.h"
+#include "text/chat_template.h"
+
+namespace lantern::gate {
+
+struct ServeModelOptions {
+  AdmitOptions admit = {};  // its action is kServe, whatever it says here
+  engine::EngineOptions engine = {};
+  engine::SchedulerOptions scheduler = {};
+};
+
+struct AnswerRequest {
+  Caller caller = {};
+  policy::Action action = policy::Action::kChat;
+  std::string id = {};  // of the request, for the record
+  /// A conversation through the chat template, or text that is completed as it stands.
+  std::variant<text::RenderInput, std::string> prompt = {};
+  /// `cancel` ends every choice; `on_text` is the sink's.
+  engine::GenerateOptions options = {};
+  uint32_t n_choices = 1;
+};
+
+struct Answer {
+  std::vector<engine::GenerateResult> choices;  // n_choices of them
+};
+
+/// Where an answer goes. None of these may block or throw.
+class AnswerSink {
+ public:
+  virtual ~AnswerSink() = default;
+  /// The request was taken: before any text, from the thread of answer().
+  virtual void on_accepted(int64_t n_prompt_tokens) { (void)n_prompt_tokens; }
+  /// The text of a choice as it grows; from the scheduler's thread.
+  virtual void on_text(uint32_t choice, std::string_view piece) = 0;
+  /// Each token, before its text, where the request asks for log-probabilities; likewise.
+  virtual void on_token(uint32_t choice, const engine::TokenEvent& token) {
+    (void)choice;
+    (void)token;
+  }
+  /// Last, exactly once, after the record is durable. An error: as ServedModel::answer() says, and
+  /// what went wrong on the way (a model that was withdrawn is kDenied).
+  virtual void on_done(Result<Answer> answer) = 0;
+};
+
+class ServedModel {
+ public:
+  /// Errors: Admission::admit()'s, Engine::load()'s, Scheduler::start()'s.
+  static Result<std::shared_ptr<ServedModel>> load(std::string_view reference,
+                                                   ServeModelOptions options);
+  ~ServedModel();
+  ServedModel(const ServedModel&) = delete;
+  ServedModel& operator=(const ServedModel&) = delete;
+
+  // Safe for any number of threads from here on.
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const Composition& composition() const { return composition_; }
+  [[nodiscard]] const engine::EngineInfo& info() const { return scheduler_->info(); }
+  [[nodiscard]] const engine::TextIo& text() const { return scheduler_->text(); }
+  [[nodiscard]] engine::SchedulerStats stats() const { return scheduler_->stats(); }
+
+  /// Decides, renders and submits; every outcome, refusals too, reaches `sink`. Blocks for the
+  /// decision and the rendering only. Errors that the sink sees: kDenied with the rule (recorded
+  /// before), kExhausted where the queue is full, kInvalidArgument and the template's own for the
+  /// request, kCancelled, kIo where the log cannot be written.
+  void answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink);
+
+  /// The prompt's tokens, as answer() would count them; decided on and recorded as far as a
+  /// refusal goes.
+  Result<int64_t> count_tokens(AnswerRequest request);
+
+ private:
+  class UnderWay;
+  struct Verdict {
+    std::string key = {};
+    policy::Decision decision = {};
+    int64_t data_version = -1;
+    std::chrono::steady_clock::time_point at = {};
+  };
+  ServedModel(Governance governance, Composition composition, std::string name,
+              std::unique_ptr<engine::Scheduler> scheduler);
+  Result<policy::Decision> authorize(const Caller& caller, policy::Action action);
+  Result<policy::Facts> facts_of(const Caller& caller, policy::Action action);
+  Result<engine::Prompt> prompt_of(AnswerRequest& request) const;
+
+  std::string name_;
+  Composition composition_;
+  std::mutex governance_mutex_;
+  Governance governance_;          // under the mutex
+  std::vector<Verdict> verdicts_;  // likewise
+  AuditLog log_;
+  Recorder recorder_;
+  std::unique_ptr<engine::Scheduler> scheduler_;  // ends first: what it runs tells the recorder
+};
+
+}  // namespace lantern::gate
