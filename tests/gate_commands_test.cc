@@ -27,6 +27,7 @@ std::map<std::string, std::vector<std::string>> arguments_of_users(const std::st
   std::ofstream(messages) << R"([{"role":"user","content":"Hi"}])";
   return {{"run", {"run", model, "--max-tokens", "1", "Hi"}},
           {"chat", {"chat", model}},
+          {"serve", {"serve", model, "--listen", "127.0.0.1:0"}},
           {"bench", {"bench", model, "--prompt", "4", "--generate", "1", "--repetitions", "1"}},
           {"logits", {"logits", model, "--tokens", "1,2", "--out", scratch_file("refused.npy")}},
           {"convert", {"convert", model, "--out", scratch_file("refused.gguf")}},

@@ -29,7 +29,8 @@ const std::map<std::string, std::set<std::string>>& arrows() {
        {"engine", "audit", "policy", "supply", "arch", "kernels", "quant", "text", "format",
         "base"}},
       // Engine and store reach the command line through gate/ alone (invariant 1).
-      {"cli", {"gate", "text", "format", "base"}},
+      {"server", {"gate", "text", "base"}},
+      {"cli", {"server", "gate", "text", "format", "base"}},
   };
   return kArrows;
 }

@@ -16,6 +16,7 @@ build_packages=(
   "libcurl4-openssl-dev|downloads"
   "libarchive-dev|scans archives other than zip"
   "libseccomp-dev|the sandbox that scans run in"
+  "libboost1.81-dev libboost1.83-dev libboost-dev|HTTP (Beast and Asio, headers alone): lantern serve"
   "libedit-dev|line editing in lantern chat"
   "python3|runs pip"
   "python3-pip|pypi: sources; the default model comes this way"

@@ -1,0 +1,26 @@
+// POST /v1/messages: Anthropic's messages, answer a conversation.
+#include "server/anthropic/messages.h"
+
+namespace lantern::server {
+
+extern const Endpoint k_v1_messages;
+const Endpoint k_v1_messages = {
+    .method = "POST",
+    .path = "/v1/messages",
+    .scope = Scope::kAnswers,
+    .audit = AuditClass::kAnswer,
+    .api = Api::kAnthropic,
+    .summary = "answer a conversation",
+    .request_schema =
+        R"({"type":"object","required":["model","messages","max_tokens"],"properties":{
+"model":{"type":"string"},"system":{"type":"string"},
+"messages":{"type":"array","minItems":1,"maxItems":4096,"items":{"type":"object","required":["role","content"],"properties":{
+  "role":{"enum":["user","assistant"]},"content":{"anyOf":[{"type":"string"},{"type":"array","items":{
+    "type":"object","required":["type","text"],"properties":{"type":{"const":"text"},"text":{"type":"string"}}}}]}}}},
+"max_tokens":{"type":"integer","minimum":1},"stream":{"type":"boolean"},
+"temperature":{"type":"number","minimum":0,"maximum":1},"top_p":{"type":"number","exclusiveMinimum":0,"maximum":1},
+"top_k":{"type":"integer","minimum":0},"stop_sequences":{"type":"array","maxItems":64,"items":{"type":"string"}}}})",
+    .handle = anthropic::run,
+};
+
+}  // namespace lantern::server

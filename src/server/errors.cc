@@ -1,0 +1,101 @@
+// Errors as each API's clients read them.
+#include "server/endpoint.h"
+#include "server/fields.h"
+
+namespace lantern::server {
+namespace {
+
+std::string_view openai_type(int status) {
+  switch (status) {
+    case 403:
+      return "permission_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "server_error";
+  }
+}
+
+std::string_view openai_code(int status) {
+  switch (status) {
+    case 403:
+      return "denied_by_policy";
+    case 404:
+      return "model_not_found";
+    case 429:
+      return "queue_full";
+    default:
+      return {};
+  }
+}
+
+std::string_view anthropic_type(int status) {
+  switch (status) {
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "overloaded_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
+base::OrderedJson or_null(std::string_view text) {
+  return text.empty() ? base::OrderedJson() : base::OrderedJson(text);
+}
+
+}  // namespace
+
+int status_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kCorrupt:
+      return 400;
+    case ErrorCode::kDenied:
+      return 403;
+    case ErrorCode::kNotFound:
+      return 404;
+    case ErrorCode::kExhausted:
+      return 429;
+    case ErrorCode::kCancelled:
+    case ErrorCode::kIo:
+      return 503;
+    case ErrorCode::kInternal:
+      return 500;
+  }
+  return 500;
+}
+
+base::OrderedJson error_document(Api api, const Error& error) {
+  const int status = status_of(error);
+  switch (api) {
+    case Api::kOpenAi:
+      return {{"error",
+               {{"message", error.message},
+                {"type", openai_type(status)},
+                {"param", or_null(status == 400 ? field_of(error.message) : std::string())},
+                {"code", or_null(openai_code(status))}}}};
+    case Api::kAnthropic:
+      return {{"type", "error"},
+              {"error", {{"type", anthropic_type(status)}, {"message", error.message}}}};
+    case Api::kOllama:
+    case Api::kPlain:
+      break;
+  }
+  return {{"error", error.message}};
+}
+
+Response error_response(Api api, const Error& error) {
+  Response response = json_response(status_of(error), error_document(api, error));
+  if (response.status == 429) response.headers.add("Retry-After", "1");
+  return response;
+}
+
+}  // namespace lantern::server

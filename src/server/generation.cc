@@ -1,0 +1,124 @@
+#include "server/generation.h"
+
+#include <random>
+
+#include "server/service.h"
+
+namespace lantern::server {
+
+Result<std::string> text_of_content(const base::OrderedJson& content, const std::string& path) {
+  if (content.is_string()) return content.get<std::string>();
+  if (!content.is_array())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: a string or an array of content parts is needed", path);
+  std::string text;
+  for (size_t i = 0; i < content.size(); ++i) {
+    const std::string part_path = fmt::format("{}[{}]", path, i);
+    Fields part(content[i], part_path);
+    std::string type, piece;
+    part.read("type", type);
+    LANTERN_TRY(part.status());
+    if (type == "image_url" || type == "image" || type == "input_image")
+      return make_error(ErrorCode::kInvalidArgument,
+                        "{}: images cannot be read here: this service answers text", part_path);
+    if (type == "input_audio" || type == "audio")
+      return make_error(ErrorCode::kInvalidArgument,
+                        "{}: audio cannot be heard here: this service answers text", part_path);
+    if (type != "text" && type != "input_text" && type != "output_text")
+      return make_error(ErrorCode::kInvalidArgument,
+                        "{}.type: \"text\" is needed, other parts are not supported", part_path);
+    part.read("text", piece, 16u << 20);
+    LANTERN_TRY(part.status());
+    if (!text.empty()) text += "\n";
+    text += piece;
+  }
+  return text;
+}
+
+void settle_seed(Generation& generation, Headers& headers) {
+  if (!generation.seed) {
+    std::random_device device;
+    generation.seed = device();
+  }
+  generation.options.sampler.seed = *generation.seed;
+  headers.add("Lantern-Seed", std::to_string(*generation.seed));
+}
+
+namespace {
+
+gate::AnswerRequest to_gate(Generation generation, const Request& request) {
+  gate::AnswerRequest out{.action = policy::Action::kChat,
+                          .id = request.id,
+                          .prompt = std::move(generation.prompt),
+                          .options = std::move(generation.options),
+                          .n_choices = generation.n_choices};
+  if (request.identify) out.caller = request.identify();
+  if (auto* chat = std::get_if<text::RenderInput>(&out.prompt))
+    chat->date = engine::local_time_now();
+  return out;
+}
+
+/// Measures what goes through it.
+class MeteredSink final : public gate::AnswerSink {
+ public:
+  MeteredSink(Metrics& metrics, const gate::ServedModel& model,
+              std::shared_ptr<gate::AnswerSink> sink)
+      : metrics_(metrics), model_(model), sink_(std::move(sink)) {}
+  void on_accepted(int64_t n_prompt_tokens) override { sink_->on_accepted(n_prompt_tokens); }
+  void on_text(uint32_t choice, std::string_view piece) override { sink_->on_text(choice, piece); }
+  void on_token(uint32_t choice, const engine::TokenEvent& token) override {
+    sink_->on_token(choice, token);
+  }
+  void on_done(Result<gate::Answer> answer) override {
+    if (answer.ok()) {
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
+      for (const engine::GenerateResult& choice : answer->choices)
+        metrics_.count_answer({.model = model_.name(),
+                               .prompt_tokens = choice.prompt_tokens,
+                               .completion_tokens = static_cast<int64_t>(choice.ids.size()),
+                               .request_seconds = took.count(),
+                               .first_token_seconds = choice.first_token_seconds,
+                               .decode_seconds = choice.decode_seconds});
+    }
+    sink_->on_done(std::move(answer));
+  }
+
+ private:
+  Metrics& metrics_;
+  const gate::ServedModel& model_;
+  const std::shared_ptr<gate::AnswerSink> sink_;
+  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+void generate(Service& service, gate::ServedModel& model, Generation generation,
+              const Request& request, const std::stop_token& gone,
+              std::shared_ptr<gate::AnswerSink> sink) {
+  gate::AnswerRequest out = to_gate(std::move(generation), request);
+  out.options.cancel = gone;
+  model.answer(std::move(out),
+               std::make_shared<MeteredSink>(service.metrics(), model, std::move(sink)));
+}
+
+Result<int64_t> count_prompt(gate::ServedModel& model, Generation generation,
+                             const Request& request) {
+  return model.count_tokens(to_gate(std::move(generation), request));
+}
+
+std::string sse_event(const base::OrderedJson& document, std::string_view name) {
+  std::string out;
+  if (!name.empty()) out += fmt::format("event: {}\n", name);
+  out += "data: ";
+  out += document.dump(-1, ' ', false, base::OrderedJson::error_handler_t::replace);
+  out += "\n\n";
+  return out;
+}
+
+int64_t unix_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace lantern::server

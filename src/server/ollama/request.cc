@@ -1,0 +1,132 @@
+#include "server/ollama/request.h"
+
+#include <set>
+
+namespace lantern::server::ollama {
+namespace {
+
+using base::OrderedJson;
+
+bool asks_for_something(const OrderedJson& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_string()) return !value.get_ref<const std::string&>().empty();
+  return !(value.is_structured() && value.empty());
+}
+
+void refuse(Fields& fields, std::initializer_list<std::string_view> names) {
+  for (std::string_view name : names)
+    if (const OrderedJson* value = fields.find(name);
+        value != nullptr && asks_for_something(*value))
+      fields.fail(name, "not supported by this service; leave it out");
+}
+
+Status read_options(Fields& fields, Generation& to) {
+  const OrderedJson* options = fields.object("options");
+  if (options == nullptr) return {};
+  Fields inner(*options, "options");
+  auto& sampler = to.options.sampler;
+  inner.read("temperature", sampler.temperature, 0.0f, 100.0f);
+  inner.read("top_k", sampler.top_k, 0, INT32_MAX);
+  inner.read("top_p", sampler.top_p, 0.0f, 1.0f);
+  inner.read("min_p", sampler.min_p, 0.0f, 1.0f);
+  inner.read("repeat_penalty", sampler.repeat_penalty, 0.01f, 100.0f);
+  inner.read("repeat_last_n", sampler.repeat_last_n, -1, 1 << 20);
+  inner.read_seed("seed", to.seed);
+  inner.read_strings("stop", to.options.stop, 64);
+  int64_t n_predict = -1;  // no limit, as -2 (the context's end) is
+  inner.read("num_predict", n_predict, -2, kTokensMax);
+  if (n_predict == 0) inner.fail("num_predict", "1 at least, or -1 for no limit");
+  to.options.max_tokens = n_predict > 0 ? n_predict : 0;
+  for (std::string_view name : {"presence_penalty", "frequency_penalty"}) {
+    float penalty = 0;
+    inner.read(name, penalty, -2.0f, 2.0f);
+    if (penalty != 0) inner.fail(name, "not supported by this service; leave it out");
+  }
+  // 0 turns top_p off there; ours says so with 1.
+  if (sampler.top_p <= 0) sampler.top_p = 1;
+  return inner.status();
+}
+
+void read_common(Fields& fields, Generation& to) {
+  to.stream = true;
+  fields.read("model", to.model, 512);
+  if (to.model.empty()) fields.fail("model", "the name of a model is needed");
+  fields.read("stream", to.stream);
+  refuse(fields, {"format", "tools", "think", "logprobs"});
+}
+
+Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
+  const std::string path = fmt::format("messages[{}]", index);
+  Fields fields(json, path);
+  std::string role, content;
+  fields.read("role", role, 64);
+  fields.read("content", content, 16u << 20);
+  if (const OrderedJson* images = fields.array("images"); images != nullptr && !images->empty())
+    fields.fail("images", "images cannot be read here: this service answers text");
+  static const std::set<std::string> kRoles = {"system", "user", "assistant", "tool"};
+  if (!kRoles.contains(role)) fields.fail("role", "system, user, assistant or tool is needed");
+  LANTERN_TRY(fields.status());
+  return OrderedJson{{"role", role}, {"content", content}};
+}
+
+}  // namespace
+
+Result<TextRequest> parse_chat(std::string_view body) {
+  LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
+  Fields fields(json);
+  TextRequest out;
+  read_common(fields, out.generation);
+  const OrderedJson* messages = fields.array("messages");
+  if (messages != nullptr && messages->size() > kMessagesMax)
+    fields.fail("messages", fmt::format("at most {} are taken", kMessagesMax));
+  LANTERN_TRY(fields.status());
+  LANTERN_TRY(read_options(fields, out.generation));
+  text::RenderInput input;
+  for (size_t i = 0; messages != nullptr && i < messages->size(); ++i) {
+    LANTERN_ASSIGN(OrderedJson message, message_of((*messages)[i], i));
+    input.messages.push_back(std::move(message));
+  }
+  out.only_loads = input.messages.empty();
+  out.generation.prompt = std::move(input);
+  return out;
+}
+
+Result<TextRequest> parse_generate(std::string_view body) {
+  LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
+  Fields fields(json);
+  TextRequest out;
+  read_common(fields, out.generation);
+  std::string prompt, system;
+  bool raw = false;
+  fields.read("prompt", prompt, 16u << 20);
+  fields.read("system", system, 16u << 20);
+  fields.read("raw", raw);
+  if (const OrderedJson* images = fields.array("images"); images != nullptr && !images->empty())
+    fields.fail("images", "images cannot be read here: this service answers text");
+  refuse(fields, {"suffix", "template", "context"});
+  LANTERN_TRY(fields.status());
+  LANTERN_TRY(read_options(fields, out.generation));
+  out.only_loads = prompt.empty();
+  if (raw) {
+    out.generation.prompt = std::move(prompt);
+    return out;
+  }
+  text::RenderInput input;
+  if (!system.empty()) input.messages.push_back({{"role", "system"}, {"content", system}});
+  input.messages.push_back({{"role", "user"}, {"content", prompt}});
+  out.generation.prompt = std::move(input);
+  return out;
+}
+
+Result<std::string> parse_show(std::string_view body) {
+  LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
+  Fields fields(json);
+  std::string model;
+  fields.read("name", model, 512);
+  fields.read("model", model, 512);
+  if (model.empty()) fields.fail("model", "the name of a model is needed");
+  LANTERN_TRY(fields.status());
+  return model;
+}
+
+}  // namespace lantern::server::ollama

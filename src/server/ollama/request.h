@@ -1,0 +1,24 @@
+// Requests of Ollama's API, from bytes.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "server/generation.h"
+
+namespace lantern::server::ollama {
+
+struct TextRequest {
+  Generation generation = {};
+  bool only_loads = false;  // no prompt: asks that the model be loaded
+};
+
+/// kInvalidArgument names the field. Fields that the API does not have are ignored, as Ollama does;
+/// what it has and this service cannot do is refused by name.
+Result<TextRequest> parse_chat(std::string_view body);
+/// `raw` decides at run time: the text as it stands, or a user's turn through the chat template.
+Result<TextRequest> parse_generate(std::string_view body);
+/// The name of /api/show.
+Result<std::string> parse_show(std::string_view body);
+
+}  // namespace lantern::server::ollama

@@ -1,0 +1,185 @@
+#include "server/openai/answer.h"
+
+#include <utility>
+
+#include "server/endpoint.h"
+#include "server/generation.h"
+
+namespace lantern::server::openai {
+namespace {
+
+using base::OrderedJson;
+
+std::string_view finish_reason(engine::FinishReason reason) {
+  return reason == engine::FinishReason::kLength ? "length" : "stop";
+}
+
+OrderedJson usage_of(const gate::Answer& answer) {
+  int64_t prompt = 0, cached = 0, completion = 0;
+  for (const engine::GenerateResult& choice : answer.choices) {
+    prompt = choice.prompt_tokens;  // one prompt, however many choices
+    cached = choice.cached_tokens;
+    completion += static_cast<int64_t>(choice.ids.size());
+  }
+  return {{"prompt_tokens", prompt},
+          {"completion_tokens", completion},
+          {"total_tokens", prompt + completion},
+          {"prompt_tokens_details", {{"cached_tokens", cached}}},
+          {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
+}
+
+class Sink final : public gate::AnswerSink {
+ public:
+  Sink(AnswerOptions options, std::shared_ptr<Reply> reply)
+      : options_(std::move(options)),
+        reply_(std::move(reply)),
+        begun_(options_.n_choices),
+        tokens_(options_.n_choices, OrderedJson::array()) {}
+
+  void on_text(uint32_t choice, std::string_view piece) override {
+    if (!options_.stream) return;
+    begin(choice);
+    write(chunk(choice, delta(piece), nullptr));
+  }
+
+  void on_token(uint32_t choice, const engine::TokenEvent& token) override {
+    OrderedJson one = spelled(token.bytes, token.logprob);
+    OrderedJson& top = one["top_logprobs"] = OrderedJson::array();
+    for (const engine::TokenLogprob& other : token.top)
+      top.push_back(spelled(options_.tokenizer->piece(other.id), other.logprob));
+    tokens_[choice].push_back(std::move(one));
+  }
+
+  void on_done(Result<gate::Answer> answer) override {
+    if (!answer.ok()) return fail(answer.error());
+    if (!options_.stream) return reply_->send(whole(*answer));
+    for (uint32_t choice = 0; choice < options_.n_choices; ++choice) {
+      begin(choice);
+      write(chunk(choice, delta({}), finish_reason(answer->choices[choice].finish)));
+    }
+    if (options_.include_usage) {
+      OrderedJson last = document();
+      last["choices"] = OrderedJson::array();
+      last["usage"] = usage_of(*answer);
+      write(last);
+    }
+    reply_->write("data: [DONE]\n\n");
+    reply_->end();
+  }
+
+ private:
+  /// A token that may end inside a character: its bytes say what it is.
+  static OrderedJson spelled(std::string_view bytes, float logprob) {
+    OrderedJson numbers = OrderedJson::array();
+    for (char byte : bytes) numbers.push_back(static_cast<unsigned char>(byte));
+    return {{"token", bytes}, {"logprob", logprob}, {"bytes", std::move(numbers)}};
+  }
+
+  /// The tokens since the last call, as `logprobs` has them.
+  OrderedJson take_logprobs(uint32_t choice) {
+    if (options_.tokenizer == nullptr) return nullptr;
+    OrderedJson content = std::exchange(tokens_[choice], OrderedJson::array());
+    return {{"content", std::move(content)}, {"refusal", nullptr}};
+  }
+
+  [[nodiscard]] OrderedJson document() const {
+    const bool chat = options_.kind == Kind::kChat;
+    std::string_view object = "text_completion";
+    if (chat) object = options_.stream ? "chat.completion.chunk" : "chat.completion";
+    return {{"id", (chat ? "chatcmpl-" : "cmpl-") + options_.id},
+            {"object", object},
+            {"created", created_},
+            {"model", options_.model},
+            {"system_fingerprint", options_.fingerprint}};
+  }
+
+  /// {"delta": {"content": piece}} or {"text": piece}; an empty piece is an empty delta.
+  [[nodiscard]] OrderedJson delta(std::string_view piece) const {
+    if (options_.kind == Kind::kCompletion) return {{"text", piece}};
+    if (piece.empty()) return {{"delta", OrderedJson::object()}};
+    return {{"delta", {{"content", piece}}}};
+  }
+
+  OrderedJson chunk(uint32_t choice, const OrderedJson& part, OrderedJson finish) {
+    OrderedJson out = document();
+    OrderedJson one = {{"index", choice}};
+    one.update(part);
+    one["logprobs"] = take_logprobs(choice);
+    one["finish_reason"] = std::move(finish);
+    out["choices"] = OrderedJson::array({std::move(one)});
+    return out;
+  }
+
+  void write(const OrderedJson& event) {
+    std::string text = sse_event(event);
+    if (started_) return reply_->write(std::move(text));
+    started_ = true;
+    Response head{.headers = options_.headers, .body = std::move(text)};
+    head.headers.add("Content-Type", "text/event-stream; charset=utf-8");
+    reply_->start(std::move(head));
+  }
+
+  void write_opening(uint32_t choice, const OrderedJson& part) {
+    OrderedJson waiting = std::exchange(tokens_[choice], OrderedJson::array());
+    OrderedJson opening = chunk(choice, part, nullptr);
+    opening["choices"][0]["logprobs"] = nullptr;
+    tokens_[choice] = std::move(waiting);
+    write(opening);
+  }
+
+  /// What comes before a choice's own text.
+  void begin(uint32_t choice) {
+    if (begun_[choice]) return;
+    begun_[choice] = true;
+    if (options_.kind == Kind::kChat)
+      write_opening(choice, {{"delta", {{"role", "assistant"}, {"content", ""}}}});
+    else if (!options_.echo.empty())
+      write_opening(choice, delta(options_.echo));
+  }
+
+  void fail(const Error& error) {
+    if (!started_) return reply_->send(error_response(Api::kOpenAi, error));
+    reply_->write(sse_event(error_document(Api::kOpenAi, error)));
+    reply_->end();
+  }
+
+  Response whole(const gate::Answer& answer) {
+    OrderedJson out = document();
+    OrderedJson& choices = out["choices"] = OrderedJson::array();
+    for (uint32_t i = 0; i < answer.choices.size(); ++i) {
+      const engine::GenerateResult& choice = answer.choices[i];
+      OrderedJson one = {{"index", i}};
+      if (options_.kind == Kind::kChat)
+        one["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+      else
+        one["text"] = options_.echo + choice.text;
+      one["logprobs"] = take_logprobs(i);
+      one["finish_reason"] = finish_reason(choice.finish);
+      choices.push_back(std::move(one));
+    }
+    out["usage"] = usage_of(answer);
+    Response response = json_response(200, out);
+    for (const auto& [name, value] : options_.headers) response.headers.add(name, value);
+    return response;
+  }
+
+  AnswerOptions options_;
+  std::shared_ptr<Reply> reply_;
+  const int64_t created_ = unix_seconds();
+  bool started_ = false;
+  std::vector<bool> begun_;          // by choice
+  std::vector<OrderedJson> tokens_;  // likewise: log-probabilities not sent yet
+};
+
+}  // namespace
+
+std::shared_ptr<gate::AnswerSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply) {
+  return std::make_shared<Sink>(std::move(options), std::move(reply));
+}
+
+std::string fingerprint_of(const gate::ServedModel& model) {
+  return fmt::format("lantern-{}-{}-{}", LANTERN_VERSION, kernels::kArithmeticVersion,
+                     base::to_hex(model.composition().id).substr(0, 12));
+}
+
+}  // namespace lantern::server::openai

@@ -1,0 +1,37 @@
+// Answers of OpenAI's chat completions and completions: whole, or as server-sent events.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gate/served_model.h"
+#include "server/http.h"
+#include "text/tokenizer.h"
+
+namespace lantern::server::openai {
+
+enum class Kind { kChat, kCompletion };
+
+struct AnswerOptions {
+  Kind kind = Kind::kChat;
+  bool stream = false;
+  bool include_usage = false;
+  std::string id = {};
+  std::string model = {};
+  std::string fingerprint = {};  // what would make the same answer again
+  std::string echo = {};         // completions: before each choice's text
+  uint32_t n_choices = 1;
+  /// For the spelling of alternatives, where log-probabilities are wanted; else null.
+  const text::Tokenizer* tokenizer = nullptr;
+  Headers headers = {};
+};
+
+std::shared_ptr<gate::AnswerSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply);
+
+/// Program and model, by digest: with the seed they decide the answer.
+std::string fingerprint_of(const gate::ServedModel& model);
+
+}  // namespace lantern::server::openai

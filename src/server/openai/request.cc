@@ -1,0 +1,164 @@
+#include "server/openai/request.h"
+
+#include <set>
+
+namespace lantern::server::openai {
+namespace {
+
+using base::OrderedJson;
+
+/// A field that would change the answer if it were obeyed: only a value that asks for nothing
+/// passes.
+void refuse_unless(Fields& fields, std::string_view name,
+                   bool (*asks_for_nothing)(const OrderedJson&)) {
+  const OrderedJson* value = fields.find(name);
+  if (value != nullptr && !asks_for_nothing(*value))
+    fields.fail(name, "not supported by this service; leave it out");
+}
+
+bool is_zero(const OrderedJson& value) { return value.is_number() && value.get<double>() == 0; }
+bool is_false(const OrderedJson& value) { return value.is_boolean() && !value.get<bool>(); }
+bool is_empty(const OrderedJson& value) { return value.is_structured() && value.empty(); }
+bool is_text_format(const OrderedJson& value) {
+  return value.is_object() && value.size() == 1 && value.contains("type") &&
+         value["type"] == "text";
+}
+bool is_no_tool(const OrderedJson& value) { return value == "none" || value == "auto"; }
+bool is_text_only(const OrderedJson& value) { return value == OrderedJson::array({"text"}); }
+
+/// Fields that both APIs have.
+void read_common(Fields& fields, TextRequest& out) {
+  Generation& to = out.generation;
+  auto& sampler = to.options.sampler;
+  fields.read("model", to.model, 512);
+  if (to.model.empty()) fields.fail("model", "the name of a model is needed");
+  int64_t n = 1;
+  fields.read("n", n, 1, kChoicesMax);
+  to.n_choices = static_cast<uint32_t>(n);
+  fields.read("temperature", sampler.temperature, 0.0f, 2.0f);
+  fields.read("top_p", sampler.top_p, 1e-6f, 1.0f);
+  fields.read("top_k", sampler.top_k, 0, INT32_MAX);
+  fields.read("min_p", sampler.min_p, 0.0f, 1.0f);
+  fields.read("repeat_penalty", sampler.repeat_penalty, 0.01f, 100.0f);
+  fields.read("ignore_eos", to.options.ignore_end);
+  fields.read_seed("seed", to.seed);
+  fields.read_strings("stop", to.options.stop, 64);
+  fields.read("max_tokens", to.options.max_tokens, 1, kTokensMax);
+  fields.read("stream", to.stream);
+  if (const OrderedJson* options = fields.object("stream_options")) {
+    Fields inner(*options, "stream_options");
+    inner.read("include_usage", out.include_usage);
+    inner.ignore({"include_obfuscation"});
+    if (!inner.ok())
+      fields.fail("stream_options.include_usage", "true or false is needed");
+    else if (!to.stream)
+      fields.fail("stream_options", "only where stream is true");
+  }
+  refuse_unless(fields, "presence_penalty", is_zero);
+  refuse_unless(fields, "frequency_penalty", is_zero);
+  refuse_unless(fields, "logit_bias", is_empty);
+  fields.ignore({"user"});
+}
+
+Status finish(const Fields& fields) {
+  LANTERN_TRY(fields.status());
+  if (const auto name = fields.unknown())
+    return make_error(ErrorCode::kInvalidArgument, "Unrecognized request argument supplied: {}",
+                      *name);
+  return {};
+}
+
+Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
+  const std::string path = fmt::format("messages[{}]", index);
+  Fields fields(json, path);
+  std::string role, name;
+  fields.read("role", role, 64);
+  fields.read("name", name, 1024);
+  LANTERN_TRY(fields.status());
+  static const std::set<std::string> kRoles = {"system", "developer", "user", "assistant", "tool"};
+  if (!kRoles.contains(role))
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}.role: system, developer, user, assistant or tool is needed", path);
+  if (role == "developer") role = "system";
+  OrderedJson message = {{"role", role}};
+  if (const OrderedJson* content = fields.find("content")) {
+    LANTERN_ASSIGN(message["content"], text_of_content(*content, path + ".content"));
+  } else if (role != "assistant") {
+    return make_error(ErrorCode::kInvalidArgument, "{}.content: a text is needed", path);
+  } else {
+    message["content"] = "";
+  }
+  if (!name.empty()) message["name"] = name;
+  if (const OrderedJson* calls = fields.array("tool_calls")) message["tool_calls"] = *calls;
+  std::string call_id;
+  fields.read("tool_call_id", call_id, 1024);
+  if (!call_id.empty()) message["tool_call_id"] = call_id;
+  LANTERN_TRY(fields.status());
+  return message;
+}
+
+}  // namespace
+
+Result<TextRequest> parse_chat(std::string_view body) {
+  LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
+  Fields fields(json);
+  TextRequest out;
+  read_common(fields, out);
+  fields.read("max_completion_tokens", out.generation.options.max_tokens, 1, kTokensMax);
+  bool logprobs = false;
+  int64_t top_logprobs = 0;
+  fields.read("logprobs", logprobs);
+  fields.read("top_logprobs", top_logprobs, 0, engine::Logprobs::kTopMax);
+  if (top_logprobs > 0 && !logprobs) fields.fail("top_logprobs", "only where logprobs is true");
+  if (logprobs) out.generation.options.logprobs = static_cast<int>(top_logprobs);
+  refuse_unless(fields, "response_format", is_text_format);
+  refuse_unless(fields, "tools", is_empty);
+  refuse_unless(fields, "functions", is_empty);
+  refuse_unless(fields, "tool_choice", is_no_tool);
+  refuse_unless(fields, "function_call", is_no_tool);
+  refuse_unless(fields, "modalities", is_text_only);
+  refuse_unless(fields, "audio", is_empty);
+  refuse_unless(fields, "web_search_options", [](const OrderedJson&) { return false; });
+  refuse_unless(fields, "store", is_false);
+  // What these change is how the vendor's own service goes about it.
+  fields.ignore({"metadata", "parallel_tool_calls", "prediction", "service_tier", "verbosity",
+                 "reasoning_effort", "safety_identifier", "prompt_cache_key"});
+
+  text::RenderInput input;
+  const OrderedJson* messages = fields.array("messages");
+  if (messages == nullptr || messages->empty() || messages->size() > kMessagesMax)
+    fields.fail("messages", fmt::format("an array of 1 to {} messages is needed", kMessagesMax));
+  LANTERN_TRY(finish(fields));
+  for (size_t i = 0; i < messages->size(); ++i) {
+    LANTERN_ASSIGN(OrderedJson message, message_of((*messages)[i], i));
+    input.messages.push_back(std::move(message));
+  }
+  out.generation.prompt = std::move(input);
+  return out;
+}
+
+Result<TextRequest> parse_completion(std::string_view body) {
+  LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
+  Fields fields(json);
+  TextRequest out;
+  out.generation.options.max_tokens = 16;  // the API's own default
+  read_common(fields, out);
+  fields.read("echo", out.echo);
+  refuse_unless(fields, "logprobs", is_zero);
+  refuse_unless(fields, "suffix", [](const OrderedJson& value) { return value == ""; });
+  int64_t best_of = 1;
+  fields.read("best_of", best_of, 1, kChoicesMax);
+  if (best_of > out.generation.n_choices)
+    fields.fail("best_of", "not supported by this service; leave it out");
+  std::vector<std::string> prompts;
+  const OrderedJson* prompt = fields.find("prompt");
+  if (prompt != nullptr && prompt->is_array() && !prompt->empty() && !prompt->front().is_string())
+    fields.fail("prompt", "token ids are not taken; give text");
+  fields.read_strings("prompt", prompts, 1);
+  if (prompts.size() != 1) fields.fail("prompt", "one text is needed");
+  LANTERN_TRY(finish(fields));
+  out.generation.prompt = std::move(prompts.front());
+  return out;
+}
+
+}  // namespace lantern::server::openai

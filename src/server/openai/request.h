@@ -1,0 +1,23 @@
+// Requests of OpenAI's chat completions and completions, from bytes.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "server/generation.h"
+
+namespace lantern::server::openai {
+
+struct TextRequest {
+  Generation generation = {};
+  bool include_usage = false;  // stream_options
+  bool echo = false;           // completions: the prompt before the answer
+};
+
+/// kInvalidArgument names the field. What the API has and this service cannot do is refused by
+/// name; a field that the API does not have is refused, as OpenAI does, except for top_k, min_p,
+/// repeat_penalty and ignore_eos.
+Result<TextRequest> parse_chat(std::string_view body);
+Result<TextRequest> parse_completion(std::string_view body);
+
+}  // namespace lantern::server::openai

@@ -1,0 +1,16 @@
+// A parsed request of OpenAI's text APIs, run.
+#pragma once
+
+#include <memory>
+
+#include "server/openai/answer.h"
+#include "server/openai/request.h"
+#include "server/service.h"
+
+namespace lantern::server::openai {
+
+/// Answers `reply`, errors included.
+void run(Service& service, const Request& request, const std::shared_ptr<Reply>& reply, Kind kind,
+         Result<TextRequest> parsed);
+
+}  // namespace lantern::server::openai

@@ -1,0 +1,6 @@
+set(REGISTRY_FOLDER endpoints)
+set(REGISTRY_TYPE Endpoint)
+set(REGISTRY_HEADER server/endpoint.h)
+set(REGISTRY_NAMESPACE lantern::server)
+set(REGISTRY_FUNCTION all_endpoints)
+set(REGISTRY_PREFIX k_)

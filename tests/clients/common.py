@@ -1,0 +1,43 @@
+"""What the client tests share: a running service, and checks that say what they saw."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+
+class Service:
+    """`lantern serve` on a free port of loopback, with the default model."""
+
+    def __init__(self, *arguments, model="smollm2"):
+        program = os.environ.get("LANTERN", "build/release/lantern")
+        self.process = subprocess.Popen(
+            [program, "serve", model, "--listen", "127.0.0.1:0", "--json", *arguments],
+            stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"the service did not start (exit {self.process.wait()})")
+        self.url = json.loads(line)["url"]
+        self.model = model
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=60) == 0
+
+
+def equal(got, expected, what):
+    assert got == expected, f"{what}: {got!r}, not {expected!r}"
+
+
+def raises(kind, call, part):
+    """The error of `call`, which must be a `kind` whose text has `part`."""
+    try:
+        call()
+    except kind as error:
+        assert part in str(error), f"{part!r} is not in {error}"
+        return error
+    raise AssertionError(f"no {kind.__name__}")

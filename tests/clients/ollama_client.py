@@ -1,0 +1,66 @@
+"""Ollama's own client against `lantern serve`."""
+
+import ollama
+
+from common import Service, equal, raises
+
+QUESTION = [{"role": "system", "content": "Answer in one short sentence."},
+            {"role": "user", "content": "What is the capital of France?"}]
+GREEDY = {"temperature": 0, "seed": 7, "num_predict": 24}
+
+
+def check_models(client):
+    listed = client.list().models
+    equal([m.model for m in listed], ["smollm2"], "models")
+    assert listed[0].size > 10_000_000 and len(listed[0].digest) == 64
+    equal(client.ps().models[0].model, "smollm2", "loaded")
+    shown = client.show("smollm2")
+    assert "<|im_start|>" in shown.template and "completion" in shown.capabilities
+    equal(raises(ollama.ResponseError, lambda: client.show("nobody"), "not served").status_code, 404, "404")
+
+
+def check_chat(client):
+    whole = client.chat("smollm2", messages=QUESTION, options=GREEDY)
+    text = whole.message.content
+    assert "Paris" in text, text
+    equal((whole.done, whole.done_reason), (True, "stop"), "end")
+    for name in ("total_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count"):
+        assert whole[name] > 0, name
+    assert whole.total_duration >= whole.prompt_eval_duration
+    pieces = list(client.chat("smollm2:latest", messages=QUESTION, options=GREEDY, stream=True))
+    equal("".join(p.message.content for p in pieces), text, "streamed")
+    equal([p.done for p in pieces], [False] * (len(pieces) - 1) + [True], "done")
+    equal(pieces[-1].eval_count, whole.eval_count, "tokens")
+    short = client.chat("smollm2", messages=QUESTION, options={"num_predict": 2})
+    equal((short.done_reason, short.eval_count), ("length", 2), "length")
+    equal(client.chat("smollm2", messages=[]).done_reason, "load", "no messages: load")
+    return text
+
+
+def check_generate(client, text):
+    whole = client.generate("smollm2", prompt=QUESTION[1]["content"], system=QUESTION[0]["content"],
+                            options=GREEDY)
+    equal(whole.response, text, "a prompt is a user's turn")
+    pieces = client.generate("smollm2", prompt="Once upon a", raw=True, stream=True,
+                             options={"temperature": 0, "num_predict": 8})
+    raw = "".join(p.response for p in pieces)
+    assert raw and raw != text, raw
+
+
+def check_errors(client):
+    def refused(part, **more):
+        given = {"model": "smollm2", "messages": QUESTION, **more}
+        error = raises(ollama.ResponseError, lambda: client.chat(**given), part)
+        equal(error.status_code, 400, "status")
+
+    refused("temperature", options={"temperature": -1})
+    refused("format", format="json")
+    refused("images", messages=[{"role": "user", "content": "x", "images": [b"\x89PNG"]}])
+
+
+with Service() as service:
+    client = ollama.Client(host=service.url)
+    check_models(client)
+    check_generate(client, check_chat(client))
+    check_errors(client)
+print("ollama: ok")

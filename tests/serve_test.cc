@@ -1,0 +1,433 @@
+// The service from outside, over real sockets: what it answers, what it refuses, what it survives,
+// and that an answer is the same alone, among others and after a restart.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/testing.h"
+#include "json_schema.h"
+#include "program.h"
+
+namespace lantern::tests {
+namespace {
+
+using base::OrderedJson;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kPatience = std::chrono::seconds(60);
+
+/// `lantern serve` on a free port, with a tiny model that knows 264 tokens.
+class Served {
+ public:
+  explicit Served(std::vector<std::string> more = {}) {
+    const std::string model = engine::TinyModel{}.write(folder_).string();
+    std::vector<std::string> words = {std::string(LANTERN_BUILD_DIR) + "/lantern",
+                                      "serve",
+                                      model,
+                                      "--listen",
+                                      "127.0.0.1:0",
+                                      "--json",
+                                      "--threads",
+                                      "1",
+                                      "--approve",
+                                      "made by this test"};
+    words.insert(words.end(), more.begin(), more.end());
+    std::array<int, 2> out{-1, -1};
+    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
+    child_ = ::fork();
+    if (child_ == 0) {
+      ::dup2(out[1], 1);
+      std::vector<char*> argv;
+      for (std::string& word : words) argv.push_back(word.data());
+      argv.push_back(nullptr);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(out[1]);
+    std::string line;
+    for (char c = 0; ::read(out[0], &c, 1) == 1 && c != '\n';) line += c;
+    ::close(out[0]);
+    const auto said = base::parse_ordered_json(line, "stdout");
+    EXPECT_TRUE(said.ok()) << line;
+    if (!said.ok()) return;
+    const std::string schema_file = std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/serve.json";
+    std::ifstream schema(schema_file);
+    EXPECT_EQ(schema_violations(nlohmann::json::parse(schema), nlohmann::json::parse(line)), "");
+    const std::string url = (*said)["url"];
+    port_ = static_cast<uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
+    name_ = get_json("/v1/models")["data"][0]["id"];
+  }
+  ~Served() { EXPECT_EQ(stop(), 0); }
+  Served(const Served&) = delete;
+  Served& operator=(const Served&) = delete;
+
+  /// Asks it to end; its exit code.
+  int stop() {
+    if (child_ <= 0) return exit_code_;
+    ::kill(child_, SIGTERM);
+    int status = 0;
+    ::waitpid(child_, &status, 0);
+    child_ = -1;
+    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return exit_code_;
+  }
+
+  [[nodiscard]] int connect() const {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port_);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  }
+
+  /// Sends these bytes and reads until the other end closes.
+  [[nodiscard]] std::string exchange(std::string_view bytes) const {
+    const int fd = connect();
+    send_all(fd, bytes);
+    std::string answer = read_all(fd);
+    ::close(fd);
+    return answer;
+  }
+  static void send_all(int fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n <= 0) return;
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+  }
+  static std::string read_all(int fd) {
+    std::string out;
+    std::array<char, 65536> buffer{};
+    const auto end = Clock::now() + kPatience;
+    while (Clock::now() < end) {
+      pollfd poll{fd, POLLIN, 0};
+      if (::poll(&poll, 1, 1000) <= 0) continue;
+      const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), 0);
+      if (n <= 0) return out;
+      out.append(buffer.data(), static_cast<size_t>(n));
+    }
+    ADD_FAILURE() << "no end of: " << out;
+    return out;
+  }
+
+  [[nodiscard]] std::string post(const std::string& path, const std::string& body,
+                                 const std::string& headers = {}) const {
+    return exchange(
+        fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                    "Content-Length: {}\r\n{}\r\n{}",
+                    path, body.size(), headers, body));
+  }
+  [[nodiscard]] std::string get(const std::string& path, const std::string& headers = {}) const {
+    return exchange(fmt::format("GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{}\r\n",
+                                path, headers));
+  }
+  [[nodiscard]] OrderedJson get_json(const std::string& path) const { return body_of(get(path)); }
+  static OrderedJson body_of(const std::string& answer) {
+    const size_t end = answer.find("\r\n\r\n");
+    EXPECT_NE(end, std::string::npos) << answer;
+    if (end == std::string::npos) return {};
+    const auto json = base::parse_ordered_json(std::string_view(answer).substr(end + 4), "answer");
+    EXPECT_TRUE(json.ok()) << answer;
+    return json.ok() ? *json : OrderedJson();
+  }
+  [[nodiscard]] std::string chat(const std::string& text, const std::string& more = {}) const {
+    return post("/v1/chat/completions",
+                fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"{}"}}],)"
+                            R"("max_tokens":24,"seed":7{}}})",
+                            name_, text, more));
+  }
+  static std::string text_of(const std::string& answer) {
+    const OrderedJson body = body_of(answer);
+    EXPECT_TRUE(body.contains("choices")) << answer;
+    return body.contains("choices") ? body["choices"][0]["message"]["content"].get<std::string>()
+                                    : answer;
+  }
+  /// A number of /metrics by the beginning of its line.
+  [[nodiscard]] double metric(const std::string& name) const {
+    const std::string all = "\n" + get("/metrics");
+    const size_t line = all.find("\n" + name);
+    if (line == std::string::npos) return -1;
+    return std::stod(all.substr(all.find("} ", line) + 2));
+  }
+
+  std::string name_;
+
+ private:
+  format::TemporaryFolder folder_;
+  pid_t child_ = -1;
+  int exit_code_ = 0;
+  uint16_t port_ = 0;
+};
+
+class Serve : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    home_ = new ScopedHome("serve");
+    served_ = new Served;
+  }
+  static void TearDownTestSuite() {
+    delete served_;
+    delete home_;
+  }
+  static Served& service() { return *served_; }
+
+ private:
+  static inline ScopedHome* home_ = nullptr;
+  static inline Served* served_ = nullptr;
+};
+
+TEST_F(Serve, SaysThatItIsThere) {
+  EXPECT_THAT(service().get("/"), HasSubstr("Lantern is running"));
+  EXPECT_EQ(service().get_json("/healthz")["status"], "ok");
+  EXPECT_EQ(service().get_json("/readyz")["status"], "ready");
+  const OrderedJson api = service().get_json("/openapi.json");
+  EXPECT_TRUE(api["paths"].contains("/v1/chat/completions"));
+  EXPECT_THAT(service().exchange("HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+              EndsWith("\r\n\r\n"));
+}
+
+TEST_F(Serve, RefusesOtherSitesPages) {
+  for (const char* host : {"evil.example", "127.0.0.1.evil.example", "localhost.evil.example",
+                           "10.0.0.1", "127.1", "0.0.0.0", "[::]:80", ""}) {
+    const std::string answer = service().exchange(
+        fmt::format("GET /v1/models HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host));
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 403")) << host;
+    EXPECT_THAT(answer, HasSubstr("lantern.host")) << host;
+  }
+  EXPECT_THAT(service().get("/v1/models", "Host: localhost\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(service().exchange("GET / HTTP/1.1\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 400"));
+  for (const char* origin : {"https://evil.example", "null", "http://localhost:3000"}) {
+    const std::string answer = service().get("/v1/models", fmt::format("Origin: {}\r\n", origin));
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 403")) << origin;
+    EXPECT_THAT(answer, Not(HasSubstr("Access-Control"))) << origin;
+  }
+  EXPECT_THAT(service().get("/v1/models", "Origin: http://127.0.0.1\r\n"),
+              StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(Serve, AnswersErrorsInTheShapeOfEachApi) {
+  const OrderedJson openai = Served::body_of(service().post("/v1/chat/completions", "{}"));
+  EXPECT_EQ(openai["error"]["type"], "invalid_request_error");
+  EXPECT_EQ(openai["error"]["param"], "model");
+  const OrderedJson anthropic = Served::body_of(service().post("/v1/messages", "[]"));
+  EXPECT_EQ(anthropic["type"], "error");
+  EXPECT_EQ(anthropic["error"]["type"], "invalid_request_error");
+  const OrderedJson ollama = Served::body_of(service().post("/api/chat", "nonsense"));
+  EXPECT_TRUE(ollama["error"].is_string());
+  EXPECT_THAT(service().get("/v1/chat/completions"), StartsWith("HTTP/1.1 405"));
+  EXPECT_THAT(service().get("/v1/nothing"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(service().get("/%zz"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(service().get("/v1/models/%00"), StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(Serve, NamesTheFieldThatIsWrong) {
+  const std::pair<const char*, const char*> wrong[] = {
+      {R"(,"temperature":"hot")", "temperature: a number from 0 to 2 is needed, not a string"},
+      {R"(,"n":0)", "n: a whole number from 1 to 16"},
+      {R"(,"stream":1)", "stream: true or false"},
+      {R"(,"stop":[1])", "stop: an array of strings"},
+      {R"(,"tools":[{}])", "tools: not supported"},
+      {R"(,"response_format":{"type":"json_object"})", "response_format: not supported"},
+      {R"(,"seed":0.5)", "seed: a whole number"},
+      {R"(,"surprise":1)", "surprise"},
+  };
+  for (const auto& [more, message] : wrong) {
+    const std::string answer = service().chat("Hi", more);
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 400")) << more;
+    EXPECT_THAT(answer, HasSubstr(message)) << more;
+  }
+}
+
+TEST_F(Serve, BoundsWhatItReads) {
+  EXPECT_THAT(service().exchange("GET /" + std::string(40000, 'a') + " HTTP/1.1\r\n\r\n"),
+              StartsWith("HTTP/1.1 4"));
+  EXPECT_THAT(service().get("/" + std::string(9000, 'a')), StartsWith("HTTP/1.1 414"));
+  EXPECT_THAT(service().get("/", "X: " + std::string(20000, 'a') + "\r\n"),
+              StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(service().exchange("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+                                 "Content-Length: 99999999999\r\n\r\n"),
+              StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(service().post("/v1/chat/completions", std::string(5000, '[')),
+              HasSubstr("nested deeper"));
+  EXPECT_THAT(service().exchange("NONSENSE\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(service().exchange("GET / HTTP/9.9\r\nHost: localhost\r\n\r\n"),
+              StartsWith("HTTP/1.1 400"));
+  // Two lengths, or a length and chunks: where one request ends must not be a matter of taste.
+  EXPECT_THAT(service().post("/v1/messages", "{}", "Content-Length: 1\r\n"),
+              StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(service().post("/v1/messages", "{}", "Transfer-Encoding: chunked\r\n"),
+              StartsWith("HTTP/1.1 400"));
+  EXPECT_EQ(service().get_json("/healthz")["status"], "ok") << "and it lives on";
+}
+
+TEST_F(Serve, AnswersPipelinedRequestsInOrder) {
+  const std::string one = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const std::string last =
+      "GET /api/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  const std::string answers = service().exchange(one + one + last);
+  size_t n = 0;
+  for (size_t at = answers.find("HTTP/1.1 200"); at != std::string::npos;
+       at = answers.find("HTTP/1.1 200", at + 1))
+    ++n;
+  EXPECT_EQ(n, 3u) << answers;
+  EXPECT_THAT(answers, EndsWith("\"}\n"));
+}
+
+TEST_F(Serve, StreamsTheTextThatItAlsoAnswersWhole) {
+  const std::string whole = Served::text_of(service().chat("Hello"));
+  const std::string events = service().chat("Hello", R"(,"stream":true)");
+  EXPECT_THAT(events, HasSubstr("Content-Type: text/event-stream"));
+  EXPECT_THAT(events, HasSubstr("data: [DONE]"));
+  std::string streamed;
+  for (size_t at = events.find("data: {"); at != std::string::npos;
+       at = events.find("data: {", at + 1)) {
+    const auto event = base::parse_ordered_json(
+        std::string_view(events).substr(at + 6, events.find("\n\n", at) - at - 6), "event");
+    ASSERT_TRUE(event.ok()) << event.error().message;
+    streamed += (*event)["choices"][0]["delta"].value("content", "");
+  }
+  EXPECT_EQ(streamed, whole);
+}
+
+TEST_F(Serve, TheSameRequestHasTheSameAnswerAloneAmongOthersAndAfterARestart) {
+  const std::string alone = Served::text_of(service().chat("Who are you?"));
+  ASSERT_FALSE(alone.empty());
+  std::array<std::string, 16> answers;
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < answers.size(); ++i)
+      threads.emplace_back([&answers, i] {
+        answers[i] = Served::text_of(
+            service().chat(i == 7 ? "Who are you?" : std::string(3 * i + 1, 'x') + " and more"));
+      });
+  }
+  EXPECT_EQ(answers[7], alone);
+  EXPECT_EQ(Served::text_of(service().chat("Who are you?")), alone) << "after others";
+  const Served again;
+  EXPECT_EQ(Served::text_of(again.chat("Who are you?")), alone) << "after a restart";
+}
+
+TEST_F(Serve, AnAnswerWhoseReaderWentIsEnded) {
+  // Without an end token it would go on to the context's end.
+  const std::string body = fmt::format(
+      R"({{"model":"{}","messages":[{{"role":"user","content":"x"}}],"ignore_eos":true,)"
+      R"("stream":true}})",
+      service().name_);
+  const double before = service().metric("lantern_generated_tokens_total");
+  std::vector<int> readers;
+  for (int i = 0; i < 4; ++i) {
+    readers.push_back(service().connect());
+    Served::send_all(readers.back(),
+                     fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                                 "Content-Length: {}\r\n\r\n{}",
+                                 body.size(), body));
+  }
+  for (int fd : readers) ::close(fd);
+  const auto end = Clock::now() + kPatience;
+  double running = -1;
+  while (Clock::now() < end && (running = service().metric("lantern_answers_running")) +
+                                       service().metric("lantern_answers_waiting") !=
+                                   0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(running, 0);
+  EXPECT_LT(service().metric("lantern_generated_tokens_total") - before, 4 * 900);
+}
+
+TEST_F(Serve, CountsWhatItDoes) {
+  (void)service().chat("Count me");
+  EXPECT_GE(service().metric("lantern_http_requests_total{http_route=\"/v1/chat/completions\""), 1);
+  const std::string all = service().get("/metrics");
+  for (const char* name :
+       {"gen_ai_server_time_to_first_token_seconds_bucket", "gen_ai_client_token_usage_sum",
+        "gen_ai_server_time_per_output_token_seconds_count", "lantern_kv_cache_bytes"})
+    EXPECT_THAT(all, HasSubstr(name));
+  EXPECT_THAT(all, Not(HasSubstr("Count me")));
+}
+
+TEST_F(Serve, RecordsEachAnswerWithoutItsContent) {
+  const std::string answer = Served::text_of(service().chat("a prompt that nobody should read"));
+  const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
+  EXPECT_EQ(log.exit_code, 0) << log.err;
+  EXPECT_THAT(log.out, HasSubstr("\"chat\""));
+  EXPECT_THAT(log.out, HasSubstr("completion_tokens"));
+  EXPECT_THAT(log.out, Not(HasSubstr("nobody should read")));
+  EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 0);
+}
+
+TEST(ServeAlone, ListensWhereOthersReachItOnlyWithKeys) {
+  const ScopedHome home("serve-open");
+  const Ran ran = run_lantern({"serve", "nothing", "--listen", "0.0.0.0:0"});
+  EXPECT_EQ(ran.exit_code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("lantern.listen"));
+  EXPECT_EQ(run_lantern({"serve", "nothing", "--listen", "example.org:80"}).exit_code, 2);
+}
+
+TEST(ServeAlone, ARevocationEndsWhatItAnswers) {
+  const ScopedHome home("serve-revoked");
+  const Served served;
+  const std::string id = served.get_json("/v1/models")["data"][0]["digest"];
+  EXPECT_THAT(served.chat("Hi"), StartsWith("HTTP/1.1 200"));
+  ASSERT_EQ(run_lantern({"revoke", id, "--reason", "test"}).exit_code, 0);
+  const std::string answer = served.chat("Hi");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(answer, HasSubstr("lantern.revoked"));
+}
+
+TEST(ServeAlone, AFullQueueSaysWhenToComeBack) {
+  const ScopedHome home("serve-full");
+  const Served served({"--sequences", "1", "--queue", "1"});
+  std::vector<std::string> answers(12);
+  {
+    std::vector<std::jthread> threads;
+    for (std::string& answer : answers)
+      threads.emplace_back([&] { answer = served.chat("x", R"(,"ignore_eos":true,"n":1)"); });
+  }
+  int n_refused = 0;
+  for (const std::string& answer : answers)
+    if (answer.starts_with("HTTP/1.1 429")) {
+      ++n_refused;
+      EXPECT_THAT(answer, HasSubstr("Retry-After: "));
+    } else {
+      EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+    }
+  EXPECT_GT(n_refused, 0);
+  EXPECT_LT(n_refused, 12);
+}
+
+TEST(ServeAlone, LetsAnswersUnderWayEndBeforeItDoes) {
+  const ScopedHome home("serve-drain");
+  Served served;
+  std::string answer;
+  std::jthread asking([&] { answer = served.chat("x", R"(,"ignore_eos":true)"); });
+  while (served.metric("lantern_answers_running") < 1 &&
+         served.metric("gen_ai_client_token_usage_count") < 1)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(served.stop(), 0);
+  asking.join();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+}
+
+}  // namespace
+}  // namespace lantern::tests
