@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/keys.h"
 #include "base/time.h"
+#include "kill.h"
 #include "policy/revocations.h"
 #include "policy/signed_policy.h"
 #include "program.h"
@@ -205,6 +206,31 @@ TEST_F(Managed, ARequiredRevocationListMustBeThereAndNeverGoesBack) {
       3, {{.digest = base::sha256(weights), .reason = "backdoor", .when = base::utc_clock()}});
   ASSERT_EQ(run_lantern({"revoke", "--list", third}).exit_code, 0);
   expect_refused(use(), "lantern.revoked");
+}
+
+TEST_F(Managed, AnImportOfAListThatDiesLeavesTheOldListOrTheNewInForce) {
+  install_policy(1, "required = true");
+  ASSERT_EQ(run_lantern({"revoke", "--list", revocation_list(1, {})}).exit_code, 0);
+  ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  const auto weights = base::sha256(
+      base::read_text_file(golden_model() + "/model.safetensors", uint64_t{1} << 30).value());
+  const std::string second =
+      revocation_list(2, {{.digest = weights, .reason = "backdoor", .when = base::utc_clock()}});
+  const fs::path before = scratch_folder() / "before-list";
+  fs::copy(kState, before, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  bool was_revoked = false;
+  kill_at_every_step({"revoke", "--list", second}, before, kState, [&] {
+    const Ran used = use();
+    const bool is_revoked = used.exit_code == 4;
+    if (is_revoked) {
+      EXPECT_THAT(used.err, HasSubstr("lantern.revoked"));
+    } else {
+      EXPECT_EQ(used.exit_code, 0) << used.err;
+    }
+    EXPECT_TRUE(is_revoked || !was_revoked) << "the new list was in force at an earlier step";
+    was_revoked = was_revoked || is_revoked;
+  });
+  EXPECT_TRUE(was_revoked);
 }
 
 TEST_F(Managed, AListThatNoTrustedKeySignedIsRefused) {

@@ -20,7 +20,8 @@ std::string denial(const policy::Policy& policy, std::chrono::seconds keep) {
 
 Result<audit::DropPlan> prune_audit_log(const PruneRequest& request) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const policy::Policy policy, governance.policy());
+  LANTERN_ASSIGN(const PolicyPtr in_force, governance.policy());
+  const policy::Policy& policy = *in_force;
   LANTERN_ASSIGN(const base::UtcTime now, governance.now());
   if (const std::string why = denial(policy, request.keep); !why.empty()) {
     const auto recorded = governance.log().append({.action = audit::Action::kLogPrune,

@@ -1,6 +1,8 @@
 #include "gate/decisions.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 
 #include "base/file.h"
 #include "base/paths.h"
@@ -144,12 +146,17 @@ Result<std::string> read_list(std::string_view from, supply::NetworkMode network
 Result<ImportedRevocations> import_revocations(std::string_view from, supply::NetworkMode network,
                                                const std::stop_token& stop) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const policy::Policy policy, governance.policy());
+  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy());
   LANTERN_ASSIGN(const std::string envelope, read_list(from, network, stop));
-  const auto floor = version_floor(governance.state(), "revocations");
+  constexpr std::string_view kFloor = "revocations";
+  LANTERN_ASSIGN(const auto before, governance.state().highest(kFloor));
+  // Raised here, for the check alone; in the state together with what the list revokes.
+  policy::VersionFloorInMemory floor;
+  if (before) LANTERN_TRY(floor.raise({.version = before->version, .digest = before->digest}));
   LANTERN_ASSIGN(const policy::RevocationList list,
                  policy::verify_revocations(envelope, from,
-                                            policy.keys_for(policy::KeyUse::kRevocations), *floor));
+                                            policy->keys_for(policy::KeyUse::kRevocations), floor));
+  LANTERN_ASSIGN(const auto seen, floor.highest());
   std::vector<supply::RevocationRecord> records;
   for (const policy::Revocation& entry : list.entries())
     records.push_back({.digest = entry.digest,
@@ -157,9 +164,18 @@ Result<ImportedRevocations> import_revocations(std::string_view from, supply::Ne
                        .reason = entry.reason,
                        .source = "list",
                        .at = entry.when});
-  LANTERN_TRY(governance.state().replace_revocations("list", records));
+  // The list lies beside the old one until one transaction makes it the one in force; a process
+  // that dies after that leaves it under its first name, where it is found.
   LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
-  LANTERN_TRY(base::write_file_atomically(folders.data / kRevocationsFile, envelope));
+  const auto incoming = folders.data / kIncomingRevocationsFile;
+  LANTERN_TRY(base::write_file_atomically(incoming, envelope));
+  LANTERN_TRY(governance.state().replace_revocations(
+      "list", records,
+      supply::State::Floor{.what = std::string(kFloor),
+                           .version = {.version = seen->version, .digest = seen->digest}}));
+  if (::rename(incoming.c_str(), (folders.data / kRevocationsFile).c_str()) != 0)
+    return base::errno_error(errno, incoming.string());
+  LANTERN_TRY(base::sync_folder(folders.data));
   record_or_spool(governance, audit::Action::kRevocationsImport,
                   fmt::format("version {}, {} entries", list.version(), records.size()), {});
   return ImportedRevocations{
@@ -168,7 +184,7 @@ Result<ImportedRevocations> import_revocations(std::string_view from, supply::Ne
 
 Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const policy::Policy policy, governance.policy());
+  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy());
   LANTERN_ASSIGN(const base::UtcTime now, governance.now());
   policy::BreakGlass statement{.person = governance.person(),
                                .reason = request.reason,
@@ -185,7 +201,7 @@ Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request) {
   LANTERN_ASSIGN(const std::string envelope, policy::sign_break_glass(statement, key));
   LANTERN_ASSIGN(const std::vector<base::PublicKey> own,
                  governance.keys().public_keys(audit::KeyPurpose::kLog));
-  auto verified = policy::verify_break_glass(envelope, "break-glass", policy, own, now);
+  auto verified = policy::verify_break_glass(envelope, "break-glass", *policy, own, now);
   audit::Event event{.action = audit::Action::kBreakGlass,
                      .decision = verified.ok() ? audit::Decision::kAllow : audit::Decision::kDeny,
                      .actor = audit::this_process(),
@@ -231,7 +247,7 @@ Result<supply::SignedComposition> keep_signature(std::string_view reference,
 }
 
 Result<std::vector<policy::ModelState>> states_of(std::span<const supply::StoredModel> models) {
-  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(Governance governance, Governance::open_to_look());
   std::vector<policy::ModelState> states;
   for (const supply::StoredModel& stored : models) {
     LANTERN_ASSIGN(const Composition model, composition_of(stored));

@@ -37,6 +37,19 @@ class StateFloor : public policy::VersionFloor {
   std::string what_;
 };
 
+/// Takes the version that the state names and no later one.
+class FirmFloor : public policy::VersionFloor {
+ public:
+  explicit FirmFloor(StateFloor& floor) : floor_(floor) {}
+  Result<std::optional<policy::VersionSeen>> highest() override { return floor_.highest(); }
+  Status raise(const policy::VersionSeen& seen) override {
+    return make_error(ErrorCode::kDenied, "version {} is not in force", seen.version);
+  }
+
+ private:
+  StateFloor& floor_;
+};
+
 /// The account that logged in, which sudo and su do not change; this process's where no login is
 /// recorded.
 std::string logged_in_person() {
@@ -110,7 +123,8 @@ Result<std::optional<supply::CatalogEntry>> catalog_entry(std::span<const base::
   return std::optional<supply::CatalogEntry>();
 }
 
-Governance::Governance(bool managed, supply::State state, AuditLog log, audit::KeyRing keys)
+Governance::Governance(bool managed, supply::State state, std::optional<AuditLog> log,
+                       audit::KeyRing keys)
     : managed_(managed),
       state_(std::make_unique<supply::State>(std::move(state))),
       log_(std::move(log)),
@@ -132,45 +146,74 @@ Result<Governance> Governance::open() {
   return Governance(managed, std::move(state), std::move(log), std::move(keys));
 }
 
+Result<Governance> Governance::open_to_look() {
+  auto whole = open();
+  if (whole.ok()) return whole;
+  const ErrorCode why = whole.error().code;
+  if (why != ErrorCode::kIo && why != ErrorCode::kExhausted) return whole;
+  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
+  auto state = supply::State::open_read_only(folders.data);
+  auto keys = audit::KeyRing::of_user();
+  if (!state.ok() || !keys.ok()) return whole;
+  return Governance(base::machine_is_managed(), std::move(*state), std::nullopt, std::move(*keys));
+}
+
 Result<base::UtcTime> Governance::now() const {
   std::optional<base::UtcTime> newest;
-  if (const int64_t ms = log_.newest_time_ms(); ms > 0)
+  if (const int64_t ms = log_ ? log_->newest_time_ms() : 0; ms > 0)
     newest = base::UtcTime(std::chrono::seconds(ms / 1000));
   return policy::trusted_time(base::utc_clock(), newest);
 }
 
-Result<policy::Policy> Governance::policy() {
-  if (!managed_) return policy::personal_policy();
+Result<PolicyPtr> Governance::read_policy() {
+  // The one that is compiled in outlives everybody.
+  if (!managed_) return PolicyPtr(std::shared_ptr<void>(), &policy::personal_policy());
   auto current = watcher_->current(now());
   policy_warning_ = std::move(current.warning);
   if (!current.policy.ok()) return std::move(current.policy).error();
-  return (*current.policy)->policy;
+  const policy::Policy& policy = (*current.policy)->policy;
+  return PolicyPtr(std::move(*current.policy), &policy);
 }
 
+const Result<PolicyPtr>& Governance::policy() {
+  policy_.emplace(read_policy());
+  return *policy_;
+}
+
+const Result<PolicyPtr>& Governance::snapshot() { return policy_ ? *policy_ : policy(); }
+
 Result<policy::ApprovalTrust> Governance::approval_trust() {
-  LANTERN_ASSIGN(const policy::Policy policy, this->policy());
+  LANTERN_ASSIGN(const PolicyPtr policy, snapshot());
   LANTERN_ASSIGN(std::vector<base::PublicKey> own, keys_.public_keys(audit::KeyPurpose::kLog));
-  return policy::approval_trust(policy, std::move(own));
+  return policy::approval_trust(*policy, std::move(own));
 }
 
 Result<std::optional<policy::RevocationListFacts>> Governance::revocation_list() {
+  using Facts = std::optional<policy::RevocationListFacts>;
   LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
-  const fs::path path = folders.data / kRevocationsFile;
-  auto envelope = base::read_text_file(path, policy::kRevocationBytesMax);
-  if (!envelope.ok() && envelope.error().code == ErrorCode::kNotFound)
-    return std::optional<policy::RevocationListFacts>();
-  if (!envelope.ok()) return std::move(envelope).error();
-  LANTERN_ASSIGN(const policy::Policy policy, this->policy());
-  const auto floor = version_floor(*state_, "revocations");
-  LANTERN_ASSIGN(const policy::RevocationList list,
-                 policy::verify_revocations(*envelope, path.string(),
-                                            policy.keys_for(policy::KeyUse::kRevocations), *floor));
-  return std::optional(list.facts());
+  LANTERN_ASSIGN(const PolicyPtr policy, snapshot());
+  const std::vector<base::PublicKey> keys = policy->keys_for(policy::KeyUse::kRevocations);
+  const auto read = [&](std::string_view name, policy::VersionFloor& floor) -> Result<Facts> {
+    const fs::path path = folders.data / name;
+    auto envelope = base::read_text_file(path, policy::kRevocationBytesMax);
+    if (!envelope.ok() && envelope.error().code == ErrorCode::kNotFound) return Facts();
+    if (!envelope.ok()) return std::move(envelope).error();
+    LANTERN_ASSIGN(const policy::RevocationList list,
+                   policy::verify_revocations(*envelope, path.string(), keys, floor));
+    return Facts(list.facts());
+  };
+  StateFloor floor(*state_, "revocations");
+  Result<Facts> list = read(kRevocationsFile, floor);
+  if (list.ok() && *list) return list;
+  // An import that died on its way: its list counts from the moment the state does.
+  FirmFloor firm(floor);
+  const Result<Facts> incoming = read(kIncomingRevocationsFile, firm);
+  return incoming.ok() && *incoming ? incoming : list;
 }
 
 Result<supply::TrustedSigners> Governance::trusted_signers() {
-  LANTERN_ASSIGN(const policy::Policy policy, this->policy());
-  supply::TrustedSigners trusted{.keys = policy.keys_for(policy::KeyUse::kModels)};
+  LANTERN_ASSIGN(const PolicyPtr policy, snapshot());
+  supply::TrustedSigners trusted{.keys = policy->keys_for(policy::KeyUse::kModels)};
   if (!managed_) return trusted;
   LANTERN_ASSIGN(const policy::TrustRoots roots,
                  policy::load_trust_roots(base::managed_folder(), 0));
@@ -185,7 +228,7 @@ Result<supply::TrustedSigners> Governance::trusted_signers() {
 Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
   std::set<std::string> signers;
   LANTERN_ASSIGN(const auto signatures, state_->signatures_of(id));
-  const Result<policy::Policy> policy = this->policy();
+  const Result<PolicyPtr>& policy = snapshot();
   if (signatures.empty() || !policy.ok()) return signers;
   LANTERN_ASSIGN(const supply::TrustedSigners trusted, trusted_signers());
   if (trusted.empty()) return signers;
@@ -193,8 +236,8 @@ Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
     LANTERN_ASSIGN(const supply::SignatureBundle bundle,
                    supply::parse_bundle(signature.bundle, "signature"));
     // Judged when it was kept, unless the policy asks for it at each load.
-    const auto at = policy->signatures.recheck_certificates ? std::chrono::system_clock::now()
-                                                            : supply::TimePoint(signature.at);
+    const auto at = (*policy)->signatures.recheck_certificates ? std::chrono::system_clock::now()
+                                                               : supply::TimePoint(signature.at);
     LANTERN_ASSIGN(const supply::Verification verification,
                    supply::verify_signature(bundle, trusted, at, "signature"));
     if (verification.verified() && verification.signer)
@@ -204,7 +247,7 @@ Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
 }
 
 Status Governance::count_approvals(const Composition& model, policy::Facts& facts) {
-  const Result<policy::Policy> policy = this->policy();
+  const Result<PolicyPtr>& policy = snapshot();
   if (!policy.ok() || !facts.now) return {};  // decide() denies
   LANTERN_ASSIGN(const policy::ApprovalTrust trust, approval_trust());
   LANTERN_ASSIGN(const auto records, state_->approvals_of(model.id));
@@ -223,12 +266,13 @@ Status Governance::count_approvals(const Composition& model, policy::Facts& fact
                                .groups = facts.groups,
                                .now = *facts.now,
                                .importer = import ? std::optional(import->by) : std::nullopt},
-                              policy->approvals);
+                              (*policy)->approvals);
   facts.n_approvers = static_cast<int>(approvers.size());
   return {};
 }
 
 Result<policy::Facts> Governance::facts(const Composition& model, policy::Action action) {
+  (void)policy();
   policy::Facts facts;
   if (auto time = now(); time.ok()) facts.now = *time;
   facts.user = person_;
@@ -271,9 +315,11 @@ Result<policy::Facts> Governance::facts(const Composition& model, policy::Action
 }
 
 policy::Decision Governance::decide(const policy::Facts& facts) {
-  const Result<policy::Policy> policy = this->policy();
+  const Result<PolicyPtr>& in_force = snapshot();
+  if (!in_force.ok()) return policy::decide(Result<policy::Policy>(in_force.error()), facts);
+  const policy::Policy& policy = **in_force;
   policy::Decision decision = policy::decide(policy, facts);
-  if (decision.allowed() || !policy.ok() || !facts.now) return decision;
+  if (decision.allowed() || !facts.now) return decision;
   const auto folders = base::own_folders();
   if (!folders.ok()) return decision;
   const fs::path path = folders->state / kBreakGlassFile;
@@ -282,7 +328,7 @@ policy::Decision Governance::decide(const policy::Facts& facts) {
   const auto own = keys_.public_keys(audit::KeyPurpose::kLog);
   if (!own.ok()) return decision;
   const auto statement =
-      policy::verify_break_glass(*envelope, path.string(), *policy, *own, *facts.now);
+      policy::verify_break_glass(*envelope, path.string(), policy, *own, *facts.now);
   if (!statement.ok()) return decision;
   return policy::lift(std::move(decision), *statement, facts);
 }
@@ -302,7 +348,8 @@ Status Governance::record(audit::Action action, const policy::Decision& decision
       .reason = reason.empty() ? decision.reason : std::string(reason)};
   if (model.tier)
     event.facts.push_back({.name = "tier", .value = std::string(policy::tier_name(*model.tier))});
-  LANTERN_ASSIGN(const uint64_t index, log_.append(event));
+  if (!log_) return make_error(ErrorCode::kIo, "the audit log is not open for writing");
+  LANTERN_ASSIGN(const uint64_t index, log_->append(event));
   (void)index;
   return {};
 }

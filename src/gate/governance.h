@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "audit/key_ring.h"
+#include "base/check.h"
 #include "base/hash.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -56,24 +57,37 @@ struct Composition {
 /// The catalog's entry for a composition of one file that it knows by digest.
 Result<std::optional<supply::CatalogEntry>> catalog_entry(std::span<const base::Digest> files);
 
-/// The signed revocation list in force, in the data folder, and the break-glass statement in force,
-/// in the state folder.
+/// The signed revocation list in force, in the data folder, the one that is being imported, and the
+/// break-glass statement in force, in the state folder.
 inline constexpr std::string_view kRevocationsFile = "revocations.dsse";
+inline constexpr std::string_view kIncomingRevocationsFile = "revocations.incoming.dsse";
 inline constexpr std::string_view kBreakGlassFile = "break-glass.dsse";
+
+using PolicyPtr = std::shared_ptr<const policy::Policy>;
 
 class Governance {
  public:
   /// kDenied on a managed machine for any account but the service's, and where the policy or the
   /// state cannot be trusted; kIo, kCorrupt of state, keys and log.
   static Result<Governance> open();
+  /// To describe models, not to load any: where state, keys or log cannot be written (a disk that
+  /// is full or read-only, another account's folder) they are read as they are. Then there is no
+  /// log, record() is an error, and now() is the wall clock. Errors: open()'s.
+  static Result<Governance> open_to_look();
 
   [[nodiscard]] bool managed() const { return managed_; }
-  /// The policy in force, read again where its files changed. kDenied: there is none.
-  Result<policy::Policy> policy();
+  /// The policy in force, read again where its files changed. kDenied: there is none. Whoever holds
+  /// it keeps it as it is: facts() takes one, and decide() and count_approvals() go by the same, so
+  /// that a decision is made by one policy even where a newer one comes meanwhile.
+  const Result<PolicyPtr>& policy();
   /// Of the policy's reading: why newer files are not in force. Empty: they are.
   [[nodiscard]] const std::string& policy_warning() const { return policy_warning_; }
   supply::State& state() { return *state_; }
-  [[nodiscard]] const AuditLog& log() const { return log_; }
+  /// Of one that was opened by open().
+  [[nodiscard]] const AuditLog& log() const {
+    LANTERN_CHECK(log_.has_value());
+    return *log_;
+  }
   [[nodiscard]] const audit::KeyRing& keys() const { return keys_; }
   /// The later of the wall clock and the newest record. kDenied where the clock was set back.
   [[nodiscard]] Result<base::UtcTime> now() const;
@@ -101,17 +115,21 @@ class Governance {
   static audit::ModelRef model_ref(const Composition& model, std::string_view state = {});
 
  private:
-  Governance(bool managed, supply::State state, AuditLog log, audit::KeyRing keys);
+  Governance(bool managed, supply::State state, std::optional<AuditLog> log, audit::KeyRing keys);
+  Result<PolicyPtr> read_policy();
+  /// As policy() gave it last; read now where that was never asked.
+  const Result<PolicyPtr>& snapshot();
   Result<std::optional<policy::RevocationListFacts>> revocation_list();
   Result<std::set<std::string>> signers_of(const base::Digest& id);
 
   bool managed_;
   std::unique_ptr<supply::State> state_;
-  AuditLog log_;
+  std::optional<AuditLog> log_;
   audit::KeyRing keys_;
   std::unique_ptr<policy::VersionFloor> floor_;
   std::unique_ptr<policy::PolicyWatcher> watcher_;  // managed only; borrows floor_
   std::string policy_warning_;
+  std::optional<Result<PolicyPtr>> policy_;  // as policy() gave it last
   std::string person_;
 };
 

@@ -172,7 +172,7 @@ Result<PolicyInForce> policy_in_force() {
 
 Result<Explained> explain_policy(const ExplainRequest& request) {
   Explained explained;
-  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(Governance governance, Governance::open_to_look());
   Composition model;
   if (!request.model.empty()) {
     LANTERN_ASSIGN(model, composition_of(request.model));
@@ -200,7 +200,8 @@ Result<Explained> explain_policy(const ExplainRequest& request) {
     LANTERN_ASSIGN(PolicyFile file, check_policy_file(*request.policy, {}));
     policy = std::move(file.policy);
   } else {
-    LANTERN_ASSIGN(policy, governance.policy());
+    LANTERN_ASSIGN(const PolicyPtr in_force, governance.policy());
+    policy = *in_force;
   }
   explained.explanation = policy::explain(policy, explained.facts);
   return explained;

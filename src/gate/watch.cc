@@ -50,8 +50,8 @@ class Watch {
   }
 
   bool policy_differs(Governance& governance) {
-    const auto policy = governance.policy();
-    const int64_t version = policy.ok() ? policy->version : -1;
+    const Result<PolicyPtr>& policy = governance.policy();
+    const int64_t version = policy.ok() ? (*policy)->version : -1;
     const bool differs = version != policy_version_;
     policy_version_ = version;
     return differs;

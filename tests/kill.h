@@ -1,0 +1,23 @@
+// Runs the program under ptrace and kills it before its n-th change to the file system.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace lantern::tests {
+
+enum class End { kFinished, kKilled, kNotAllowed };
+
+/// Runs lantern and kills it before its n-th change, threads included; kNotAllowed where it cannot
+/// be traced, and on processors for which this was not written.
+End run_and_kill(const std::vector<std::string>& arguments, int n);
+
+/// Kills `arguments` at every step, each time with `home` made anew as a copy of `before`; `check`
+/// looks at what is left. Skips the test where tracing is not allowed.
+void kill_at_every_step(const std::vector<std::string>& arguments,
+                        const std::filesystem::path& before, const std::filesystem::path& home,
+                        const std::function<void()>& check);
+
+}  // namespace lantern::tests
