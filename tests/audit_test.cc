@@ -219,6 +219,39 @@ TEST(Audit, PruneDropsWhatIsOldAndSaysSo) {
   EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 1);
 }
 
+TEST(Audit, PruneRecordsAnewWhatTheStateMustNotForget) {
+  const std::string model = std::string(LANTERN_SOURCE_DIR) + "/tests/golden/models/llama-tied";
+  const std::string id = [&] {
+    const ScopedHome elsewhere("audit-prune-id");
+    const Ran approved = run_lantern({"approve", model, "--reason", "r", "--json"});
+    return Json::parse(approved.out)["id"].get<std::string>().substr(7);
+  }();
+  const ScopedHome home("audit-prune-restates");
+  {
+    const auto log = gate::AuditLog::of_user();
+    ASSERT_TRUE(log.ok()) << log.error().message;
+    const int64_t long_ago = audit::parse_time("2020-01-01T00:00:00.000Z").value();
+    std::vector<audit::Event> old(
+        600, audit::Event{.action = audit::Action::kChat, .time_ms = long_ago});
+    old.front() = {.action = audit::Action::kRevoke,
+                   .model = audit::ModelRef{.id = id},
+                   .reason = "long ago",
+                   .time_ms = long_ago};
+    ASSERT_TRUE(log->log().append(old).ok());
+  }
+  const std::vector<std::string> use = {
+      "logits",    model, "--tokens", "1,2", "--out", (scratch_folder() / "pruned.npy").string(),
+      "--approve", "r"};
+  EXPECT_EQ(run_lantern(use).exit_code, 4);
+  const Ran pruned = run_lantern({"audit", "prune", "--keep", "365d", "--json"});
+  EXPECT_EQ(Json::parse(pruned.out)["first_kept"], 512) << pruned.err;
+  for (const char* name : {"state.db", "state.db-wal", "state.db-shm"})
+    fs::remove(home.path() / "data" / name);
+  const Ran refused = run_lantern(use);
+  EXPECT_EQ(refused.exit_code, 4);
+  EXPECT_THAT(refused.err, HasSubstr("lantern.revoked"));
+}
+
 TEST(Audit, KeysAreMadeRotatedAndBackedUpAndEachIsRecorded) {
   const ScopedHome home("audit-keys");
   const Ran created = run_lantern({"keys", "create", "signing", "--kind", "p384"});

@@ -85,6 +85,66 @@ TEST(GateCommands, ConsentOnTheCommandLineIsAnApproval) {
       << "it is approved from then on";
 }
 
+/// A model whose chat template ends in the middle.
+std::string model_with_half_a_template() {
+  const std::filesystem::path folder = scratch_folder() / "half-template";
+  std::filesystem::create_directories(folder);
+  for (const char* name : {"config.json", "model.safetensors"})
+    std::filesystem::copy_file(std::filesystem::path(golden_model()) / name, folder / name,
+                               std::filesystem::copy_options::overwrite_existing);
+  std::ofstream(folder / "tokenizer.json") << "{}";
+  std::ofstream(folder / "chat_template.jinja") << "{% for m in messages %}{{ m.content ";
+  return folder.string();
+}
+
+TEST(GateCommands, WhatTheScanCouldNotReadIsApprovedByNoScriptUnlessItSaysSo) {
+  const ScopedHome home("inconclusive");
+  const std::string model = model_with_half_a_template();
+  ASSERT_EQ(run_lantern({"scan-model", model}).exit_code, 3);
+  const std::vector<std::string> use = {"logits", model,   "--tokens",
+                                        "1,2",    "--out", scratch_file("half.npy")};
+  std::vector<std::string> use_and_approve = use;
+  use_and_approve.insert(use_and_approve.end(), {"--approve", "script"});
+  for (const auto& arguments :
+       {std::vector<std::string>{"approve", model, "--reason", "script"}, use_and_approve}) {
+    const Ran refused = run_lantern(arguments, {.input = "yes\n"});
+    EXPECT_EQ(refused.exit_code, 4) << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr("lantern.scan-inconclusive"));
+    EXPECT_THAT(refused.err, HasSubstr("--accept-inconclusive"));
+  }
+  EXPECT_EQ(run_lantern(use).exit_code, 4);
+  const Ran approved =
+      run_lantern({"approve", model, "--reason", "read by hand", "--accept-inconclusive"});
+  EXPECT_EQ(approved.exit_code, 0) << approved.err;
+  EXPECT_EQ(run_lantern(use).exit_code, 0);
+  const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
+  EXPECT_THAT(log.out, HasSubstr("\"scan\":\"inconclusive\""));
+}
+
+TEST(GateCommands, ARevocationOutlivesTheStateInTheLogAndALogThatWasCutIsNamedInIt) {
+  const ScopedHome home("keepers");
+  const std::vector<std::string> use = {"logits",    golden_model(),
+                                        "--tokens",  "1,2",
+                                        "--out",     scratch_file("keepers.npy"),
+                                        "--approve", "r"};
+  ASSERT_EQ(run_lantern(use).exit_code, 0);
+  ASSERT_EQ(run_lantern({"revoke", golden_model(), "--reason", "r"}).exit_code, 0);
+  ASSERT_EQ(run_lantern(use).exit_code, 4);
+  for (const char* name : {"state.db", "state.db-wal", "state.db-shm"})
+    std::filesystem::remove(home.path() / "data" / name);
+  const Ran refused = run_lantern(use);
+  EXPECT_EQ(refused.exit_code, 4);
+  EXPECT_THAT(refused.err, HasSubstr("lantern.revoked"));
+  for (const char* name : {"audit", "audit-anchor"})
+    std::filesystem::remove_all(home.path() / "state" / name);
+  EXPECT_EQ(run_lantern(use).exit_code, 4) << "the state knows, too";
+  EXPECT_EQ(run_lantern(use).exit_code, 4);
+  const std::string log = run_lantern({"audit", "export", "--format", "jsonl"}).out;
+  const size_t named = log.find("lantern.audit-log");
+  EXPECT_NE(named, std::string::npos);
+  EXPECT_EQ(log.find("lantern.audit-log", named + 1), std::string::npos) << "once is enough";
+}
+
 TEST(GateCommands, EveryDecisionIsInTheLog) {
   const ScopedHome home("log");
   run_lantern({"tokenize", golden_model(), "Hi"});

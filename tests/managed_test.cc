@@ -9,7 +9,9 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/keys.h"
@@ -91,10 +93,12 @@ class Managed : public ::testing::Test {
     ASSERT_TRUE(base::write_file_atomically(kEtc / "policy.dsse", *envelope).ok());
     fs::permissions(kEtc / "policy.dsse", fs::perms(0644));
   }
-  std::string revocation_list(int version, std::vector<policy::Revocation> entries) {
+  std::string revocation_list(int version, std::vector<policy::Revocation> entries,
+                              std::chrono::hours from = std::chrono::hours(-1),
+                              std::chrono::hours until = std::chrono::hours(24)) {
     const base::UtcTime now = base::utc_clock();
-    const auto list = policy::RevocationList::create(version, now - std::chrono::hours(1),
-                                                     now + std::chrono::hours(24), entries);
+    const auto list =
+        policy::RevocationList::create(version, now + from, now + until, std::move(entries));
     const std::string path = (scratch_folder() / fmt::format("list-{}.dsse", version)).string();
     std::ofstream(path) << policy::sign_revocations(list.value(), security_).value();
     return path;
@@ -105,6 +109,33 @@ class Managed : public ::testing::Test {
                                           "--out",    (scratch_folder() / "managed.npy").string()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_lantern(arguments);
+  }
+  /// A list that names the weights of the golden model.
+  std::string list_against_the_model(int version) {
+    const auto weights =
+        base::read_text_file(golden_model() + "/model.safetensors", 64 << 20).value();
+    return revocation_list(
+        version,
+        {{.digest = base::sha256(weights), .reason = "backdoor", .when = base::utc_clock()}});
+  }
+  /// The state as it is now, to be put back later; its side files belong to it.
+  static fs::path copy_of_state() {
+    static int n = 0;
+    const fs::path copy = scratch_folder() / fmt::format("state-{}", ++n);
+    fs::create_directories(copy);
+    for (const auto& entry : fs::directory_iterator(kState / "data"))
+      if (entry.path().filename().string().starts_with("state.db"))
+        fs::copy_file(entry.path(), copy / entry.path().filename());
+    return copy;
+  }
+  static void put_back_state(const fs::path& copy) {
+    remove_state();
+    for (const auto& entry : fs::directory_iterator(copy))
+      fs::copy_file(entry.path(), kState / "data" / entry.path().filename());
+  }
+  static void remove_state() {
+    for (const char* name : {"state.db", "state.db-wal", "state.db-shm"})
+      fs::remove(kState / "data" / name);
   }
   static void expect_refused(const Ran& ran, const std::string& rule) {
     EXPECT_EQ(ran.exit_code, 4) << ran.err;
@@ -163,10 +194,87 @@ TEST_F(Managed, TheEnvironmentDoesNotMoveTheState) {
   EXPECT_TRUE(fs::exists(kState / "data/state.db"));
 }
 
-TEST_F(Managed, AnotherAccountIsRefused) {
+TEST_F(Managed, AnotherAccountIsRefusedByEveryCommandThatTouchesStateAndToldHowToAsk) {
   install_policy(1);
   ASSERT_EQ(::chown(kState.c_str(), 65534, 65534), 0);
-  expect_refused(use(), "lantern.service-account");
+  const std::string out = (scratch_folder() / "another").string();
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"pull", golden_model()},
+                                             {"list"},
+                                             {"list", "--names"},
+                                             {"show", "mine"},
+                                             {"remove", "mine"},
+                                             {"run", golden_model(), "Hi"},
+                                             {"approve", golden_model(), "--reason", "r"},
+                                             {"revoke", golden_model(), "--reason", "r"},
+                                             {"revoke", "--list", revocation_list(1, {})},
+                                             {"break-glass", "--reason", "r"},
+                                             {"policy", "explain"},
+                                             {"advisories", golden_model()},
+                                             {"advisories", "import", golden_model()},
+                                             {"bom", golden_model()},
+                                             {"licence", golden_model()},
+                                             {"convert", golden_model(), "--out", out},
+                                             {"store", "verify"},
+                                             {"store", "collect"},
+                                             {"audit", "show"},
+                                             {"audit", "verify"},
+                                             {"audit", "checkpoint"},
+                                             {"audit", "export", "--format", "jsonl"},
+                                             {"keys", "list"},
+                                             {"keys", "create", "signing"},
+                                             {"keys", "backup", out}}) {
+    SCOPED_TRACE(::testing::PrintToString(arguments));
+    const Ran ran = run_lantern(arguments);
+    expect_refused(ran, "lantern.service-account");
+    EXPECT_THAT(ran.err, HasSubstr("ask for `sudo -u "));
+    EXPECT_EQ(ran.out, "");
+  }
+  EXPECT_TRUE(fs::is_empty(kState));
+  // What only describes a file, or what anybody may read.
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"inspect", golden_model()},
+                                             {"fit", golden_model()},
+                                             {"scan-model", golden_model() + "/model.safetensors"},
+                                             {"policy", "show"}}) {
+    const Ran ran = run_lantern(arguments);
+    EXPECT_EQ(ran.exit_code, 0) << arguments[0] << ran.err;
+  }
+}
+
+TEST_F(Managed, NothingIsPulledThatThePolicyDoesNotLetIn) {
+  const auto expect_refused_pull = [&](const std::string& rule) {
+    const Ran explained =
+        run_lantern({"policy", "explain", "--action", "import", "--model", golden_model()});
+    EXPECT_NE(explained.exit_code, 0);
+    expect_refused(run_lantern({"pull", golden_model(), "--name", "mine"}), rule);
+    EXPECT_FALSE(fs::exists(kState / "data/models"));
+    EXPECT_FALSE(fs::exists(kState / "data/blobs"));
+  };
+  expect_refused_pull("lantern.no-policy");
+  install_policy(1, "required = false",
+                 "[[rules]]\nid = \"use\"\neffect = \"allow\"\naction = [\"load\"]\n");
+  expect_refused_pull("lantern.default");
+  // What a source says of itself is enough to deny, and what is not known denies.
+  install_policy(2, "required = false",
+                 "[[rules]]\nid = \"take\"\neffect = \"allow\"\naction = [\"import\"]\n"
+                 "[[rules]]\nid = \"ours-alone\"\neffect = \"deny\"\naction = [\"import\"]\n"
+                 "unless.model.publisher = [\"ours\"]\n");
+  expect_refused_pull("ours-alone");
+  for (const auto& [source, exit_code] :
+       std::map<std::string, int>{{"hf:theirs/model", 1}, {"hf:ours/model", 0}})
+    EXPECT_EQ(run_lantern({"policy", "explain", "--action", "import", "--model", source}).exit_code,
+              exit_code)
+        << source;
+  expect_refused(run_lantern({"pull", "hf:theirs/model", "--offline"}), "ours-alone");
+  const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
+  EXPECT_THAT(log.out, HasSubstr("hf:theirs/model"));
+  install_policy(3);
+  EXPECT_EQ(
+      run_lantern({"policy", "explain", "--action", "import", "--model", golden_model()}).exit_code,
+      0);
+  const Ran taken = run_lantern({"pull", golden_model(), "--name", "mine"});
+  EXPECT_EQ(taken.exit_code, 0) << taken.err;
 }
 
 TEST_F(Managed, APolicyThatWasChangedOrIsOlderDenies) {
@@ -206,6 +314,109 @@ TEST_F(Managed, ARequiredRevocationListMustBeThereAndNeverGoesBack) {
       3, {{.digest = base::sha256(weights), .reason = "backdoor", .when = base::utc_clock()}});
   ASSERT_EQ(run_lantern({"revoke", "--list", third}).exit_code, 0);
   expect_refused(use(), "lantern.revoked");
+}
+
+TEST_F(Managed, TheSignedListRevokesWhateverTheStateSays) {
+  for (const char* required : {"required = true", "required = false"}) {
+    SCOPED_TRACE(required);
+    fs::remove_all(kState);
+    fs::create_directories(kState);
+    install_policy(1, required);
+    ASSERT_EQ(run_lantern({"revoke", "--list", revocation_list(1, {})}).exit_code, 0);
+    ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+    ASSERT_EQ(run_lantern({"revoke", "--list", list_against_the_model(2)}).exit_code, 0);
+    expect_refused(use(), "lantern.revoked");
+    // Without the records and the log, the list is the only one that still knows.
+    fs::remove_all(kState / "state");
+    remove_state();
+    expect_refused(use({"--approve", "again"}), "lantern.revoked");
+    expect_refused(run_lantern({"approve", golden_model(), "--reason", "again"}),
+                   "lantern.revoked");
+    // A list that was in force and is gone leaves in doubt what it named.
+    fs::remove(kState / "data/revocations.dsse");
+    EXPECT_EQ(use({"--approve", "again"}).exit_code, 4);
+  }
+}
+
+TEST_F(Managed, AnOldStateGetsBackFromTheLogWhatItHasForgotten) {
+  install_policy(1);
+  const std::string first = revocation_list(1, {});
+  ASSERT_EQ(run_lantern({"revoke", "--list", first}).exit_code, 0);
+  ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  const fs::path old_state = copy_of_state();
+  const std::string old_list =
+      base::read_text_file(kState / "data/revocations.dsse", 1 << 20).value();
+  // The version of the list.
+  ASSERT_EQ(run_lantern({"revoke", "--list", list_against_the_model(2)}).exit_code, 0);
+  expect_refused(use(), "lantern.revoked");
+  put_back_state(old_state);
+  ASSERT_TRUE(base::write_file_atomically(kState / "data/revocations.dsse", old_list).ok());
+  EXPECT_EQ(use().exit_code, 4) << "an old list beside an old state";
+  expect_refused(run_lantern({"revoke", "--list", first}), "older");
+  // A revocation of this machine's own.
+  ASSERT_EQ(run_lantern({"revoke", "--list", revocation_list(3, {})}).exit_code, 0);
+  EXPECT_EQ(use().exit_code, 0) << "the newest list names it no longer";
+  const fs::path unrevoked = copy_of_state();
+  ASSERT_EQ(run_lantern({"revoke", golden_model(), "--reason", "ours"}).exit_code, 0);
+  put_back_state(unrevoked);
+  expect_refused(use(), "lantern.revoked");
+  remove_state();
+  expect_refused(use({"--approve", "again"}), "lantern.revoked");
+  EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 0);
+}
+
+TEST_F(Managed, AnOldStateGetsBackThePolicysVersionFromTheLog) {
+  install_policy(1);
+  ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  const std::string first = base::read_text_file(kEtc / "policy.dsse", 1 << 20).value();
+  const fs::path old_state = copy_of_state();
+  install_policy(3);
+  ASSERT_EQ(use().exit_code, 0);
+  put_back_state(old_state);
+  ASSERT_TRUE(base::write_file_atomically(kEtc / "policy.dsse", first).ok());
+  fs::permissions(kEtc / "policy.dsse", fs::perms(0644));
+  const Ran refused = use();
+  expect_refused(refused, "lantern.no-policy");
+  EXPECT_THAT(refused.err, HasSubstr("version 1 is older than 3"));
+}
+
+TEST_F(Managed, ALogThatIsShorterOrAnotherThanTheStateKnowsIsRefused) {
+  install_policy(1);
+  ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  const fs::path old_log = scratch_folder() / "old-log";
+  fs::copy(kState / "state", old_log, fs::copy_options::recursive);
+  ASSERT_EQ(use().exit_code, 0);
+  ASSERT_EQ(use().exit_code, 0);
+  // The whole folder, its anchor with it.
+  fs::remove_all(kState / "state");
+  fs::copy(old_log, kState / "state", fs::copy_options::recursive);
+  const Ran cut = use();
+  expect_refused(cut, "lantern.audit-log");
+  EXPECT_THAT(cut.err, HasSubstr("cut or an old copy was put back"));
+  // Grown past what the state knows, by other entries.
+  for (int i = 0; i < 8; ++i) ASSERT_EQ(run_lantern({"keys", "rotate", "digest"}).exit_code, 0);
+  const Ran forked = use();
+  expect_refused(forked, "lantern.audit-log");
+  EXPECT_THAT(forked.err, HasSubstr("two stories"));
+  fs::remove_all(kState / "state/audit");
+  fs::remove_all(kState / "state/audit-anchor");
+  expect_refused(use(), "lantern.audit-log");
+}
+
+TEST_F(Managed, AListThatIsExpiredOrNotYetValidIsNotTakenIn) {
+  install_policy(1);
+  ASSERT_EQ(run_lantern({"revoke", "--list", list_against_the_model(2)}).exit_code, 0);
+  using std::chrono::hours;
+  for (const auto& [from, until, fault] : {std::tuple(hours(-48), hours(-24), "expired on"),
+                                           std::tuple(hours(2), hours(4), "yet to come")}) {
+    const Ran ran = run_lantern({"revoke", "--list", revocation_list(3, {}, from, until)});
+    expect_refused(ran, "lantern.revocation-list");
+    EXPECT_THAT(ran.err, HasSubstr(fault));
+  }
+  expect_refused(use({"--approve", "r"}), "lantern.revoked");
+  EXPECT_EQ(run_lantern({"revoke", "--list", revocation_list(3, {})}).exit_code, 0)
+      << "the refused ones have not used up their number";
+  EXPECT_EQ(use({"--approve", "r"}).exit_code, 0);
 }
 
 TEST_F(Managed, AnImportOfAListThatDiesLeavesTheOldListOrTheNewInForce) {

@@ -183,23 +183,36 @@ Recorded Log::append_or_spool(const Event& event) {
   return recorded;
 }
 
-Result<SignedCheckpoint> Log::publish() {
+template <typename T>
+Result<T> Log::lead(const std::function<Result<T>()>& work) {
   std::unique_lock guard(mutex_);
   changed_.wait(guard, [&] { return !leading_; });
   leading_ = true;
   guard.unlock();
-  const auto seal = [&]() -> Result<SignedCheckpoint> {
-    LANTERN_ASSIGN(const LogLock lock, sequencer_->enter());
-    LANTERN_ASSIGN(SignedCheckpoint published, sequencer_->seal());
-    LANTERN_TRY(sequencer_->keep_anchor(/*at_once=*/true));
-    return published;
-  };
-  auto published = seal();
+  auto result = work();
   guard.lock();
   head_ = sequencer_->head().checkpoint;
   leading_ = false;
   changed_.notify_all();
-  return published;
+  return result;
+}
+
+Result<SignedCheckpoint> Log::publish() {
+  return lead<SignedCheckpoint>([&]() -> Result<SignedCheckpoint> {
+    LANTERN_ASSIGN(const LogLock lock, sequencer_->enter());
+    LANTERN_ASSIGN(SignedCheckpoint published, sequencer_->seal());
+    LANTERN_TRY(sequencer_->keep_anchor(/*at_once=*/true));
+    return published;
+  });
+}
+
+Result<Log::Reading> Log::read_from(uint64_t begin,
+                                    const std::function<void(uint64_t, std::string_view)>& f) {
+  return lead<Reading>([&]() -> Result<Reading> {
+    LANTERN_ASSIGN(const LogLock lock, sequencer_->enter());
+    LANTERN_ASSIGN(const uint64_t first, sequencer_->read_from(begin, f));
+    return Reading{.first = first, .head = sequencer_->head().checkpoint};
+  });
 }
 
 }  // namespace lantern::audit

@@ -53,10 +53,19 @@ struct LogKeys {
   std::vector<base::PublicKey> known = {};  // may have signed before; the signer's own is one
 };
 
+/// A head of the log that somebody outside it remembers.
+struct KeptHead {
+  uint64_t size = 0;
+  Hash root = {};
+  std::string at = {};  // who remembers it, for messages
+};
+
 struct LogOptions {
   std::filesystem::path folder;
   /// A file outside the folder that keeps the newest checkpoint; empty: none is kept.
   std::filesystem::path anchor = {};
+  /// The log must reach at least as far, by the same entries.
+  std::vector<KeptHead> kept = {};
   /// A folder outside for append_or_spool(); empty: it has nowhere to spool.
   std::filesystem::path spool = {};
   /// The name of a log that is made now; an existing one has its own.
@@ -103,6 +112,15 @@ class Log {
   /// Seals the journal and returns the published checkpoint.
   Result<SignedCheckpoint> publish();
 
+  struct Reading {
+    uint64_t first = 0;  // before it retention has dropped what was asked for
+    Checkpoint head = {};
+  };
+  /// Calls f(index, entry) for the entries from `begin` to the log's end, as it is now. Those of
+  /// the journal are in memory.
+  Result<Reading> read_from(uint64_t begin,
+                            const std::function<void(uint64_t, std::string_view)>& f);
+
   /// The newest head that this object knows.
   [[nodiscard]] Checkpoint head() const;
   /// The newest entry's time, 0 for an empty log.
@@ -113,6 +131,9 @@ class Log {
   struct Sequencer;
   explicit Log(LogOptions options);
   void commit(std::span<Waiter* const> batch);
+  /// Runs `work` as the one who uses the sequencer.
+  template <typename T>
+  Result<T> lead(const std::function<Result<T>()>& work);
 
   LogOptions options_;
   std::unique_ptr<Sequencer> sequencer_;  // used by whoever leads

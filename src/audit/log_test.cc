@@ -53,6 +53,45 @@ TEST(Log, PublishesAtTheEdgesOfTiles) {
   }
 }
 
+TEST(Log, IsReadFromAnyEntryOnThroughTilesAndJournal) {
+  const Fixture fixture;
+  fixture.fill(380);  // 320 are sealed
+  auto log = Log::open(fixture.options());
+  ASSERT_TRUE(log.ok());
+  for (const uint64_t begin : {0u, 255u, 319u, 320u, 379u, 380u}) {
+    uint64_t next = begin;
+    const auto reading = (*log)->read_from(begin, [&](uint64_t index, std::string_view entry) {
+      EXPECT_EQ(index, next++);
+      EXPECT_EQ(std::get<int64_t>(event_from_json(entry, "entry")->facts.at(0).value),
+                static_cast<int64_t>(index));
+    });
+    ASSERT_TRUE(reading.ok()) << reading.error().message;
+    EXPECT_EQ(next, 380u);
+    EXPECT_EQ(reading->first, begin);
+    EXPECT_EQ(reading->head.size, 380u);
+  }
+}
+
+TEST(Log, IsRefusedWhereItIsNotWhatSomebodyRemembers) {
+  const Fixture fixture;
+  fixture.fill(70);
+  LogOptions options = fixture.options();
+  const auto remembering = [&](uint64_t size, const Hash& root) {
+    options.kept = {{.size = size, .root = root, .at = "the state"}};
+    auto log = Log::open(options);
+    return log.ok() ? std::string() : log.error().message;
+  };
+  LogView view = LogView::open(fixture.folder).value();
+  EXPECT_EQ(remembering(0, empty_root()), "");
+  EXPECT_EQ(remembering(33, root_at(view, 33).value()), "");
+  EXPECT_EQ(remembering(70, root_at(view, 70).value()), "");
+  EXPECT_THAT(remembering(33, root_at(view, 34).value()), HasSubstr("two stories"));
+  EXPECT_THAT(remembering(71, root_at(view, 70).value()), HasSubstr("ends at entry 70"));
+  fs::remove_all(fixture.folder);
+  fs::remove_all(fixture.anchor.parent_path());
+  EXPECT_THAT(remembering(70, Hash{}), HasSubstr("is gone"));
+}
+
 TEST(Log, TimesNeverGoBack) {
   const Fixture fixture;
   auto log = Log::open(fixture.options());

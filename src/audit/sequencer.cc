@@ -113,6 +113,12 @@ Status Sequencer::create() {
         "{}: the audit log is gone, {} keeps a checkpoint of it; nothing is appended. "
         "See lantern audit verify",
         options_.folder.string(), options_.anchor.string());
+  for (const KeptHead& kept : options_.kept)
+    if (kept.size > 0)
+      return make_error(ErrorCode::kCorrupt,
+                        "{}: the audit log is gone, {} knows {} entries of it; nothing is "
+                        "appended. See lantern audit verify",
+                        options_.folder.string(), kept.at, kept.size);
   LANTERN_ASSIGN(
       const SignedCheckpoint empty,
       sign_checkpoint({.origin = options_.origin, .size = 0, .root = empty_root()}, keys_.signer));
@@ -168,6 +174,9 @@ Status Sequencer::hold_against_anchor(LogView& view) {
   };
   std::vector<Kept> all;
   if (loaded_) all.push_back({head_.checkpoint, "what this process has seen"});
+  for (const KeptHead& kept : options_.kept)
+    all.push_back(
+        {{.origin = view.head().checkpoint.origin, .size = kept.size, .root = kept.root}, kept.at});
   if (view.noted_head()) {
     LANTERN_ASSIGN(const auto noted, open_known(view.noted_head()->note, file(kHeadFile).string()));
     all.push_back({noted.checkpoint, file(kHeadFile).string()});
@@ -343,6 +352,22 @@ Result<SignedCheckpoint> Sequencer::seal() {
   }
   step(LogStep::kJournalReplaced);
   return signed_head;
+}
+
+Result<uint64_t> Sequencer::read_from(uint64_t begin,
+                                      const std::function<void(uint64_t, std::string_view)>& f) {
+  const uint64_t in_tiles = published_.size;
+  if (begin < in_tiles) {
+    LANTERN_ASSIGN(LogView view, LogView::open_locked(options_.folder));
+    begin = std::max(begin, view.first_kept());
+    LANTERN_TRY(view.for_each(begin, in_tiles, [&](uint64_t index, std::string_view entry) {
+      f(index, entry);
+      return true;
+    }));
+  }
+  for (uint64_t i = std::max(begin, in_tiles); i < in_tiles + pending_.size(); ++i)
+    f(i, pending_[i - in_tiles].entry);
+  return begin;
 }
 
 Status Sequencer::keep_anchor(bool at_once) {

@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "audit/checkpoint.h"
@@ -32,6 +34,9 @@ class Sequencer {
   Result<uint64_t> write(std::vector<std::string> entries);
   /// Moves the journal into tiles and publishes the head, signed with the current key.
   Result<SignedCheckpoint> seal();
+  /// Log::read_from(), under the lock; returns the first index that is there to be read.
+  Result<uint64_t> read_from(uint64_t begin,
+                             const std::function<void(uint64_t, std::string_view)>& f);
   /// Writes the anchor where it is older than the head; at once, or once its interval is over.
   Status keep_anchor(bool at_once);
 

@@ -33,7 +33,34 @@ Result<fs::path> xdg_folder(const char* variable, const char* fallback) {
   return home / fallback / "lantern";
 }
 
+/// On a managed machine only the account that owns the service's folder decides and loads. Asked
+/// here, where every path into state, store, keys and log begins, so that no command can miss it.
+Status check_account(const fs::path& root) {
+  struct stat info {};
+  if (::stat(root.c_str(), &info) != 0)
+    return make_error(ErrorCode::kDenied,
+                      "denied by rule lantern.service-account: this machine is managed ({}), and "
+                      "{} does not exist: ask its administrator to make it for the service's "
+                      "account",
+                      managed_folder().string(), root.string());
+  if (info.st_uid == ::geteuid()) return {};
+  const std::string name = account_name(info.st_uid);
+  return make_error(ErrorCode::kDenied,
+                    "denied by rule lantern.service-account: this machine is managed ({}): only "
+                    "the account {} may use its models, its records and its keys; ask for `sudo -u "
+                    "{} lantern ...`",
+                    managed_folder().string(), name, name);
+}
+
 }  // namespace
+
+std::string account_name(uid_t uid) {
+  std::vector<char> buffer(16384);
+  passwd entry{}, *found = nullptr;
+  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+    return found->pw_name;
+  return std::to_string(uid);
+}
 
 const fs::path& managed_folder() {
   static const fs::path folder = "/etc/lantern";
@@ -52,6 +79,7 @@ bool is_managed(const fs::path& folder) {
 Result<Folders> own_folders() {
   if (machine_is_managed()) {
     const fs::path root = "/var/lib/lantern";
+    LANTERN_TRY(check_account(root));
     return Folders{.data = root / "data",
                    .config = root / "config",
                    .state = root / "state",

@@ -22,7 +22,7 @@ Result<audit::LogKeys> log_keys(const audit::KeyRing& ring) {
 
 }  // namespace
 
-Result<AuditLog> AuditLog::of_user() {
+Result<AuditLog> AuditLog::of_user(std::vector<audit::KeptHead> kept) {
   LANTERN_ASSIGN(const AuditPlaces places, audit_places());
   LANTERN_ASSIGN(const audit::KeyRing ring, audit::KeyRing::of_user());
   LANTERN_ASSIGN(audit::LogKeys keys, log_keys(ring));
@@ -31,6 +31,7 @@ Result<AuditLog> AuditLog::of_user() {
   std::string origin = "lantern-audit/" + base::to_hex(keys.signer.public_key().id()).substr(0, 16);
   LANTERN_ASSIGN(auto log, audit::Log::open({.folder = places.log,
                                              .anchor = places.anchor,
+                                             .kept = std::move(kept),
                                              .spool = places.spool,
                                              .origin = std::move(origin),
                                              .keys = std::move(keys),

@@ -42,7 +42,8 @@ class AuditLog {
   /// audit/ in the state folder; its keys come from the key ring, its newest checkpoint is kept
   /// beside the folder too. Both are made on first use. Errors: kIo, kExhausted, and kCorrupt
   /// where the log was cut, replaced or changed.
-  static Result<AuditLog> of_user();
+  /// Also where it does not contain `kept`.
+  static Result<AuditLog> of_user(std::vector<audit::KeptHead> kept = {});
 
   /// Durable once this returns, with the entry's index. Any error: refuse what was to be recorded.
   Result<uint64_t> append(const audit::Event& event) const { return log_->append(event); }

@@ -1,6 +1,7 @@
 // Retention of the audit log, as far as the policy lets it go.
 #include "gate/audit.h"
 #include "gate/governance.h"
+#include "gate/log_facts.h"
 
 namespace lantern::gate {
 namespace {
@@ -20,10 +21,9 @@ std::string denial(const policy::Policy& policy, std::chrono::seconds keep) {
 
 Result<audit::DropPlan> prune_audit_log(const PruneRequest& request) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const PolicyPtr in_force, governance.policy());
-  const policy::Policy& policy = *in_force;
+  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy());
   LANTERN_ASSIGN(const base::UtcTime now, governance.now());
-  if (const std::string why = denial(policy, request.keep); !why.empty()) {
+  if (const std::string why = denial(*policy, request.keep); !why.empty()) {
     const auto recorded = governance.log().append({.action = audit::Action::kLogPrune,
                                                    .decision = audit::Decision::kDeny,
                                                    .actor = audit::this_process(),
@@ -31,7 +31,7 @@ Result<audit::DropPlan> prune_audit_log(const PruneRequest& request) {
                                                    .reason = why});
     if (!recorded.ok()) return recorded.error();
     return make_error(ErrorCode::kDenied, "denied by rule {}: {}; {}", kRule, why,
-                      policy.ask.empty() ? "ask whoever keeps the policy" : policy.ask);
+                      policy->ask.empty() ? "ask whoever keeps the policy" : policy->ask);
   }
   LANTERN_ASSIGN(const AuditPlaces places, audit_places());
   LANTERN_ASSIGN(audit::LogView view, audit::LogView::open(places.log));
@@ -39,6 +39,7 @@ Result<audit::DropPlan> prune_audit_log(const PruneRequest& request) {
   LANTERN_ASSIGN(audit::DropPlan plan,
                  audit::plan_drop(view, int64_t{1000} * cutoff.time_since_epoch().count()));
   if (request.dry_run) return plan;
+  if (!plan.empty()) LANTERN_TRY(restate(governance.state(), governance.log()));
   LANTERN_ASSIGN(plan.first_kept,
                  audit::drop_before(governance.log().log(), places.log,
                                     {.first_kept = plan.first_kept,

@@ -29,7 +29,10 @@ policy::Decision denied_by_scan(const Report& report) {
           .rule = malicious ? "lantern.scan-malicious" : "lantern.scan-inconclusive",
           .reason = fmt::format("the scan says {}: {}",
                                 supply::scan::verdict_name(report.verdict()), first),
-          .how_to_ask = "see `lantern scan-model`",
+          .how_to_ask = malicious
+                            ? "see `lantern scan-model`"
+                            : "see `lantern scan-model`; whoever answers for it nevertheless says "
+                              "`lantern approve MODEL --reason WHY --accept-inconclusive`",
           .is_final = malicious};
 }
 
@@ -56,13 +59,23 @@ Result<Report> scanned(Governance& governance, const Composition& model) {
   return report;
 }
 
+bool scan_is_conclusive(const Report& report) {
+  return report.verdict() == Verdict::kClean || report.verdict() == Verdict::kWarn;
+}
+
 Result<policy::Approval> approve(Governance& governance, const Composition& model,
                                  const ApprovalTerms& terms) {
   LANTERN_ASSIGN(const base::UtcTime now, governance.now());
+  LANTERN_ASSIGN(const Report report, scanned(governance, model));
   LANTERN_ASSIGN(policy::Facts facts, governance.facts(model, policy::Action::kApprove));
   facts.approval_in_script = terms.in_script;
-  const policy::Decision decision = governance.decide(facts);
-  LANTERN_TRY(governance.record(audit::Action::kApprove, decision, model, terms.reason));
+  policy::Decision decision = governance.decide(facts);
+  const bool unread = !scan_is_conclusive(report) && !terms.accepts_inconclusive;
+  if (decision.allowed() && (report.verdict() == Verdict::kMalicious || unread))
+    decision = denied_by_scan(report);
+  LANTERN_TRY(governance.record(
+      audit::Action::kApprove, decision, model, terms.reason,
+      {{.name = "scan", .value = std::string(supply::scan::verdict_name(report.verdict()))}}));
   LANTERN_TRY(decision.status());
 
   policy::Approval approval{.model_id = model.id,
@@ -106,17 +119,19 @@ Result<policy::Decision> seek(Governance& governance, const Composition& model,
   if (!approval_would_do(governance, decision, facts) || (consent.reason.empty() && !consent.ask))
     return decision;
   LANTERN_ASSIGN(const Report report, scanned(governance, model));
-  const Verdict verdict = report.verdict();
-  const bool readable = verdict == Verdict::kClean || verdict == Verdict::kWarn;
-  if (verdict == Verdict::kMalicious || (!readable && !consent.ask)) return denied_by_scan(report);
+  if (report.verdict() == Verdict::kMalicious || (!scan_is_conclusive(report) && !consent.ask))
+    return denied_by_scan(report);
   std::optional<std::string> reason = consent.reason;
   if (reason->empty()) {
     LANTERN_ASSIGN(reason, consent.ask({.model = model, .report = report}));
   }
   if (!reason) return decision;
-  LANTERN_ASSIGN(
-      const policy::Approval approval,
-      approve(governance, model, {.reason = *reason, .in_script = !consent.reason.empty()}));
+  LANTERN_ASSIGN(const policy::Approval approval,
+                 approve(governance, model,
+                         {.reason = *reason,
+                          .in_script = !consent.reason.empty(),
+                          // Who is asked at the terminal reads the scan's word first.
+                          .accepts_inconclusive = consent.reason.empty()}));
   LANTERN_ASSIGN(facts, governance.facts(model, action));
   return governance.decide(facts);
 }

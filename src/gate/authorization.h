@@ -50,8 +50,15 @@ struct ApprovalTerms {
   /// Signs in its owner's name; absent: this machine's own key, for the person logged in.
   std::optional<base::PrivateKey> key = {};
   bool in_script = false;  // nobody was asked at a terminal
+  /// Whoever approves was told that the scan could not read all of the model, and approves it all
+  /// the same. Without it that is a no, as at a load.
+  bool accepts_inconclusive = false;
 };
-/// Signs and records an approval, if the policy lets this person approve. Errors: kDenied (also for
+/// Whether the scan read the model to its end: what it did not read is not approved silently.
+bool scan_is_conclusive(const supply::scan::Report& report);
+
+/// Signs and records an approval, if the policy lets this person approve and the scan (made where
+/// there was none) lets anybody: the one rule for every way to approve. Errors: kDenied (also for
 /// what is revoked), kInvalidArgument terms.
 Result<policy::Approval> approve(Governance& governance, const Composition& model,
                                  const ApprovalTerms& terms);

@@ -3,35 +3,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
 #include "base/file.h"
 #include "base/paths.h"
 #include "policy/revocations.h"
 #include "supply/http.h"
+#include "supply/reference.h"
 #include "supply/url.h"
 
 namespace lantern::gate {
 namespace {
 
 constexpr uint64_t kSignatureBytesMax = 64u << 20;
-
-Result<Composition> composition_of(const supply::StoredModel& stored) {
-  Composition model{.name = stored.name(),
-                    .id = stored.manifest.id,
-                    .source = stored.manifest.source,
-                    .revision = stored.manifest.revision,
-                    .licence = stored.manifest.licence};
-  for (const auto& file : stored.manifest.files) {
-    model.files.push_back(file.digest);
-    model.paths.push_back({.name = file.path,
-                           .path = stored.folder / file.path,
-                           .size = file.size,
-                           .digest = file.digest});
-  }
-  LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
-  model.in_catalog = known.has_value();
-  return model;
-}
 
 /// With the record that says whose it is, or that nobody here knows.
 Status keep_import_signature(Governance& governance, const Composition& model,
@@ -53,14 +37,33 @@ Status keep_import_signature(Governance& governance, const Composition& model,
 
 /// What must never be stopped by a log that cannot be written.
 void record_or_spool(Governance& governance, audit::Action action, std::string_view reason,
-                     std::optional<audit::ModelRef> model) {
+                     std::optional<audit::ModelRef> model, std::vector<audit::Fact> facts = {}) {
   (void)governance.log().append_or_spool({.action = action,
                                           .actor = audit::this_process(),
                                           .model = std::move(model),
-                                          .reason = std::string(reason)});
+                                          .reason = std::string(reason),
+                                          .facts = std::move(facts)});
 }
 
 }  // namespace
+
+Result<Composition> composition_of(const supply::StoredModel& stored) {
+  Composition model{.name = stored.name(),
+                    .id = stored.manifest.id,
+                    .source = stored.manifest.source,
+                    .revision = stored.manifest.revision,
+                    .licence = stored.manifest.licence};
+  for (const auto& file : stored.manifest.files) {
+    model.files.push_back(file.digest);
+    model.paths.push_back({.name = file.path,
+                           .path = stored.folder / file.path,
+                           .size = file.size,
+                           .digest = file.digest});
+  }
+  LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
+  model.in_catalog = known.has_value();
+  return model;
+}
 
 Result<TakenIn> take_in(const supply::StoredModel& stored, const ImportSignature& signature,
                         const Consent& consent) {
@@ -91,12 +94,12 @@ Result<policy::Approval> approve_model(const ApproveRequest& request) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
   LANTERN_ASSIGN(const Resolved resolved, resolve(request.reference, request.resolve));
   LANTERN_ASSIGN(const supply::scan::Report report, scanned(governance, resolved.model));
-  if (report.verdict() == supply::scan::Verdict::kMalicious)
-    return make_error(ErrorCode::kDenied,
-                      "denied by rule lantern.scan-malicious: {}: the scan calls it malicious: {}; "
-                      "see `lantern scan-model`",
-                      resolved.model.name, report.findings.front().message);
-  return approve(governance, resolved.model, request.terms);
+  ApprovalTerms terms = request.terms;
+  if (report.verdict() != supply::scan::Verdict::kMalicious && !scan_is_conclusive(report) &&
+      !terms.accepts_inconclusive && request.confirm) {
+    LANTERN_ASSIGN(terms.accepts_inconclusive, request.confirm(report));
+  }
+  return approve(governance, resolved.model, terms);
 }
 
 Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string_view reason,
@@ -117,7 +120,10 @@ Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string
     }
   }
   LANTERN_ASSIGN(const policy::Facts facts, governance.facts(model, policy::Action::kRevoke));
-  LANTERN_TRY(governance.decide(facts).status());
+  if (const policy::Decision decision = governance.decide(facts); !decision.allowed()) {
+    LANTERN_TRY(governance.record(audit::Action::kRevoke, decision, model, reason));
+    return decision.status().error();
+  }
   supply::RevocationRecord record{.digest = model.id,
                                   .by = governance.person(),
                                   .reason = std::string(reason),
@@ -141,21 +147,50 @@ Result<std::string> read_list(std::string_view from, supply::NetworkMode network
   return std::move(reply.body);
 }
 
+/// The list, if it is one to take in now: signed, no older than `floor`, and valid. An expired one
+/// would take the place of entries that are in force, and could not itself be replaced by its like.
+Result<policy::RevocationList> acceptable_list(Governance& governance, const std::string& envelope,
+                                               std::string_view what, policy::VersionFloor& floor) {
+  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy());
+  LANTERN_ASSIGN(policy::RevocationList list,
+                 policy::verify_revocations(envelope, what,
+                                            policy->keys_for(policy::KeyUse::kRevocations), floor));
+  LANTERN_ASSIGN(const base::UtcTime now, governance.now());
+  const policy::RevocationListFacts facts = list.facts();
+  if (const Status valid = policy::check_fresh(
+          &facts, {.required = true, .version_min = 0, .age_days_max = {}}, now);
+      !valid.ok())
+    return make_error(ErrorCode::kDenied,
+                      "denied by rule lantern.revocation-list: {}: version {}: {}; nothing was "
+                      "changed",
+                      what, list.version(), valid.error().message);
+  return list;
+}
+
 }  // namespace
 
 Result<ImportedRevocations> import_revocations(std::string_view from, supply::NetworkMode network,
                                                const std::stop_token& stop) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy());
   LANTERN_ASSIGN(const std::string envelope, read_list(from, network, stop));
-  constexpr std::string_view kFloor = "revocations";
-  LANTERN_ASSIGN(const auto before, governance.state().highest(kFloor));
+  // Messages enter the log, and an address may hold a password.
+  const auto reference = supply::parse_reference(from);
+  const std::string what = reference.ok() ? supply::recordable(*reference) : "revocation list";
+  LANTERN_ASSIGN(const auto before, governance.state().highest(kRevocationsFloor));
   // Raised here, for the check alone; in the state together with what the list revokes.
   policy::VersionFloorInMemory floor;
   if (before) LANTERN_TRY(floor.raise({.version = before->version, .digest = before->digest}));
-  LANTERN_ASSIGN(const policy::RevocationList list,
-                 policy::verify_revocations(envelope, from,
-                                            policy->keys_for(policy::KeyUse::kRevocations), floor));
+  auto accepted = acceptable_list(governance, envelope, what, floor);
+  if (!accepted.ok()) {
+    auto recorded = governance.log().append({.action = audit::Action::kRevocationsImport,
+                                             .decision = audit::Decision::kDeny,
+                                             .actor = audit::this_process(),
+                                             .rule = "lantern.revocation-list",
+                                             .reason = accepted.error().message});
+    if (!recorded.ok()) return std::move(recorded).error();
+    return std::move(accepted).error();
+  }
+  const policy::RevocationList& list = *accepted;
   LANTERN_ASSIGN(const auto seen, floor.highest());
   std::vector<supply::RevocationRecord> records;
   for (const policy::Revocation& entry : list.entries())
@@ -171,13 +206,14 @@ Result<ImportedRevocations> import_revocations(std::string_view from, supply::Ne
   LANTERN_TRY(base::write_file_atomically(incoming, envelope));
   LANTERN_TRY(governance.state().replace_revocations(
       "list", records,
-      supply::State::Floor{.what = std::string(kFloor),
+      supply::State::Floor{.what = std::string(kRevocationsFloor),
                            .version = {.version = seen->version, .digest = seen->digest}}));
   if (::rename(incoming.c_str(), (folders.data / kRevocationsFile).c_str()) != 0)
     return base::errno_error(errno, incoming.string());
   LANTERN_TRY(base::sync_folder(folders.data));
   record_or_spool(governance, audit::Action::kRevocationsImport,
-                  fmt::format("version {}, {} entries", list.version(), records.size()), {});
+                  fmt::format("version {}, {} entries", list.version(), records.size()), {},
+                  version_facts(*seen));
   return ImportedRevocations{
       .version = list.version(), .n_entries = records.size(), .expires = list.expires()};
 }

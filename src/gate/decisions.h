@@ -17,6 +17,9 @@
 
 namespace lantern::gate {
 
+/// A model of the store, as decisions see it.
+Result<Composition> composition_of(const supply::StoredModel& stored);
+
 /// After a pull: records the import, scans the files, and asks for the approval where the policy
 /// wants one and `consent` can give it. A model without it stays in quarantine: that is no error.
 struct TakenIn {
@@ -33,9 +36,11 @@ struct ApproveRequest {
   std::string reference = {};
   ApprovalTerms terms = {};
   ResolveOptions resolve = {};
+  /// Asks at the terminal whether to approve a model that the scan could not read to its end.
+  std::function<Result<bool>(const supply::scan::Report&)> confirm = {};
 };
-/// Scans first where that was not done: what is malicious is not approved. Errors: resolve()'s,
-/// approve()'s.
+/// Scans first where that was not done: what is malicious is not approved, what is inconclusive
+/// only by who says that it is. Errors: resolve()'s, approve()'s.
 Result<policy::Approval> approve_model(const ApproveRequest& request);
 
 /// `what`: a model, or "sha256:" and the 64 digits of a composition or of a file. It takes effect
@@ -49,7 +54,8 @@ struct ImportedRevocations {
   base::UtcTime expires = {};
 };
 /// A signed revocation list from a file or an https address. kDenied where no key signed it that
-/// the policy trusts for it, or where it is older than the one here.
+/// the policy trusts for it, where it is older than the one here, expired or not yet valid. Whoever
+/// brings a list is a messenger: its signature is the authority, so no rule is asked.
 Result<ImportedRevocations> import_revocations(std::string_view from, supply::NetworkMode network,
                                                const std::stop_token& stop);
 

@@ -1,6 +1,5 @@
 #include "gate/governance.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,45 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class StateFloor : public policy::VersionFloor {
- public:
-  StateFloor(supply::State& state, std::string what) : state_(state), what_(std::move(what)) {}
-  Result<std::optional<policy::VersionSeen>> highest() override {
-    LANTERN_ASSIGN(const auto highest, state_.highest(what_));
-    if (!highest) return std::optional<policy::VersionSeen>();
-    return std::optional(
-        policy::VersionSeen{.version = highest->version, .digest = highest->digest});
-  }
-  Status raise(const policy::VersionSeen& seen) override {
-    return state_.raise(what_, {.version = seen.version, .digest = seen.digest});
-  }
-
- private:
-  supply::State& state_;
-  std::string what_;
-};
-
-/// Takes the version that the state names and no later one.
-class FirmFloor : public policy::VersionFloor {
- public:
-  explicit FirmFloor(StateFloor& floor) : floor_(floor) {}
-  Result<std::optional<policy::VersionSeen>> highest() override { return floor_.highest(); }
-  Status raise(const policy::VersionSeen& seen) override {
-    return make_error(ErrorCode::kDenied, "version {} is not in force", seen.version);
-  }
-
- private:
-  StateFloor& floor_;
-};
-
 /// The account that logged in, which sudo and su do not change; this process's where no login is
 /// recorded.
 std::string logged_in_person() {
   if (const auto text = base::read_text_file("/proc/self/loginuid", 64); text.ok()) {
     const auto uid = std::strtoul(text->c_str(), nullptr, 10);
-    if (uid != 0 && uid < UINT32_MAX) return user_name(static_cast<uid_t>(uid));
+    if (uid != 0 && uid < UINT32_MAX) return base::account_name(static_cast<uid_t>(uid));
   }
-  return user_name(::geteuid());
+  return base::account_name(::geteuid());
 }
 
 policy::Fact<std::string> calling_program() {
@@ -65,25 +33,6 @@ policy::Fact<std::string> calling_program() {
   const fs::path program = fs::read_symlink(fmt::format("/proc/{}/exe", ::getppid()), code);
   if (code) return {};
   return program.string();
-}
-
-/// On a managed machine only the account that owns the service's folder decides and loads.
-Status check_account() {
-  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
-  const fs::path root = folders.data.parent_path();
-  struct stat info {};
-  if (::stat(root.c_str(), &info) != 0)
-    return make_error(ErrorCode::kDenied,
-                      "denied by rule lantern.service-account: this machine is managed ({}), and "
-                      "{} does not exist: ask its administrator to make it for the service's "
-                      "account",
-                      base::managed_folder().string(), root.string());
-  if (info.st_uid == ::geteuid()) return {};
-  return make_error(ErrorCode::kDenied,
-                    "denied by rule lantern.service-account: this machine is managed ({}): only "
-                    "the account {} may use its models; ask for `sudo -u {} lantern ...`",
-                    base::managed_folder().string(), user_name(info.st_uid),
-                    user_name(info.st_uid));
 }
 
 /// What nobody rated counts as the worst.
@@ -111,10 +60,6 @@ policy::Fact<T> claim(const T& text) {
 
 }  // namespace
 
-std::unique_ptr<policy::VersionFloor> version_floor(supply::State& state, std::string what) {
-  return std::make_unique<StateFloor>(state, std::move(what));
-}
-
 Result<std::optional<supply::CatalogEntry>> catalog_entry(std::span<const base::Digest> files) {
   if (files.size() != 1) return std::optional<supply::CatalogEntry>();
   LANTERN_ASSIGN(std::vector<supply::CatalogEntry> entries, supply::read_catalog());
@@ -129,7 +74,10 @@ Governance::Governance(bool managed, supply::State state, std::optional<AuditLog
       state_(std::make_unique<supply::State>(std::move(state))),
       log_(std::move(log)),
       keys_(std::move(keys)),
-      floor_(version_floor(*state_, "policy")),
+      floor_(version_floor(*state_, kPolicyFloor, log_)),
+      revocations_(
+          std::make_unique<RevocationListInForce>(version_floor(*state_, kRevocationsFloor, log_))),
+      policy_(make_error(ErrorCode::kInternal, "the policy was not read yet")),
       person_(logged_in_person()) {
   if (managed_)
     watcher_ = std::make_unique<policy::PolicyWatcher>(
@@ -138,10 +86,9 @@ Governance::Governance(bool managed, supply::State state, std::optional<AuditLog
 
 Result<Governance> Governance::open() {
   const bool managed = base::machine_is_managed();
-  if (managed) LANTERN_TRY(check_account());
   LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
   LANTERN_ASSIGN(supply::State state, supply::State::open(folders.data));
-  LANTERN_ASSIGN(AuditLog log, AuditLog::of_user());
+  LANTERN_ASSIGN(AuditLog log, open_log_for(state, managed));
   LANTERN_ASSIGN(audit::KeyRing keys, audit::KeyRing::of_user());
   return Governance(managed, std::move(state), std::move(log), std::move(keys));
 }
@@ -176,6 +123,11 @@ Result<PolicyPtr> Governance::read_policy() {
 }
 
 const Result<PolicyPtr>& Governance::policy() {
+  policy_ = read_policy();
+  return policy_;
+}
+
+const Result<PolicyPtr>& Governance::policy() {
   policy_.emplace(read_policy());
   return *policy_;
 }
@@ -183,38 +135,34 @@ const Result<PolicyPtr>& Governance::policy() {
 const Result<PolicyPtr>& Governance::snapshot() { return policy_ ? *policy_ : policy(); }
 
 Result<policy::ApprovalTrust> Governance::approval_trust() {
-  LANTERN_ASSIGN(const PolicyPtr policy, snapshot());
+  LANTERN_ASSIGN(const PolicyPtr policy, policy_);
   LANTERN_ASSIGN(std::vector<base::PublicKey> own, keys_.public_keys(audit::KeyPurpose::kLog));
   return policy::approval_trust(*policy, std::move(own));
 }
 
-Result<std::optional<policy::RevocationListFacts>> Governance::revocation_list() {
-  using Facts = std::optional<policy::RevocationListFacts>;
-  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
-  LANTERN_ASSIGN(const PolicyPtr policy, snapshot());
-  const std::vector<base::PublicKey> keys = policy->keys_for(policy::KeyUse::kRevocations);
-  const auto read = [&](std::string_view name, policy::VersionFloor& floor) -> Result<Facts> {
-    const fs::path path = folders.data / name;
-    auto envelope = base::read_text_file(path, policy::kRevocationBytesMax);
-    if (!envelope.ok() && envelope.error().code == ErrorCode::kNotFound) return Facts();
-    if (!envelope.ok()) return std::move(envelope).error();
-    LANTERN_ASSIGN(const policy::RevocationList list,
-                   policy::verify_revocations(*envelope, path.string(), keys, floor));
-    return Facts(list.facts());
-  };
-  StateFloor floor(*state_, "revocations");
-  Result<Facts> list = read(kRevocationsFile, floor);
-  if (list.ok() && *list) return list;
-  // An import that died on its way: its list counts from the moment the state does.
-  FirmFloor firm(floor);
-  const Result<Facts> incoming = read(kIncomingRevocationsFile, firm);
-  return incoming.ok() && *incoming ? incoming : list;
+/// By the state's records or by the signed list, either of which is enough. Where the list that was
+/// in force cannot be read, whether the model is revoked is not known.
+Status Governance::set_revocation(const Composition& model, policy::Facts& facts) {
+  LANTERN_ASSIGN(const auto recorded, state_->revocation_of(model.id, model.files));
+  if (recorded) facts.revoked = true;
+  if (!policy_.ok()) return {};  // decide() denies
+  const auto list = revocations_->current(**policy_);
+  if (!list.ok()) return {};
+  if (!facts.revoked) facts.revoked = false;
+  if (!*list) return {};
+  facts.revocation_list = (*list)->facts();
+  if (*facts.revoked) return {};
+  LANTERN_ASSIGN(const std::vector<base::Digest> lineage,
+                 state_->lineage_of(model.id, model.files));
+  facts.revoked = (*list)->find_any(model.id, lineage) != nullptr;
+  return {};
 }
 
-Result<supply::TrustedSigners> Governance::trusted_signers() {
-  LANTERN_ASSIGN(const PolicyPtr policy, snapshot());
-  supply::TrustedSigners trusted{.keys = policy->keys_for(policy::KeyUse::kModels)};
-  if (!managed_) return trusted;
+namespace {
+
+Result<supply::TrustedSigners> signers_trusted_by(const policy::Policy& policy, bool managed) {
+  supply::TrustedSigners trusted{.keys = policy.keys_for(policy::KeyUse::kModels)};
+  if (!managed) return trusted;
   LANTERN_ASSIGN(const policy::TrustRoots roots,
                  policy::load_trust_roots(base::managed_folder(), 0));
   for (const std::string& pem : roots.certificates) {
@@ -224,13 +172,20 @@ Result<supply::TrustedSigners> Governance::trusted_signers() {
   return trusted;
 }
 
+}  // namespace
+
+Result<supply::TrustedSigners> Governance::trusted_signers() {
+  LANTERN_ASSIGN(const PolicyPtr policy, this->policy());
+  return signers_trusted_by(*policy, managed_);
+}
+
 /// Those whose keys or roots are trusted for it.
 Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
   std::set<std::string> signers;
   LANTERN_ASSIGN(const auto signatures, state_->signatures_of(id));
-  const Result<PolicyPtr>& policy = snapshot();
-  if (signatures.empty() || !policy.ok()) return signers;
-  LANTERN_ASSIGN(const supply::TrustedSigners trusted, trusted_signers());
+  if (signatures.empty() || !policy_.ok()) return signers;
+  const PolicyPtr& policy = *policy_;
+  LANTERN_ASSIGN(const supply::TrustedSigners trusted, signers_trusted_by(*policy, managed_));
   if (trusted.empty()) return signers;
   for (const supply::SignatureRecord& signature : signatures) {
     LANTERN_ASSIGN(const supply::SignatureBundle bundle,
@@ -247,8 +202,7 @@ Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
 }
 
 Status Governance::count_approvals(const Composition& model, policy::Facts& facts) {
-  const Result<PolicyPtr>& policy = snapshot();
-  if (!policy.ok() || !facts.now) return {};  // decide() denies
+  if (!policy_.ok() || !facts.now) return {};  // decide() denies
   LANTERN_ASSIGN(const policy::ApprovalTrust trust, approval_trust());
   LANTERN_ASSIGN(const auto records, state_->approvals_of(model.id));
   std::vector<policy::Approval> approvals;
@@ -266,7 +220,7 @@ Status Governance::count_approvals(const Composition& model, policy::Facts& fact
                                .groups = facts.groups,
                                .now = *facts.now,
                                .importer = import ? std::optional(import->by) : std::nullopt},
-                              (*policy)->approvals);
+                              (*policy_)->approvals);
   facts.n_approvers = static_cast<int>(approvers.size());
   return {};
 }
@@ -292,15 +246,13 @@ Result<policy::Facts> Governance::facts(const Composition& model, policy::Action
   LANTERN_ASSIGN(facts.signers, signers_of(model.id));
   facts.labels.emplace();
 
-  LANTERN_ASSIGN(const auto revocation, state_->revocation_of(model.id, model.files));
-  facts.revoked = revocation.has_value();
+  LANTERN_TRY(set_revocation(model, facts));
   LANTERN_TRY(count_approvals(model, facts));
   LANTERN_ASSIGN(const auto scan, state_->scan_of(model.id));
-  facts.state = revocation                          ? policy::ModelState::kRevoked
+  facts.state = facts.revoked.value_or(false)       ? policy::ModelState::kRevoked
                 : facts.n_approvers.value_or(0) > 0 ? policy::ModelState::kApproved
                 : scan                              ? policy::ModelState::kScanned
                                                     : policy::ModelState::kQuarantined;
-  if (auto list = revocation_list(); list.ok()) facts.revocation_list = *list;
   LANTERN_ASSIGN(const auto matches,
                  match_advisories(model.id, model.files, model.source, model.revision));
   facts.advisories.emplace();
@@ -315,9 +267,8 @@ Result<policy::Facts> Governance::facts(const Composition& model, policy::Action
 }
 
 policy::Decision Governance::decide(const policy::Facts& facts) {
-  const Result<PolicyPtr>& in_force = snapshot();
-  if (!in_force.ok()) return policy::decide(Result<policy::Policy>(in_force.error()), facts);
-  const policy::Policy& policy = **in_force;
+  if (!policy_.ok()) return policy::decide(Result<policy::Policy>(policy_.error()), facts);
+  const policy::Policy& policy = **policy_;
   policy::Decision decision = policy::decide(policy, facts);
   if (decision.allowed() || !facts.now) return decision;
   const auto folders = base::own_folders();
@@ -338,14 +289,16 @@ audit::ModelRef Governance::model_ref(const Composition& model, std::string_view
 }
 
 Status Governance::record(audit::Action action, const policy::Decision& decision,
-                          const Composition& model, std::string_view reason) {
+                          const Composition& model, std::string_view reason,
+                          std::vector<audit::Fact> more) {
   audit::Event event{
       .action = action,
       .decision = decision.allowed() ? audit::Decision::kAllow : audit::Decision::kDeny,
       .actor = audit::this_process(),
       .model = model_ref(model),
       .rule = decision.rule,
-      .reason = reason.empty() ? decision.reason : std::string(reason)};
+      .reason = reason.empty() ? decision.reason : std::string(reason),
+      .facts = std::move(more)};
   if (model.tier)
     event.facts.push_back({.name = "tier", .value = std::string(policy::tier_name(*model.tier))});
   if (!log_) return make_error(ErrorCode::kIo, "the audit log is not open for writing");

@@ -22,6 +22,8 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "gate/audit.h"
+#include "gate/log_facts.h"
+#include "gate/revocation_list.h"
 #include "policy/approvals.h"
 #include "policy/break_glass.h"
 #include "policy/decide.h"
@@ -57,10 +59,7 @@ struct Composition {
 /// The catalog's entry for a composition of one file that it knows by digest.
 Result<std::optional<supply::CatalogEntry>> catalog_entry(std::span<const base::Digest> files);
 
-/// The signed revocation list in force, in the data folder, the one that is being imported, and the
-/// break-glass statement in force, in the state folder.
-inline constexpr std::string_view kRevocationsFile = "revocations.dsse";
-inline constexpr std::string_view kIncomingRevocationsFile = "revocations.incoming.dsse";
+/// The break-glass statement in force, in the state folder.
 inline constexpr std::string_view kBreakGlassFile = "break-glass.dsse";
 
 using PolicyPtr = std::shared_ptr<const policy::Policy>;
@@ -110,16 +109,14 @@ class Governance {
 
   /// The record of a decision on `model`; durable once it returns.
   Status record(audit::Action action, const policy::Decision& decision, const Composition& model,
-                std::string_view reason = {});
+                std::string_view reason = {}, std::vector<audit::Fact> more = {});
   /// What a record says of the model.
   static audit::ModelRef model_ref(const Composition& model, std::string_view state = {});
 
  private:
   Governance(bool managed, supply::State state, std::optional<AuditLog> log, audit::KeyRing keys);
   Result<PolicyPtr> read_policy();
-  /// As policy() gave it last; read now where that was never asked.
-  const Result<PolicyPtr>& snapshot();
-  Result<std::optional<policy::RevocationListFacts>> revocation_list();
+  Status set_revocation(const Composition& model, policy::Facts& facts);
   Result<std::set<std::string>> signers_of(const base::Digest& id);
 
   bool managed_;
@@ -128,12 +125,10 @@ class Governance {
   audit::KeyRing keys_;
   std::unique_ptr<policy::VersionFloor> floor_;
   std::unique_ptr<policy::PolicyWatcher> watcher_;  // managed only; borrows floor_
+  std::unique_ptr<RevocationListInForce> revocations_;
   std::string policy_warning_;
-  std::optional<Result<PolicyPtr>> policy_;  // as policy() gave it last
+  Result<PolicyPtr> policy_;  // as policy() gave it last
   std::string person_;
 };
-
-/// A floor of versions in the state.
-std::unique_ptr<policy::VersionFloor> version_floor(supply::State& state, std::string what);
 
 }  // namespace lantern::gate

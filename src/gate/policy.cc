@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "gate/governance.h"
+#include "gate/pull.h"
 #include "gate/resolve.h"
 #include "gate/store.h"
 #include "policy/facts_text.h"
@@ -111,7 +112,7 @@ Status count_again(Governance& governance, const Composition& model, policy::Fac
   return {};
 }
 
-Result<Composition> composition_of(const std::string& reference) {
+Result<Composition> composition_named(const std::string& reference) {
   constexpr std::string_view kPrefix = "sha256:";
   if (reference.starts_with(kPrefix) && reference.size() == kPrefix.size() + 64) {
     Composition model{.name = reference};
@@ -174,10 +175,17 @@ Result<Explained> explain_policy(const ExplainRequest& request) {
   Explained explained;
   LANTERN_ASSIGN(Governance governance, Governance::open_to_look());
   Composition model;
-  if (!request.model.empty()) {
-    LANTERN_ASSIGN(model, composition_of(request.model));
+  // What is to be imported need not be here.
+  const bool imports = request.action == policy::Action::kImport && !request.model.empty() &&
+                       !request.model.starts_with("sha256:");
+  if (!request.model.empty() && !imports) {
+    LANTERN_ASSIGN(model, composition_named(request.model));
   }
-  LANTERN_ASSIGN(explained.facts, governance.facts(model, request.action));
+  if (imports) {
+    LANTERN_ASSIGN(explained.facts, import_facts(governance, request.model));
+  } else {
+    LANTERN_ASSIGN(explained.facts, governance.facts(model, request.action));
+  }
   if (request.model.empty()) {
     policy::Facts none;
     none.now = explained.facts.now;
@@ -191,7 +199,8 @@ Result<Explained> explain_policy(const ExplainRequest& request) {
   }
   if (request.subject) {
     LANTERN_TRY(set_subject(*request.subject, explained.facts));
-    if (!request.model.empty()) LANTERN_TRY(count_again(governance, model, explained.facts));
+    if (!request.model.empty() && !imports)
+      LANTERN_TRY(count_again(governance, model, explained.facts));
   }
   for (const std::string& assignment : request.suppose)
     LANTERN_TRY(policy::set_fact(explained.facts, assignment));

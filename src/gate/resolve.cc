@@ -143,7 +143,6 @@ void read_claims(const format::Metadata& metadata, Composition& model) {
 }  // namespace
 
 Result<Located> locate(std::string_view text) {
-  LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
   LANTERN_ASSIGN(supply::Reference reference, supply::parse_reference(text));
   switch (reference.kind) {
     case supply::Reference::Kind::kPath: {
@@ -153,6 +152,7 @@ Result<Located> locate(std::string_view text) {
       return Located{.name = std::move(name), .path = std::move(path), .stored = {}};
     }
     case supply::Reference::Kind::kAlias: {
+      LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
       LANTERN_ASSIGN(supply::StoredModel model, store.find(reference.alias));
       Located located{.name = model.name(), .path = model.entry(), .stored = {}};
       located.stored = std::move(model);

@@ -154,7 +154,7 @@ constexpr BuiltIn kBuiltIns[] = {
     {"lantern.quarantined", "the model is in quarantine until it is scanned",
      "lantern scan-model shows what was found; lantern approve asks for it", false, quarantined},
     {"lantern.revocation-list", "there is no revocation list as the policy requires it",
-     "lantern revoke --import takes a newer list", true, list_not_fresh},
+     "lantern revoke --list takes a newer one", true, list_not_fresh},
     {"lantern.approvers", "the model is not approved as the policy requires it", "", false,
      too_few_approvers},
     {"lantern.signature", "the model is not signed as the policy requires it", "", false,

@@ -207,42 +207,58 @@ Result<std::vector<ApprovalRecord>> State::approvals_of(const base::Digest& id) 
   return approvals;
 }
 
-Result<std::optional<RevocationRecord>> State::revocation_of(const base::Digest& id,
-                                                             std::span<const base::Digest> files) {
-  std::optional<RevocationRecord> found;
-  auto look_up = [&](const base::Digest& digest) {
-    return database_.run("SELECT by, reason, source, at FROM revocations WHERE digest = ? LIMIT 1",
-                         {blob(digest)}, [&](const base::Row& row) -> Status {
-                           found = RevocationRecord{.digest = digest,
-                                                    .by = row.text(0),
-                                                    .reason = row.text(1),
-                                                    .source = row.text(2),
-                                                    .at = time_in(row, 3)};
-                           return {};
-                         });
-  };
-  for (const base::Digest& file : files) {
-    LANTERN_TRY(look_up(file));
-    if (found) return found;
-  }
+Result<std::vector<RevocationRecord>> State::revocations_from(std::string_view source) {
+  std::vector<RevocationRecord> found;
+  LANTERN_TRY(database_.run("SELECT digest, by, reason, at FROM revocations WHERE source = ?",
+                            {source}, [&](const base::Row& row) -> Status {
+                              LANTERN_ASSIGN(const base::Digest digest, digest_in(row, 0));
+                              found.push_back({.digest = digest,
+                                               .by = row.text(1),
+                                               .reason = row.text(2),
+                                               .source = std::string(source),
+                                               .at = time_in(row, 3)});
+                              return {};
+                            }));
+  return found;
+}
+
+Result<std::vector<base::Digest>> State::lineage_of(const base::Digest& id,
+                                                    std::span<const base::Digest> files) {
+  std::vector<base::Digest> lineage(files.begin(), files.end());
   std::deque<base::Digest> waiting = {id};
   std::set<base::Digest> seen = {id};
   while (!waiting.empty()) {
     const base::Digest one = waiting.front();
     waiting.pop_front();
-    LANTERN_TRY(look_up(one));
-    if (found) return found;
+    lineage.push_back(one);
     LANTERN_ASSIGN(const std::optional<Import> import, import_of(one));
     if (!import) continue;
-    for (const base::Digest& file : import->files) {
-      LANTERN_TRY(look_up(file));
-      if (found) return found;
-    }
+    lineage.insert(lineage.end(), import->files.begin(), import->files.end());
     for (const base::Digest& parent : import->parents)
       if (seen.insert(parent).second) waiting.push_back(parent);
     if (seen.size() > kAncestorsMax)
       return make_error(ErrorCode::kCorrupt, "state.db: {} has more than {} ancestors",
                         base::to_hex(id), kAncestorsMax);
+  }
+  return lineage;
+}
+
+Result<std::optional<RevocationRecord>> State::revocation_of(const base::Digest& id,
+                                                             std::span<const base::Digest> files) {
+  std::optional<RevocationRecord> found;
+  LANTERN_ASSIGN(const std::vector<base::Digest> lineage, lineage_of(id, files));
+  for (const base::Digest& digest : lineage) {
+    LANTERN_TRY(
+        database_.run("SELECT by, reason, source, at FROM revocations WHERE digest = ? LIMIT 1",
+                      {blob(digest)}, [&](const base::Row& row) -> Status {
+                        found = RevocationRecord{.digest = digest,
+                                                 .by = row.text(0),
+                                                 .reason = row.text(1),
+                                                 .source = row.text(2),
+                                                 .at = time_in(row, 3)};
+                        return {};
+                      }));
+    if (found) return found;
   }
   return found;
 }
@@ -274,6 +290,15 @@ Status State::raise(std::string_view what, const Version& version) {
       "INSERT INTO versions VALUES (?1, ?2, ?3) ON CONFLICT (what) DO UPDATE "
       "SET highest = ?2, digest = ?3 WHERE ?2 > highest",
       {what, version.version, blob(version.digest)});
+}
+
+Status State::set_log_position(const Version& position) {
+  // Each load moves it, and losing the last moves costs nothing: it is worth no fsync.
+  LANTERN_TRY(database_.run("PRAGMA synchronous = NORMAL"));
+  Status set = database_.run("INSERT OR REPLACE INTO versions VALUES (?, ?, ?)",
+                             {kLogPosition, position.version, blob(position.digest)});
+  LANTERN_TRY(database_.run("PRAGMA synchronous = FULL"));
+  return set;
 }
 
 }  // namespace lantern::supply

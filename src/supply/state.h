@@ -109,6 +109,11 @@ class State {
   /// something it descends from.
   Result<std::optional<RevocationRecord>> revocation_of(const base::Digest& id,
                                                         std::span<const base::Digest> files);
+  Result<std::vector<RevocationRecord>> revocations_from(std::string_view source);
+  /// Every digest whose revocation falls on a composition of these files: the files, the id, and
+  /// those of what it descends from.
+  Result<std::vector<base::Digest>> lineage_of(const base::Digest& id,
+                                               std::span<const base::Digest> files);
   /// As at `now`, by records alone: whether a policy counts an approval is the gate's to say.
   Result<ModelState> state_of(const base::Digest& id, std::span<const base::Digest> files,
                               base::UtcTime now);
@@ -117,10 +122,16 @@ class State {
   /// Never lowers it.
   Status raise(std::string_view what, const Version& version);
 
+  /// How much of the audit log these records stand for: its size, and its root at that size.
+  Result<std::optional<Version>> log_position() { return highest(kLogPosition); }
+  /// May be lost with a power failure; then it names an earlier position.
+  Status set_log_position(const Version& position);
+
   /// Changes when another process or connection has written.
   Result<int64_t> data_version() { return database_.data_version(); }
 
  private:
+  static constexpr std::string_view kLogPosition = "audit-log";
   explicit State(base::Database database) : database_(std::move(database)) {}
   base::Database database_;
 };

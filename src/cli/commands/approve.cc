@@ -1,4 +1,6 @@
 // lantern approve: a person answers for a model.
+#include <cstdio>
+#include <iostream>
 #include <memory>
 
 #include "base/keys.h"
@@ -17,11 +19,14 @@ struct Flags {
   std::string expires;
   std::vector<std::string> scope;
   std::string key;
+  bool accept_inconclusive = false;
   bool json = false;
 };
 
 Result<gate::ApprovalTerms> terms_of(const Flags& flags) {
-  gate::ApprovalTerms terms{.reason = flags.reason, .in_script = !stdin_is_terminal()};
+  gate::ApprovalTerms terms{.reason = flags.reason,
+                            .in_script = !stdin_is_terminal(),
+                            .accepts_inconclusive = flags.accept_inconclusive};
   if (!flags.expires.empty()) {
     LANTERN_ASSIGN(const std::chrono::seconds lasts, duration_from_text(flags.expires));
     terms.expires = base::utc_clock() + lasts;
@@ -42,14 +47,24 @@ Result<gate::ApprovalTerms> terms_of(const Flags& flags) {
   return terms;
 }
 
+/// Says what the scan could not read and asks.
+Result<bool> confirm_at_terminal(const supply::scan::Report& report) {
+  tell(visible(fmt::format("the scan is {}:", supply::scan::verdict_name(report.verdict()))));
+  for (const auto& finding : report.findings)
+    tell(visible(fmt::format("  {}: {}", finding.rule, finding.message)));
+  std::fprintf(stderr, "Approve it all the same? Type yes: ");
+  std::string answer;
+  return std::getline(std::cin, answer) && !interrupted() && answer == "yes";
+}
+
 Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(gate::ApprovalTerms terms, terms_of(flags));
-  LANTERN_ASSIGN(
-      const policy::Approval approval,
-      gate::approve_model({.reference = flags.model,
-                           .terms = std::move(terms),
-                           .resolve = {.stop = new_interruptible_scope(),
-                                       .progress = base::ProgressOutput::standard_error()}}));
+  gate::ApproveRequest request{.reference = flags.model,
+                               .terms = std::move(terms),
+                               .resolve = {.stop = new_interruptible_scope(),
+                                           .progress = base::ProgressOutput::standard_error()}};
+  if (stdin_is_terminal() && stderr_is_terminal()) request.confirm = confirm_at_terminal;
+  LANTERN_ASSIGN(const policy::Approval approval, gate::approve_model(request));
   const std::string id = "sha256:" + base::to_hex(approval.model_id);
   const std::string expires = approval.expires ? base::format_utc(*approval.expires) : "";
   if (flags.json) {
@@ -78,6 +93,8 @@ Action define(CLI::App& app) {
   app.add_option("--for", flags->scope,
                  "user:NAME or group:NAME alone; may be given several times");
   app.add_option("--key", flags->key, "sign with this private key (PEM) instead of this machine's");
+  app.add_flag("--accept-inconclusive", flags->accept_inconclusive,
+               "although the scan could not read all of it (a person at a terminal is asked)");
   app.add_flag("--json", flags->json, "a JSON document (docs/schemas/approve.json)");
   return [flags] { return run(*flags); };
 }

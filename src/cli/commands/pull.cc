@@ -8,8 +8,7 @@
 #include "cli/output.h"
 #include "cli/signing_flags.h"
 #include "cli/store_report.h"
-#include "gate/decisions.h"
-#include "gate/store.h"
+#include "gate/pull.h"
 
 namespace lantern::cli {
 namespace {
@@ -24,36 +23,20 @@ struct Flags {
 };
 
 Result<Exit> run(const Flags& flags) {
-  const std::stop_token stop = new_interruptible_scope();
-  LANTERN_ASSIGN(const supply::Store store, gate::open_store());
-  LANTERN_ASSIGN(const supply::TrustedSigners required, read_trusted(flags.keys, flags.roots));
-  gate::ImportSignature signature;
-  bool judged = false;
-  const auto judge = [&](const supply::FoundSignature* found,
-                         std::span<const supply::ModelFile> files) -> Status {
-    judged = true;
-    LANTERN_ASSIGN(signature,
-                   gate::judge_import_signature(
-                       found, files,
-                       {.source = flags.reference, .required = required, .hash = {.stop = stop}}));
-    return {};
-  };
-  LANTERN_ASSIGN(const supply::Pulled pulled,
-                 supply::pull(store, flags.reference,
-                              {.alias = flags.alias,
-                               .network = flags.offline ? supply::NetworkMode::kOffline
-                                                        : supply::NetworkMode::kOnline,
-                               .stop = stop,
-                               .progress = base::ProgressOutput::standard_error(),
-                               .notice = [](std::string_view line) { tell(line); },
-                               .judge_signature = judge}));
-  if (!judged && !required.empty())
-    return make_error(ErrorCode::kInvalidArgument,
-                      "{}: was here already: `lantern verify {} --signature FILE --key ... --keep`",
-                      flags.reference, pulled.alias);
+  LANTERN_ASSIGN(supply::TrustedSigners required, read_trusted(flags.keys, flags.roots));
+  LANTERN_ASSIGN(const gate::PulledModel model,
+                 gate::pull_model(flags.reference,
+                                  {.alias = flags.alias,
+                                   .network = flags.offline ? supply::NetworkMode::kOffline
+                                                            : supply::NetworkMode::kOnline,
+                                   .stop = new_interruptible_scope(),
+                                   .progress = base::ProgressOutput::standard_error(),
+                                   .notice = [](std::string_view line) { tell(line); }},
+                                  std::move(required), flags.consent.consent()));
+  const supply::Pulled& pulled = model.pulled;
+  const gate::ImportSignature& signature = model.signature;
+  const gate::TakenIn& taken = model.taken;
   if (!signature.note.empty()) tell(visible(signature.note));
-  LANTERN_ASSIGN(const gate::TakenIn taken,
-                 gate::take_in(pulled.model, signature, flags.consent.consent()));
   const bool malicious = taken.report.verdict() == supply::scan::Verdict::kMalicious;
   for (const auto& finding : taken.report.findings)
     tell(visible(fmt::format("{}: {}", finding.rule, finding.message)));
