@@ -244,8 +244,11 @@ Result<std::unique_ptr<format::Checkpoint>> from_hf(const format::HfFolder& fold
 Result<std::unique_ptr<format::Checkpoint>> open_checkpoint(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) return format::open_gguf(path);
-  LANTERN_ASSIGN(format::HfFolder folder, format::HfFolder::open(path));
-  return from_hf(folder);
+  LANTERN_ASSIGN(format::HfFolder opened, format::HfFolder::open(path));
+  const auto folder = std::make_shared<const format::HfFolder>(std::move(opened));
+  LANTERN_ASSIGN(auto checkpoint, from_hf(*folder));
+  checkpoint->keep_folder(folder);
+  return checkpoint;
 }
 
 }  // namespace lantern::arch

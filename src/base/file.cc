@@ -47,6 +47,17 @@ int UniqueFd::release() {
   return fd;
 }
 
+Result<FileStamp> stamp_of(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return errno_error(errno, path.string());
+  constexpr int64_t kNsPerSecond = 1'000'000'000;
+  return FileStamp{.device = info.st_dev,
+                   .inode = info.st_ino,
+                   .size = static_cast<uint64_t>(info.st_size),
+                   .mtime_ns = info.st_mtim.tv_sec * kNsPerSecond + info.st_mtim.tv_nsec,
+                   .ctime_ns = info.st_ctim.tv_sec * kNsPerSecond + info.st_ctim.tv_nsec};
+}
+
 Result<ReadFile> ReadFile::open(const std::filesystem::path& path) {
   ReadFile file;
   file.path_ = path;

@@ -36,6 +36,15 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+/// What an inode looks like: as long as nobody writes through a mapping made before, equal stamps
+/// mean equal content (times have the kernel's tick, some milliseconds).
+struct FileStamp {
+  uint64_t device = 0, inode = 0, size = 0;
+  int64_t mtime_ns = 0, ctime_ns = 0;  // since 1970
+  bool operator==(const FileStamp&) const = default;
+};
+Result<FileStamp> stamp_of(int fd, const std::filesystem::path& path);
+
 /// A regular file opened for reading: its size, and bounded positional reads.
 class ReadFile {
  public:

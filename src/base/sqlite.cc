@@ -51,6 +51,16 @@ std::string uri_path(const std::filesystem::path& path) {
   return out;
 }
 
+// SQLITE_OPEN_NOFOLLOW refuses a link anywhere in the path; people's folders may be links, the file
+// itself may not.
+Result<std::filesystem::path> in_real_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  auto folder = std::filesystem::canonical(
+      path.has_parent_path() ? path.parent_path() : std::filesystem::path("."), error);
+  if (error) return errno_error(error.value(), path.string());
+  return folder / path.filename();
+}
+
 }  // namespace
 
 void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
@@ -89,11 +99,17 @@ Result<Database> Database::open_handle(const std::string& name, int flags) {
 
 Result<Database> Database::open(const std::filesystem::path& path,
                                 std::span<const std::string_view> migrations) {
-  // SQLite would make it by the umask; side files take this one's mode.
-  const UniqueFd made(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (made.get() < 0) return errno_error(errno, path.string());
+  // SQLite would make it by the umask; side files take this one's mode. A file that is there is not
+  // opened here: closing it would drop the locks that this process's other connections hold on it,
+  // and the next process to close its own would take the WAL away from under them
+  // (sqlite.org/howtocorrupt.html, 2.2).
+  {
+    const UniqueFd made(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (made.get() < 0 && errno != EEXIST) return errno_error(errno, path.string());
+  }
+  LANTERN_ASSIGN(const std::filesystem::path real, in_real_folder(path));
   LANTERN_ASSIGN(Database database,
-                 open_handle(path.string(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW));
+                 open_handle(real.string(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW));
   LANTERN_TRY(database.run_script(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"));
   LANTERN_TRY(database.migrate(migrations));

@@ -22,13 +22,7 @@ using Templates = decltype(TextSources::templates);
 // Several times what any published model has.
 constexpr size_t kNamedTemplatesMax = 32;
 
-constexpr std::string_view kTokenizerModelKey = "tokenizer.ggml.model";
 constexpr std::string_view kTemplateKey = "tokenizer.chat_template";
-
-bool in_metadata(const format::Checkpoint& checkpoint) {
-  return checkpoint.metadata().has(kTokenizerModelKey) || checkpoint.files().empty() ||
-         checkpoint.files()[0].extension() == ".gguf";
-}
 
 Result<TextSources> from_metadata(const Metadata& metadata) {
   TextSources sources;
@@ -77,8 +71,8 @@ void fill_from_map(const format::HfFolder& folder, text::TokenizerSpec& spec) {
   }
 }
 
-Result<TextSources> from_folder(const fs::path& path) {
-  LANTERN_ASSIGN(format::HfFolder folder, format::HfFolder::open(path));
+Result<TextSources> from_folder(const format::HfFolder& folder) {
+  const fs::path& path = folder.path;
   const std::string tokenizer = (path / "tokenizer.json").string();
   if (!folder.tokenizer_json)
     return make_error(ErrorCode::kNotFound,
@@ -90,8 +84,8 @@ Result<TextSources> from_folder(const fs::path& path) {
   LANTERN_TRY(text::apply_tokenizer_config(
       folder.tokenizer_config.dump(), (path / "tokenizer_config.json").string(), sources.spec));
   fill_from_map(folder, sources.spec);
-  for (auto& [name, source] : folder.chat_templates)
-    sources.templates.emplace(name == "default" ? "" : name, std::move(source));
+  for (const auto& [name, source] : folder.chat_templates)
+    sources.templates.emplace(name == "default" ? "" : name, source);
   LANTERN_TRY(read_end_ids(folder.generation_config, (path / "generation_config.json").string(),
                            sources.end_ids));
   if (sources.end_ids.empty())
@@ -103,14 +97,14 @@ Result<TextSources> from_folder(const fs::path& path) {
 }  // namespace
 
 Result<TextSources> read_text_sources(const format::Checkpoint& checkpoint) {
-  return in_metadata(checkpoint) ? from_metadata(checkpoint.metadata())
-                                 : from_folder(checkpoint.files()[0].parent_path());
+  return checkpoint.folder() == nullptr ? from_metadata(checkpoint.metadata())
+                                        : from_folder(*checkpoint.folder());
 }
 
 std::vector<fs::path> text_files(const format::Checkpoint& checkpoint) {
   std::vector<fs::path> files;
-  if (in_metadata(checkpoint)) return files;
-  const fs::path folder = checkpoint.files()[0].parent_path();
+  if (checkpoint.folder() == nullptr) return files;
+  const fs::path& folder = checkpoint.folder()->path;
   constexpr std::array<std::string_view, 8> kNames = {
       "config.json",        "generation_config.json",      "tokenizer_config.json",
       "tokenizer.json",     "special_tokens_map.json",     "chat_template.jinja",

@@ -7,11 +7,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "format/admitted_model.h"
@@ -29,6 +32,8 @@ struct Tensor {
   uint64_t offset = 0;         // absolute, in that file; 0 where the data is put together
 };
 
+struct HfFolder;
+
 class Checkpoint {
  public:
   virtual ~Checkpoint() = default;
@@ -36,6 +41,14 @@ class Checkpoint {
   [[nodiscard]] virtual std::span<const Tensor> tensors() const = 0;
   [[nodiscard]] virtual std::span<const std::filesystem::path> files() const = 0;
   [[nodiscard]] virtual const Tensor* find(std::string_view name) const = 0;
+  /// Of each of files(), as it was opened; nothing for what is no file.
+  [[nodiscard]] virtual std::vector<std::optional<base::FileStamp>> stamps() const {
+    return std::vector<std::optional<base::FileStamp>>(files().size());
+  }
+
+  /// What lies beside the weights of a Hugging Face folder, read once; null for GGUF.
+  [[nodiscard]] const HfFolder* folder() const { return folder_.get(); }
+  void keep_folder(std::shared_ptr<const HfFolder> folder) { folder_ = std::move(folder); }
 
  protected:
   friend Status read_tensor(const AdmittedModel&, const Tensor&, uint64_t, std::span<std::byte>);
@@ -43,6 +56,7 @@ class Checkpoint {
   virtual Status read(const Tensor& tensor, uint64_t offset, std::span<std::byte> out) const = 0;
 
  private:
+  std::shared_ptr<const HfFolder> folder_;
   /// The one other reader, itself a checkpoint: made of another one's tensors.
   friend class RenamedCheckpoint;
 };

@@ -33,6 +33,12 @@ class FileCheckpoint final : public Checkpoint {
   [[nodiscard]] const Tensor* find(std::string_view name) const override {
     return table_.find(name);
   }
+  [[nodiscard]] std::vector<std::optional<base::FileStamp>> stamps() const override {
+    std::vector<std::optional<base::FileStamp>> stamps;
+    stamps.reserve(sources_.size());
+    for (const auto& source : sources_) stamps.push_back(source->stamp());
+    return stamps;
+  }
 
  protected:
   Status read(const Tensor& tensor, uint64_t offset, std::span<std::byte> out) const override {

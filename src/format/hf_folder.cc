@@ -25,19 +25,23 @@ constexpr char kTemplateFile[] = "chat_template.jinja", kModelCard[] = "README.m
 constexpr const char* kLicenceFiles[] = {"LICENSE", "LICENSE.txt", "LICENSE.md",
                                          "LICENCE", "LICENCE.txt", "License.txt"};
 
-Result<std::optional<std::string>> read_if_there(const Folder& folder, const char* name,
-                                                 uint64_t max_bytes) {
-  auto text = folder.read_text(name, max_bytes);
-  if (text.ok()) return std::optional<std::string>(std::move(text).value());
+/// The file's text; its digest goes into `folder`.
+Result<std::optional<std::string>> read_if_there(const Folder& files, const std::string& name,
+                                                 uint64_t max_bytes, HfFolder& folder) {
+  auto text = files.read_text(name, max_bytes);
+  if (text.ok()) {
+    folder.digests[name] = base::sha256(*text);
+    return std::optional<std::string>(std::move(text).value());
+  }
   if (text.error().code == ErrorCode::kNotFound) return std::optional<std::string>();
   return std::move(text).error();
 }
 
 /// An object; {} where the file is missing.
-Result<Json> read_object_if_there(const Folder& folder, const char* name) {
-  LANTERN_ASSIGN(auto text, read_if_there(folder, name, kJsonBytesMax));
+Result<Json> read_object_if_there(const Folder& files, const char* name, HfFolder& folder) {
+  LANTERN_ASSIGN(auto text, read_if_there(files, name, kJsonBytesMax, folder));
   if (!text) return Json::object();
-  const fs::path path = folder.path() / name;
+  const fs::path path = files.path() / name;
   LANTERN_ASSIGN(Json json, base::parse_json(*text, path.string()));
   if (!json.is_object())
     return make_error(ErrorCode::kCorrupt, "{}: is {}, an object is needed", path.string(),
@@ -46,7 +50,7 @@ Result<Json> read_object_if_there(const Folder& folder, const char* name) {
 }
 
 Status read_template_files(const Folder& files, HfFolder& folder) {
-  LANTERN_ASSIGN(auto text, read_if_there(files, kTemplateFile, kTemplateBytesMax));
+  LANTERN_ASSIGN(auto text, read_if_there(files, kTemplateFile, kTemplateBytesMax, folder));
   if (text) folder.chat_templates["default"] = std::move(*text);
   LANTERN_ASSIGN(const std::vector<std::string> names, files.names_in(kTemplateFolder));
   for (const std::string& name : names) {
@@ -55,8 +59,9 @@ Status read_template_files(const Folder& files, HfFolder& folder) {
     if (folder.chat_templates.size() >= kTemplatesMax)
       return make_error(ErrorCode::kExhausted, "{}: more than {} chat templates",
                         (files.path() / kTemplateFolder).string(), kTemplatesMax);
-    LANTERN_ASSIGN(folder.chat_templates[file.stem().string()],
-                   files.read_text(std::string(kTemplateFolder) + "/" + name, kTemplateBytesMax));
+    LANTERN_ASSIGN(auto found, read_if_there(files, std::string(kTemplateFolder) + "/" + name,
+                                             kTemplateBytesMax, folder));
+    if (found) folder.chat_templates[file.stem().string()] = std::move(*found);
   }
   return {};
 }
@@ -96,7 +101,7 @@ Status read_templates(const Folder& files, HfFolder& folder) {
                                  folder.chat_templates));
   }
   if (folder.chat_templates.empty()) {
-    LANTERN_ASSIGN(Json json, read_object_if_there(files, "chat_template.json"));
+    LANTERN_ASSIGN(Json json, read_object_if_there(files, "chat_template.json", folder));
     if (json.contains("chat_template"))
       LANTERN_TRY(take_templates(json["chat_template"],
                                  (folder.path / "chat_template.json").string(),
@@ -153,11 +158,15 @@ Result<HfFolder> HfFolder::open(const Folder& files) {
     return make_error(ErrorCode::kNotFound,
                       "{}: no config.json in it: not a Hugging Face model's folder",
                       folder.path.string());
-  LANTERN_ASSIGN(folder.config, read_object_if_there(files, "config.json"));
-  LANTERN_ASSIGN(folder.generation_config, read_object_if_there(files, "generation_config.json"));
-  LANTERN_ASSIGN(folder.tokenizer_config, read_object_if_there(files, "tokenizer_config.json"));
-  LANTERN_ASSIGN(folder.special_tokens_map, read_object_if_there(files, "special_tokens_map.json"));
-  LANTERN_ASSIGN(folder.tokenizer_json, read_if_there(files, "tokenizer.json", kTokenizerBytesMax));
+  LANTERN_ASSIGN(folder.config, read_object_if_there(files, "config.json", folder));
+  LANTERN_ASSIGN(folder.generation_config,
+                 read_object_if_there(files, "generation_config.json", folder));
+  LANTERN_ASSIGN(folder.tokenizer_config,
+                 read_object_if_there(files, "tokenizer_config.json", folder));
+  LANTERN_ASSIGN(folder.special_tokens_map,
+                 read_object_if_there(files, "special_tokens_map.json", folder));
+  LANTERN_ASSIGN(folder.tokenizer_json,
+                 read_if_there(files, "tokenizer.json", kTokenizerBytesMax, folder));
   LANTERN_TRY(read_templates(files, folder));
   read_licence(files, folder);
   LANTERN_ASSIGN(std::unique_ptr<Checkpoint> weights, open_safetensors(files, ""));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "format/checkpoint.h"
@@ -20,6 +21,11 @@ namespace lantern::format {
 
 struct HfFolder {
   std::filesystem::path path;
+
+  /// SHA-256 of each file below as it was read, by its name in the folder: whoever admits the
+  /// folder compares them, so that nothing is used that was not checked. The licence's are not
+  /// among them.
+  std::map<std::string, base::Digest> digests;
 
   /// config.json as it stands. transformers 4 writes rope_theta and rope_scaling, 5 writes
   /// rope_parameters; multimodal models have a text_config in it.

@@ -62,6 +62,9 @@ class RenamedCheckpoint final : public Checkpoint {
   [[nodiscard]] std::span<const std::filesystem::path> files() const override {
     return source_->files();
   }
+  [[nodiscard]] std::vector<std::optional<base::FileStamp>> stamps() const override {
+    return source_->stamps();
+  }
   [[nodiscard]] const Tensor* find(std::string_view name) const override {
     return table_.find(name);
   }

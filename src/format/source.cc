@@ -12,7 +12,15 @@ constexpr uint64_t kWindowBytes = 256 << 10;
 
 Result<std::unique_ptr<Source>> FileSource::open(const std::filesystem::path& path) {
   LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(path));
-  return std::unique_ptr<Source>(new FileSource(std::move(file)));
+  LANTERN_ASSIGN(const base::FileStamp stamp, base::stamp_of(file.fd(), path));
+  return std::unique_ptr<Source>(new FileSource(std::move(file), stamp));
+}
+
+Status FileSource::read_at(uint64_t offset, std::span<std::byte> out) const {
+  LANTERN_TRY(file_.read_at(offset, out));
+  LANTERN_ASSIGN(const base::FileStamp now, base::stamp_of(file_.fd(), file_.path()));
+  if (now == stamp_) return {};
+  return make_error(ErrorCode::kCorrupt, "{}: it changed while it was being read", name_);
 }
 
 Status MemorySource::read_at(uint64_t offset, std::span<std::byte> out) const {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,22 +30,27 @@ class Source {
   [[nodiscard]] virtual uint64_t size() const = 0;
   /// Fills `out` from `offset`; kCorrupt where the source ends before.
   virtual Status read_at(uint64_t offset, std::span<std::byte> out) const = 0;
+  /// Of the inode as it was opened; nothing where there is none.
+  [[nodiscard]] virtual std::optional<base::FileStamp> stamp() const { return std::nullopt; }
 };
 
+/// A file. It is not read on once it changed: what was checked of it holds for what is read later.
 class FileSource final : public Source {
  public:
   static Result<std::unique_ptr<Source>> open(const std::filesystem::path& path);
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] uint64_t size() const override { return file_.size(); }
-  Status read_at(uint64_t offset, std::span<std::byte> out) const override {
-    return file_.read_at(offset, out);
-  }
+  /// kCorrupt also where the file changed since it was opened.
+  Status read_at(uint64_t offset, std::span<std::byte> out) const override;
+  [[nodiscard]] std::optional<base::FileStamp> stamp() const override { return stamp_; }
 
  private:
-  explicit FileSource(base::ReadFile file) : file_(std::move(file)), name_(file_.path().string()) {}
+  FileSource(base::ReadFile file, const base::FileStamp& stamp)
+      : file_(std::move(file)), stamp_(stamp), name_(file_.path().string()) {}
 
   base::ReadFile file_;
+  base::FileStamp stamp_;
   std::string name_;
 };
 

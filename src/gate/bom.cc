@@ -60,7 +60,8 @@ Result<IdentifiedModel> identify_path(const supply::Store& store, const Located&
   model.manifest.kind = local.kind;
   for (const supply::LocalFile& file : local.files) {
     LANTERN_ASSIGN(const auto found, store.digest_in_place(file.path, verify));
-    model.manifest.files.push_back({.path = file.name, .size = found.size, .digest = found.digest});
+    model.manifest.files.push_back(
+        {.path = file.name, .size = found.stamp.size, .digest = found.digest});
   }
   std::sort(model.manifest.files.begin(), model.manifest.files.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });

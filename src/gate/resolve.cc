@@ -1,7 +1,10 @@
 #include "gate/resolve.h"
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -9,7 +12,9 @@
 #include "base/file.h"
 #include "engine/text_sources.h"
 #include "format/describe.h"
+#include "format/hf_folder.h"
 #include "supply/manifest.h"
+#include "supply/receipt.h"
 #include "supply/reference.h"
 
 namespace lantern::gate {
@@ -65,10 +70,42 @@ void note(supply::Verified how, Composition& model) {
   if (!model.tier || assurance(tier) < assurance(*model.tier)) model.tier = tier;
 }
 
+// What a file was when it was checked, by its path.
+struct Checked {
+  base::Digest digest{};
+  base::FileStamp stamp = {};
+};
+using CheckedFiles = std::map<fs::path, Checked>;
+
+Error changed(const fs::path& path) {
+  return make_error(ErrorCode::kCorrupt,
+                    "{}: it changed while it was being checked: leave it as it is, and try again",
+                    path.string());
+}
+
+// What was opened and read before must be what was checked since: the same inodes, untouched, and
+// the same bytes of what lies beside the weights. From here on nothing is read by its path again.
+Status check_read(const format::Checkpoint& checkpoint, const CheckedFiles& checked) {
+  const auto stamps = checkpoint.stamps();
+  for (size_t i = 0; i < stamps.size(); ++i) {
+    const fs::path& path = checkpoint.files()[i];
+    const auto found = checked.find(path);
+    if (found == checked.end() || !stamps[i] || *stamps[i] != found->second.stamp)
+      return changed(path);
+  }
+  if (checkpoint.folder() == nullptr) return {};
+  for (const auto& [name, digest] : checkpoint.folder()->digests) {
+    const fs::path path = checkpoint.folder()->path / name;
+    const auto found = checked.find(path);
+    if (found == checked.end() || found->second.digest != digest) return changed(path);
+  }
+  return {};
+}
+
 // The store's own record names the digests; each file must be the blob of its digest still.
 Status verify_stored(const supply::Store& store, const supply::StoredModel& stored,
                      const std::vector<fs::path>& files, const ResolveOptions& options,
-                     Composition& model) {
+                     Composition& model, CheckedFiles& checked) {
   const auto& listed = stored.manifest.files;
   std::vector<base::Digest> digests;
   for (const fs::path& path : files) {
@@ -90,6 +127,11 @@ Status verify_stored(const supply::Store& store, const supply::StoredModel& stor
   }
   LANTERN_ASSIGN(const auto checks, store.verify_blobs(digests, verify_options(options)));
   for (const supply::Verified how : checks) note(how, model);
+  for (size_t i = 0; i < files.size(); ++i) {
+    LANTERN_ASSIGN(const base::ReadFile blob, base::ReadFile::open(store.blob_path(digests[i])));
+    LANTERN_ASSIGN(const base::FileStamp stamp, base::stamp_of(blob.fd(), blob.path()));
+    checked.emplace(files[i], Checked{.digest = digests[i], .stamp = stamp});
+  }
   model.id = stored.manifest.id;
   for (const auto& file : listed) {
     model.files.push_back(file.digest);
@@ -105,7 +147,7 @@ Status verify_stored(const supply::Store& store, const supply::StoredModel& stor
 
 Status hash_in_place(const supply::Store& store, const fs::path& path,
                      const std::vector<fs::path>& files, const ResolveOptions& options,
-                     Composition& model) {
+                     Composition& model, CheckedFiles& checked) {
   std::vector<supply::ManifestFile> listed;
   std::error_code error;
   const fs::path root = fs::is_directory(path, error) ? path : files[0].parent_path();
@@ -116,9 +158,10 @@ Status hash_in_place(const supply::Store& store, const fs::path& path,
     note(found.how, model);
     model.files.push_back(found.digest);
     const std::string inside = file.lexically_relative(root).generic_string();
-    model.paths.push_back(
-        {.name = inside, .path = file, .size = found.size, .digest = found.digest});
-    listed.push_back({.path = inside, .size = found.size, .digest = found.digest});
+    checked.emplace(file, Checked{.digest = found.digest, .stamp = found.stamp});
+    const uint64_t size = found.stamp.size;
+    model.paths.push_back({.name = inside, .path = file, .size = size, .digest = found.digest});
+    listed.push_back({.path = inside, .size = size, .digest = found.digest});
   }
   std::sort(listed.begin(), listed.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
@@ -190,19 +233,45 @@ Result<policy::Tier> expected_tier(const supply::StoredModel& stored) {
   return model.tier.value_or(policy::Tier::kC);
 }
 
+namespace {
+
+// A file's times have a tick: a write within the one that it was opened in might not show.
+constexpr int64_t kTickNs = 20'000'000;
+constexpr int kOpenedMax = 100;
+
+Result<CheckpointPtr> open_settled(const fs::path& path, const std::stop_token& stop) {
+  for (int n = 0; n < kOpenedMax; ++n) {
+    if (stop.stop_requested())
+      return make_error(ErrorCode::kCancelled, "{}: cancelled", path.string());
+    LANTERN_ASSIGN(CheckpointPtr checkpoint, open_header(path));
+    const int64_t now = supply::wall_clock_ns();
+    int64_t newest = 0;
+    for (const auto& stamp : checkpoint->stamps())
+      if (stamp) newest = std::max(newest, stamp->ctime_ns);
+    // A time to come says nothing of writes to come.
+    if (now - newest > kTickNs || newest > now) return checkpoint;
+    std::this_thread::sleep_for(std::chrono::nanoseconds(kTickNs));
+  }
+  return make_error(ErrorCode::kIo, "{}: it is being written", path.string());
+}
+
+}  // namespace
+
 Result<Resolved> resolve(std::string_view reference, const ResolveOptions& options) {
   LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
   Resolved resolved;
   LANTERN_ASSIGN(resolved.located, locate(reference));
-  LANTERN_ASSIGN(resolved.checkpoint, open_header(resolved.located.path));
+  LANTERN_ASSIGN(resolved.checkpoint, open_settled(resolved.located.path, options.stop));
+  CheckedFiles checked;
   Composition& model = resolved.model;
   model.name = resolved.located.name;
   const auto files = composed_files(*resolved.checkpoint);
   if (resolved.located.stored) {
-    LANTERN_TRY(verify_stored(store, *resolved.located.stored, files, options, model));
+    LANTERN_TRY(verify_stored(store, *resolved.located.stored, files, options, model, checked));
   } else {
-    LANTERN_TRY(hash_in_place(store, resolved.located.path, files, options, model));
+    LANTERN_TRY(hash_in_place(store, resolved.located.path, files, options, model, checked));
   }
+  LANTERN_TRY(check_read(*resolved.checkpoint, checked));
   read_claims(resolved.checkpoint->metadata(), model);
   LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
   model.in_catalog = known.has_value();

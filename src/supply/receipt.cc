@@ -17,24 +17,12 @@ namespace {
 constexpr int64_t kSecond_ns = 1'000'000'000;
 constexpr int64_t kYoung_ns = 2 * kSecond_ns;  // the coarsest tick of the file systems in use (FAT)
 
-int64_t nanoseconds(const timespec& t) { return int64_t{t.tv_sec} * kSecond_ns + t.tv_nsec; }
-
 }  // namespace
-
-Result<Stamp> stamp_of(int fd, const std::filesystem::path& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return base::errno_error(errno, path.string());
-  return Stamp{.device = info.st_dev,
-               .inode = info.st_ino,
-               .size = static_cast<uint64_t>(info.st_size),
-               .mtime_ns = nanoseconds(info.st_mtim),
-               .ctime_ns = nanoseconds(info.st_ctim)};
-}
 
 int64_t wall_clock_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  return nanoseconds(now);
+  return int64_t{now.tv_sec} * kSecond_ns + now.tv_nsec;
 }
 
 Result<ReceiptKey> ReceiptKey::existing(const std::filesystem::path& folder) {
@@ -116,7 +104,7 @@ Status write_receipt(const std::filesystem::path& path, const Receipt& receipt,
   return base::write_file_atomically(path, json.dump() + "\n");
 }
 
-bool vouches(const Receipt& receipt, const Stamp& stamp) {
+bool vouches(const Receipt& receipt, const base::FileStamp& stamp) {
   // Every write moves ctime, and unlike mtime nobody can set it.
   return receipt.stamp == stamp && receipt.hashed_at_ns - kYoung_ns >= stamp.ctime_ns &&
          receipt.hashed_at_ns <= wall_clock_ns();

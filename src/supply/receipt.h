@@ -14,21 +14,14 @@
 
 namespace lantern::supply {
 
-struct Stamp {
-  uint64_t device = 0, inode = 0, size = 0;
-  int64_t mtime_ns = 0, ctime_ns = 0;
-  bool operator==(const Stamp&) const = default;
-};
-
 struct Receipt {
-  Stamp stamp;
+  base::FileStamp stamp;
   int64_t hashed_at_ns = 0;  // the wall clock before the first byte was read
   base::Digest digest{};
   /// Of the same bytes, for a file that was found sealed with it (verity.h).
   std::optional<base::Digest> verity = {};
 };
 
-Result<Stamp> stamp_of(int fd, const std::filesystem::path& path);
 /// Nanoseconds since 1970.
 int64_t wall_clock_ns();
 
@@ -56,6 +49,6 @@ Status write_receipt(const std::filesystem::path& path, const Receipt& receipt,
 /// Whether `receipt` vouches for a file that now looks like `stamp`. A file changed less than 2 s
 /// before it was hashed could have been changed again within the same tick of its times, so such a
 /// receipt vouches for nothing; neither does one from the future.
-bool vouches(const Receipt& receipt, const Stamp& stamp);
+bool vouches(const Receipt& receipt, const base::FileStamp& stamp);
 
 }  // namespace lantern::supply

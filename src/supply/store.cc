@@ -256,7 +256,7 @@ Status Store::admit_blob(const StagedFile& file) const {
   LANTERN_ASSIGN(base::ReadFile opened, base::ReadFile::open(blob));
   const std::optional<base::Digest> verity = seal(file, opened);
   // After the rename, which moves ctime. Young as it is, its times vouch only once hashed again.
-  LANTERN_ASSIGN(Stamp stamp, stamp_of(opened.fd(), blob));
+  LANTERN_ASSIGN(base::FileStamp stamp, base::stamp_of(opened.fd(), blob));
   LANTERN_TRY(base::make_private_folder(root_ / "receipts"));
   LANTERN_ASSIGN(const ReceiptKey key, ReceiptKey::of(root_));
   return write_receipt(

@@ -118,7 +118,7 @@ class Store {
   /// hashed and recorded. Without a writable store it is hashed each time.
   struct InPlace {
     base::Digest digest{};
-    uint64_t size = 0;
+    base::FileStamp stamp = {};  // of the inode whose content that is
     Verified how = Verified::kByHashing;
   };
   Result<InPlace> digest_in_place(const std::filesystem::path& path,

@@ -47,7 +47,7 @@ class StoreItself : public testing::StoreTest {
   void age(const std::string& content) {
     fs::path blob = store_.blob_path(base::sha256(content));
     auto file = base::ReadFile::open(blob);
-    auto stamp = stamp_of(file->fd(), blob);
+    auto stamp = base::stamp_of(file->fd(), blob);
     // The clock cannot be turned; the receipt says that it was made 3 s after the change, so wait.
     while (wall_clock_ns() < stamp->ctime_ns + 2'100'000'000)
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -249,7 +249,7 @@ TEST_F(StoreItself, AFullVerificationReadsTheBytes) {
   write_all(blob, gguf_bytes(1000, 2));
   auto receipt = read_receipt(receipt_of(a), key());
   auto file = base::ReadFile::open(blob);
-  receipt->stamp = *stamp_of(file->fd(), blob);
+  receipt->stamp = *base::stamp_of(file->fd(), blob);
   receipt->hashed_at_ns = receipt->stamp.ctime_ns + 3'000'000'000;
   while (wall_clock_ns() < receipt->hashed_at_ns)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));

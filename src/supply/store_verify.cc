@@ -24,7 +24,7 @@ constexpr size_t kLabelBytes = 40;
 Result<Receipt> hash_now(const base::ReadFile& file, const Verity& verity,
                          const VerifyOptions& options) {
   Receipt receipt;
-  LANTERN_ASSIGN(receipt.stamp, stamp_of(file.fd(), file.path()));
+  LANTERN_ASSIGN(receipt.stamp, base::stamp_of(file.fd(), file.path()));
   receipt.hashed_at_ns = wall_clock_ns();
   const auto measured = verity.measure(file.fd(), file.path());
   const bool sealed = measured.ok() && measured->has_value();
@@ -44,7 +44,7 @@ Result<Receipt> hash_now(const base::ReadFile& file, const Verity& verity,
   const ContentHash::Digests digests = hash.finish();
   receipt.digest = digests.sha256;
   if (sealed && digests.verity == *measured) receipt.verity = digests.verity;
-  LANTERN_ASSIGN(Stamp after, stamp_of(file.fd(), file.path()));
+  LANTERN_ASSIGN(base::FileStamp after, base::stamp_of(file.fd(), file.path()));
   if (after != receipt.stamp)
     return make_error(ErrorCode::kCorrupt, "{}: it changed while it was being hashed",
                       file.path().string());
@@ -93,7 +93,7 @@ Result<std::optional<Verified>> Store::vouched(const base::ReadFile& file,
     const bool equal = measured.ok() && *measured == receipt->verity;
     return equal ? Answer(Verified::kByVerity) : Answer();
   }
-  LANTERN_ASSIGN(const Stamp stamp, stamp_of(file.fd(), file.path()));
+  LANTERN_ASSIGN(const base::FileStamp stamp, base::stamp_of(file.fd(), file.path()));
   return vouches(*receipt, stamp) ? Answer(Verified::kByReceipt) : Answer();
 }
 
@@ -157,7 +157,7 @@ Result<std::vector<Store::InPlace>> Store::digests_in_place(std::span<const fs::
 Result<Store::InPlace> Store::digest_in_place(const fs::path& path,
                                               const VerifyOptions& options) const {
   LANTERN_ASSIGN(base::ReadFile file, base::ReadFile::open(path));
-  LANTERN_ASSIGN(const Stamp stamp, stamp_of(file.fd(), path));
+  LANTERN_ASSIGN(const base::FileStamp stamp, base::stamp_of(file.fd(), path));
   // By inode, so that one file reached by two paths is hashed once.
   fs::path folder = root_ / "receipts";
   const fs::path receipt_path =
@@ -166,12 +166,12 @@ Result<Store::InPlace> Store::digest_in_place(const fs::path& path,
   if (options.how == Verify::kFast && key.ok()) {
     const auto receipt = read_receipt(receipt_path, *key);
     LANTERN_ASSIGN(const auto how, vouched(file, receipt));
-    if (how) return InPlace{.digest = receipt->digest, .size = stamp.size, .how = *how};
+    if (how) return InPlace{.digest = receipt->digest, .stamp = stamp, .how = *how};
   }
   LANTERN_ASSIGN(Receipt now, hash_now(file, *verity_, options));
   if (key.ok() && base::make_private_folder(folder).ok())
     (void)write_receipt(receipt_path, now, *key).ok();
-  return InPlace{.digest = now.digest, .size = now.stamp.size, .how = Verified::kByHashing};
+  return InPlace{.digest = now.digest, .stamp = now.stamp, .how = Verified::kByHashing};
 }
 
 }  // namespace lantern::supply

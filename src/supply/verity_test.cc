@@ -110,7 +110,7 @@ class SealedStore : public testing::StoreTest {
   void age(const base::Digest& digest) {
     const fs::path blob = sealing_.blob_path(digest);
     const auto file = base::ReadFile::open(blob);
-    const auto stamp = stamp_of(file->fd(), blob);
+    const auto stamp = base::stamp_of(file->fd(), blob);
     while (wall_clock_ns() < stamp->ctime_ns + 2'100'000'000)
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
