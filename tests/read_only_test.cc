@@ -90,7 +90,8 @@ TEST_F(ReadOnly, AFolderOfAnotherAccountIsDescribed) {
     if (!entry.is_symlink())
       fs::permissions(entry.path(),
                       fs::perms::group_read | fs::perms::others_read |
-                          (entry.is_directory() ? fs::perms::others_exec : fs::perms::none),
+                          (entry.is_directory() ? fs::perms::group_exec | fs::perms::others_exec
+                                                : fs::perms::none),
                       fs::perm_options::add);
   {
     const AsAccount nobody(kNobody);

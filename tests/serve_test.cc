@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "engine/testing.h"
+#include "engine/tiny_model.h"
 #include "json_schema.h"
 #include "program.h"
 

@@ -77,7 +77,6 @@ Governance::Governance(bool managed, supply::State state, std::optional<AuditLog
       floor_(version_floor(*state_, kPolicyFloor, log_)),
       revocations_(
           std::make_unique<RevocationListInForce>(version_floor(*state_, kRevocationsFloor, log_))),
-      policy_(make_error(ErrorCode::kInternal, "the policy was not read yet")),
       person_(logged_in_person()) {
   if (managed_)
     watcher_ = std::make_unique<policy::PolicyWatcher>(
@@ -123,11 +122,6 @@ Result<PolicyPtr> Governance::read_policy() {
 }
 
 const Result<PolicyPtr>& Governance::policy() {
-  policy_ = read_policy();
-  return policy_;
-}
-
-const Result<PolicyPtr>& Governance::policy() {
   policy_.emplace(read_policy());
   return *policy_;
 }
@@ -135,7 +129,7 @@ const Result<PolicyPtr>& Governance::policy() {
 const Result<PolicyPtr>& Governance::snapshot() { return policy_ ? *policy_ : policy(); }
 
 Result<policy::ApprovalTrust> Governance::approval_trust() {
-  LANTERN_ASSIGN(const PolicyPtr policy, policy_);
+  LANTERN_ASSIGN(const PolicyPtr policy, snapshot());
   LANTERN_ASSIGN(std::vector<base::PublicKey> own, keys_.public_keys(audit::KeyPurpose::kLog));
   return policy::approval_trust(*policy, std::move(own));
 }
@@ -145,8 +139,9 @@ Result<policy::ApprovalTrust> Governance::approval_trust() {
 Status Governance::set_revocation(const Composition& model, policy::Facts& facts) {
   LANTERN_ASSIGN(const auto recorded, state_->revocation_of(model.id, model.files));
   if (recorded) facts.revoked = true;
-  if (!policy_.ok()) return {};  // decide() denies
-  const auto list = revocations_->current(**policy_);
+  const Result<PolicyPtr>& policy = snapshot();
+  if (!policy.ok()) return {};  // decide() denies
+  const auto list = revocations_->current(**policy);
   if (!list.ok()) return {};
   if (!facts.revoked) facts.revoked = false;
   if (!*list) return {};
@@ -158,11 +153,10 @@ Status Governance::set_revocation(const Composition& model, policy::Facts& facts
   return {};
 }
 
-namespace {
-
-Result<supply::TrustedSigners> signers_trusted_by(const policy::Policy& policy, bool managed) {
-  supply::TrustedSigners trusted{.keys = policy.keys_for(policy::KeyUse::kModels)};
-  if (!managed) return trusted;
+Result<supply::TrustedSigners> Governance::trusted_signers() {
+  LANTERN_ASSIGN(const PolicyPtr policy, snapshot());
+  supply::TrustedSigners trusted{.keys = policy->keys_for(policy::KeyUse::kModels)};
+  if (!managed_) return trusted;
   LANTERN_ASSIGN(const policy::TrustRoots roots,
                  policy::load_trust_roots(base::managed_folder(), 0));
   for (const std::string& pem : roots.certificates) {
@@ -172,20 +166,13 @@ Result<supply::TrustedSigners> signers_trusted_by(const policy::Policy& policy, 
   return trusted;
 }
 
-}  // namespace
-
-Result<supply::TrustedSigners> Governance::trusted_signers() {
-  LANTERN_ASSIGN(const PolicyPtr policy, this->policy());
-  return signers_trusted_by(*policy, managed_);
-}
-
 /// Those whose keys or roots are trusted for it.
 Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
   std::set<std::string> signers;
   LANTERN_ASSIGN(const auto signatures, state_->signatures_of(id));
-  if (signatures.empty() || !policy_.ok()) return signers;
-  const PolicyPtr& policy = *policy_;
-  LANTERN_ASSIGN(const supply::TrustedSigners trusted, signers_trusted_by(*policy, managed_));
+  const Result<PolicyPtr>& policy = snapshot();
+  if (signatures.empty() || !policy.ok()) return signers;
+  LANTERN_ASSIGN(const supply::TrustedSigners trusted, trusted_signers());
   if (trusted.empty()) return signers;
   for (const supply::SignatureRecord& signature : signatures) {
     LANTERN_ASSIGN(const supply::SignatureBundle bundle,
@@ -202,7 +189,8 @@ Result<std::set<std::string>> Governance::signers_of(const base::Digest& id) {
 }
 
 Status Governance::count_approvals(const Composition& model, policy::Facts& facts) {
-  if (!policy_.ok() || !facts.now) return {};  // decide() denies
+  const Result<PolicyPtr>& policy = snapshot();
+  if (!policy.ok() || !facts.now) return {};  // decide() denies
   LANTERN_ASSIGN(const policy::ApprovalTrust trust, approval_trust());
   LANTERN_ASSIGN(const auto records, state_->approvals_of(model.id));
   std::vector<policy::Approval> approvals;
@@ -220,7 +208,7 @@ Status Governance::count_approvals(const Composition& model, policy::Facts& fact
                                .groups = facts.groups,
                                .now = *facts.now,
                                .importer = import ? std::optional(import->by) : std::nullopt},
-                              (*policy_)->approvals);
+                              (*policy)->approvals);
   facts.n_approvers = static_cast<int>(approvers.size());
   return {};
 }
@@ -267,8 +255,9 @@ Result<policy::Facts> Governance::facts(const Composition& model, policy::Action
 }
 
 policy::Decision Governance::decide(const policy::Facts& facts) {
-  if (!policy_.ok()) return policy::decide(Result<policy::Policy>(policy_.error()), facts);
-  const policy::Policy& policy = **policy_;
+  const Result<PolicyPtr>& in_force = snapshot();
+  if (!in_force.ok()) return policy::decide(Result<policy::Policy>(in_force.error()), facts);
+  const policy::Policy& policy = **in_force;
   policy::Decision decision = policy::decide(policy, facts);
   if (decision.allowed() || !facts.now) return decision;
   const auto folders = base::own_folders();

@@ -116,6 +116,8 @@ class Governance {
  private:
   Governance(bool managed, supply::State state, std::optional<AuditLog> log, audit::KeyRing keys);
   Result<PolicyPtr> read_policy();
+  /// As policy() gave it last; read now where that was never asked.
+  const Result<PolicyPtr>& snapshot();
   Status set_revocation(const Composition& model, policy::Facts& facts);
   Result<std::set<std::string>> signers_of(const base::Digest& id);
 
@@ -127,7 +129,7 @@ class Governance {
   std::unique_ptr<policy::PolicyWatcher> watcher_;  // managed only; borrows floor_
   std::unique_ptr<RevocationListInForce> revocations_;
   std::string policy_warning_;
-  Result<PolicyPtr> policy_;  // as policy() gave it last
+  std::optional<Result<PolicyPtr>> policy_;  // as policy() gave it last
   std::string person_;
 };
 

@@ -1,6 +1,7 @@
 // lantern keys: the keys that this machine keeps, and what losing each of them means.
 #include <memory>
 
+#include "base/paths.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/passphrase.h"
@@ -90,6 +91,7 @@ Result<Exit> rotate(const Flags& flags) {
 }
 
 Result<Exit> backup(const Flags& flags) {
+  LANTERN_TRY(base::own_folders());  // refused before a passphrase is asked for
   LANTERN_ASSIGN(const base::Secret passphrase,
                  passphrase_for(flags.passphrase_file, "the backup", Passphrase::kNew));
   LANTERN_TRY(gate::backup_keys(flags.file, passphrase.view()));
@@ -99,6 +101,7 @@ Result<Exit> backup(const Flags& flags) {
 }
 
 Result<Exit> restore(const Flags& flags) {
+  LANTERN_TRY(base::own_folders());
   LANTERN_ASSIGN(const base::Secret passphrase,
                  passphrase_for(flags.passphrase_file, "the backup", Passphrase::kKnown));
   LANTERN_ASSIGN(const audit::Restored restored,

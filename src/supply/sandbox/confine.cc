@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/hash.h"
 
 namespace lantern::supply::sandbox {
 namespace {
@@ -106,6 +107,7 @@ Status confine(const Confinement& confinement) {
     LANTERN_TRY(limit(RLIMIT_CPU, confinement.cpu_s_max, "time limit"));
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return base::errno_error(errno, "prctl");
+  (void)base::sha256("");  // OpenSSL opens its configuration at first use
   forbid_files();
   return add_filter(confinement.output_fd);
 }
