@@ -73,6 +73,45 @@ TEST(GateCommands, ARevokedModelIsRefusedByEveryCommandThatUsesIt) {
   EXPECT_EQ(run_lantern({"approve", golden_model(), "--reason", "test"}).exit_code, 4);
 }
 
+TEST(GateCommands, ACopyUnderAnotherNameIsRevokedWithWhatItIsACopyOf) {
+  namespace fs = std::filesystem;
+  const ScopedHome home("renamed");
+  const fs::path folder = scratch_folder() / "renamed";
+  fs::create_directories(folder);
+  const std::string base = folder / "base.gguf", copy = folder / "copy.gguf";
+  const std::string derived = folder / "derived.gguf", moved = folder / "moved.gguf";
+  for (const std::string& path : {base, copy, derived, moved}) fs::remove(path);
+  auto logits = [](const std::string& model) {
+    return run_lantern({"logits", model, "--tokens", "1,2", "--out", scratch_file("renamed.npy"),
+                        "--approve", "made by the tests"});
+  };
+  ASSERT_EQ(run_lantern({"convert", golden_model(), "--out", base, "--approve", "t"}).exit_code, 0);
+  ASSERT_EQ(run_lantern({"pull", base, "--name", "base", "--approve", "t"}).exit_code, 0);
+  ASSERT_EQ(run_lantern({"convert", "base", "--out", derived, "--type", "f16"}).exit_code, 0);
+  fs::copy_file(base, copy);
+  fs::copy_file(derived, moved);
+  ASSERT_EQ(logits(copy).exit_code, 0);
+  ASSERT_EQ(logits(moved).exit_code, 0);
+
+  ASSERT_EQ(run_lantern({"revoke", "base", "--reason", "test"}).exit_code, 0);
+  for (const std::string& model : {std::string("base"), base, copy, derived, moved}) {
+    const Ran ran = logits(model);
+    EXPECT_EQ(ran.exit_code, 4) << model << ran.err;
+    EXPECT_THAT(ran.err, ::testing::HasSubstr("lantern.revoked")) << model;
+  }
+}
+
+TEST(GateCommands, AModelWhoseNameIsNoUtf8IsNoReasonToEnd) {
+  namespace fs = std::filesystem;
+  const ScopedHome home("bytes");
+  const fs::path folder = scratch_folder() / "bytes\xff";
+  fs::remove_all(folder);
+  fs::copy(golden_model(), folder, fs::copy_options::recursive);
+  const Ran ran = run_lantern({"approve", folder.string(), "--reason", "test"});
+  EXPECT_GE(ran.exit_code, 0) << "ended by a signal";
+  EXPECT_LE(ran.exit_code, 6) << ran.err;
+}
+
 TEST(GateCommands, ConsentOnTheCommandLineIsAnApproval) {
   const ScopedHome home("consent");
   const std::string out = scratch_file("consent.npy");

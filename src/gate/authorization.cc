@@ -44,10 +44,12 @@ Result<Report> scanned(Governance& governance, const Composition& model) {
     if (auto report = supply::scan::report_from_json(before->report); report.ok()) return report;
   LANTERN_ASSIGN(Report report, scan_composition(model));
   const std::string verdict(supply::scan::verdict_name(report.verdict()));
-  LANTERN_TRY(governance.state().record_scan({.id = model.id,
-                                              .verdict = verdict,
-                                              .report = supply::scan::report_to_json(report).dump(),
-                                              .at = base::utc_clock()}));
+  LANTERN_TRY(
+      governance.state().record_scan({.id = model.id,
+                                      .verdict = verdict,
+                                      .report = supply::scan::report_to_json(report).dump(
+                                          -1, ' ', false, base::Json::error_handler_t::replace),
+                                      .at = base::utc_clock()}));
   audit::Event event{.action = audit::Action::kScan,
                      .actor = audit::this_process(),
                      .model = Governance::model_ref(model),

@@ -131,6 +131,15 @@ Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string
                                   .at = base::utc_clock()};
   LANTERN_TRY(governance.state().revoke(record));
   record_or_spool(governance, audit::Action::kRevoke, reason, Governance::model_ref(model));
+  // A composition's id covers its files' names: of a single file the bytes are revoked, too, so
+  // that no copy under another name goes on.
+  if (model.files.size() == 1 && model.files.front() != model.id) {
+    supply::RevocationRecord bytes = record;
+    bytes.digest = model.files.front();
+    LANTERN_TRY(governance.state().revoke(bytes));
+    record_or_spool(governance, audit::Action::kRevoke, reason,
+                    audit::ModelRef{.id = base::to_hex(bytes.digest), .name = model.name});
+  }
   return record;
 }
 

@@ -10,6 +10,7 @@
 
 #include "arch/hf.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "engine/text_sources.h"
 #include "format/describe.h"
 #include "format/hf_folder.h"
@@ -191,7 +192,8 @@ Result<Located> locate(std::string_view text) {
     case supply::Reference::Kind::kPath: {
       fs::path path = reference.path;
       if (!path.has_filename()) path = path.parent_path();  // "folder/"
-      std::string name = path.filename().string();
+      // It goes into records and statements, which are UTF-8.
+      std::string name = base::printable(path.filename().string());
       return Located{.name = std::move(name), .path = std::move(path), .stored = {}};
     }
     case supply::Reference::Kind::kAlias: {

@@ -222,11 +222,30 @@ Result<std::vector<RevocationRecord>> State::revocations_from(std::string_view s
   return found;
 }
 
+Result<std::vector<base::Digest>> State::compositions_of_one(const base::Digest& file) {
+  std::vector<base::Digest> ids;
+  LANTERN_TRY(
+      database_.run("SELECT id FROM files AS a WHERE digest = ?1 AND NOT EXISTS "
+                    "(SELECT 1 FROM files AS b WHERE b.id = a.id AND b.digest <> ?1)",
+                    {blob(file)}, [&](const base::Row& row) -> Status {
+                      LANTERN_ASSIGN(const base::Digest id, digest_in(row, 0));
+                      ids.push_back(id);
+                      return {};
+                    }));
+  return ids;
+}
+
 Result<std::vector<base::Digest>> State::lineage_of(const base::Digest& id,
                                                     std::span<const base::Digest> files) {
   std::vector<base::Digest> lineage(files.begin(), files.end());
   std::deque<base::Digest> waiting = {id};
   std::set<base::Digest> seen = {id};
+  // The same single file under another name is another composition, of the same descent.
+  if (files.size() == 1) {
+    LANTERN_ASSIGN(const std::vector<base::Digest> namesakes, compositions_of_one(files.front()));
+    for (const base::Digest& other : namesakes)
+      if (seen.insert(other).second) waiting.push_back(other);
+  }
   while (!waiting.empty()) {
     const base::Digest one = waiting.front();
     waiting.pop_front();

@@ -131,6 +131,8 @@ class State {
   Result<int64_t> data_version() { return database_.data_version(); }
 
  private:
+  /// Those imported that are this file and nothing else.
+  Result<std::vector<base::Digest>> compositions_of_one(const base::Digest& file);
   static constexpr std::string_view kLogPosition = "audit-log";
   explicit State(base::Database database) : database_(std::move(database)) {}
   base::Database database_;

@@ -212,6 +212,13 @@ TEST(ScanPickle, ADetectionNeedsNoName) {
         << name;
 }
 
+TEST(ScanPickle, DataThatIsCalledIsJudgedAsCode) {
+  EXPECT_EQ(verdict_of("ctyping\nget_type_hints\n(S'x'\ntR."), Verdict::kMalicious);
+  EXPECT_EQ(verdict_of("cnumpy\nmemmap\n(S'victim'\nS'w+'\ntR."), Verdict::kMalicious);
+  EXPECT_NE(verdict_of("ctyping\nAny\n."), Verdict::kMalicious) << "named, not called";
+  EXPECT_NE(verdict_of("cnumpy\nmemmap\n."), Verdict::kMalicious) << "named, not called";
+}
+
 TEST(ScanPickle, CorruptOnes) {
   using namespace std::string_view_literals;
   // A marked pickle that breaks off before anything happens.

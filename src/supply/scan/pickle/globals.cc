@@ -450,7 +450,8 @@ GlobalVerdict judge_standard(std::string_view full, std::string_view name, Globa
   if (has(kStandardGlue, full))
     return {Verdict::kWarn, "pickle-unusual-global", "is unusual in a model"};
   if (full.starts_with("builtins.") && is_class_name(name)) return kClean;  // exceptions
-  if (full.starts_with("typing.")) return kClean;
+  // typing's functions evaluate what annotations say (ForwardRef, get_type_hints).
+  if (full.starts_with("typing.") && use != GlobalUse::kCalled) return kClean;
   if (use == GlobalUse::kCalled)
     return {Verdict::kMalicious, "pickle-dangerous-call",
             "is a function of Python's own library that builds no data"};
@@ -459,6 +460,8 @@ GlobalVerdict judge_standard(std::string_view full, std::string_view name, Globa
 
 GlobalVerdict judge_framework(std::string_view full, std::string_view name, GlobalUse use) {
   const std::string_view last = last_component(name);
+  if (full == "numpy.memmap" && use != GlobalUse::kNamed)
+    return {Verdict::kMalicious, "pickle-dangerous-call", "opens a file, for writing too"};
   for (const std::string_view known : kFrameworkData)
     if (is_within(full, known)) return kClean;
   if (is_reconstructor(last) || is_class_name(last)) return kClean;
