@@ -37,9 +37,8 @@ Result<Model> Model::load(const format::AdmittedModel& model, LoadOptions option
                 .n_vocab = network.n_vocab,
                 .n_context_train = network.hyper.n_context_train,
                 .layers = {},
-                .long_rope_after = network.rope.global_long.empty()
-                                       ? 0
-                                       : network.hyper.rope.n_context_original,
+                .long_rope_after =
+                    network.rope.global_long.empty() ? 0 : network.hyper.rope.n_context_original,
                 .weight_bytes = network.bytes,
                 .notices = network.notices};
   if (const format::MetadataValue* said = metadata.find(kNoticesKey))
