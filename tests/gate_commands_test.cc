@@ -101,6 +101,24 @@ TEST(GateCommands, ACopyUnderAnotherNameIsRevokedWithWhatItIsACopyOf) {
   }
 }
 
+TEST(GateCommands, ARevocationWaitsForNoLog) {
+  namespace fs = std::filesystem;
+  const ScopedHome home("no-log");
+  ASSERT_EQ(run_lantern({"approve", golden_model(), "--reason", "test"}).exit_code, 0);
+  const fs::path journal = home.path() / "state" / "audit" / "journal";
+  ASSERT_TRUE(fs::exists(journal)) << journal;
+  const fs::path kept = journal.string() + ".kept";
+  fs::rename(journal, kept);
+  fs::create_directories(journal);  // where the journal should be
+  ASSERT_NE(run_lantern({"audit", "verify"}).exit_code, 0);
+  EXPECT_EQ(run_lantern({"revoke", golden_model(), "--reason", "test"}).exit_code, 0);
+  fs::remove(journal);
+  fs::rename(kept, journal);
+  expect_refusals(golden_model(), "lantern.revoked");
+  const Ran log = run_lantern({"audit", "query", "--json"});
+  EXPECT_THAT(log.out, ::testing::HasSubstr("\"revoke\"")) << "the record came in from the spool";
+}
+
 TEST(GateCommands, AModelWhoseNameIsNoUtf8IsNoReasonToEnd) {
   namespace fs = std::filesystem;
   const ScopedHome home("bytes");

@@ -93,7 +93,7 @@ int run_program(int argc, const char* const* argv) {
     if (!app.got_subcommand(std::string(commands[i]->name))) continue;
     Result<Exit> result = actions[i]();
     if (result.ok()) return static_cast<int>(*result);
-    std::fprintf(stderr, "lantern: %s\n", result.error().message.c_str());
+    tell(result.error().message);
     return static_cast<int>(exit_of(result.error()));
   }
   return static_cast<int>(Exit::kBadInput);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "audit/spool.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "policy/revocations.h"
@@ -102,44 +103,78 @@ Result<policy::Approval> approve_model(const ApproveRequest& request) {
   return approve(governance, resolved.model, terms);
 }
 
-Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string_view reason,
-                                              const ResolveOptions& options) {
-  LANTERN_ASSIGN(Governance governance, Governance::open());
-  Composition model{.name = std::string(what)};
-  const bool is_digest = what.starts_with("sha256:") && what.size() == 7 + 64;
-  if (is_digest) {
+namespace {
+
+Result<Composition> composition_to_revoke(std::string_view what, const ResolveOptions& options) {
+  if (what.starts_with("sha256:") && what.size() == 7 + 64) {
+    Composition model{.name = std::string(what)};
     LANTERN_ASSIGN(model.id, base::digest_from_hex(what.substr(7)));
     model.files = {model.id};
-  } else {
-    LANTERN_ASSIGN(const Located located, locate(what));
-    if (located.stored) {  // nothing of a stored model need be read: its id is known
-      LANTERN_ASSIGN(model, composition_of(*located.stored));
-    } else {
-      LANTERN_ASSIGN(const Resolved resolved, resolve(what, options));
-      model = resolved.model;
-    }
+    return model;
   }
-  LANTERN_ASSIGN(const policy::Facts facts, governance.facts(model, policy::Action::kRevoke));
-  if (const policy::Decision decision = governance.decide(facts); !decision.allowed()) {
-    LANTERN_TRY(governance.record(audit::Action::kRevoke, decision, model, reason));
-    return decision.status().error();
+  LANTERN_ASSIGN(const Located located, locate(what));
+  // Nothing of a stored model need be read: its id is known.
+  if (located.stored) return composition_of(*located.stored);
+  LANTERN_ASSIGN(Resolved resolved, resolve(what, options));
+  return std::move(resolved.model);
+}
+
+/// In the state first, for a revocation waits for no record; `note` keeps each one's event.
+Status put_in_force(supply::State& state, const Composition& model,
+                    const supply::RevocationRecord& record,
+                    const std::function<void(const audit::Event&)>& note) {
+  // A composition's id covers its files' names: of a single file the bytes are revoked, too, so
+  // that no copy under another name goes on.
+  std::vector<base::Digest> digests = {model.id};
+  if (model.files.size() == 1 && model.files.front() != model.id)
+    digests.push_back(model.files.front());
+  for (const base::Digest& digest : digests) {
+    supply::RevocationRecord one = record;
+    one.digest = digest;
+    LANTERN_TRY(state.revoke(one));
+    note({.action = audit::Action::kRevoke,
+          .actor = audit::this_process(),
+          .model = audit::ModelRef{.id = base::to_hex(digest), .name = model.name},
+          .reason = record.reason});
   }
+  return {};
+}
+
+/// Where log or keys cannot be opened: the records wait in the spool.
+Result<supply::RevocationRecord> revoke_without_log(const Composition& model,
+                                                    supply::RevocationRecord record) {
+  LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
+  LANTERN_ASSIGN(const AuditPlaces places, audit_places());
+  LANTERN_ASSIGN(supply::State state, supply::State::open(folders.data));
+  record.by = audit::this_process().user;
+  LANTERN_TRY(put_in_force(state, model, record, [&](const audit::Event& event) {
+    (void)audit::spool_event(places.spool, event).ok();
+  }));
+  return record;
+}
+
+}  // namespace
+
+Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string_view reason,
+                                              const ResolveOptions& options) {
+  LANTERN_TRY(base::own_folders());  // for whom this machine's state is
+  LANTERN_ASSIGN(const Composition model, composition_to_revoke(what, options));
   supply::RevocationRecord record{.digest = model.id,
-                                  .by = governance.person(),
+                                  .by = "",
                                   .reason = std::string(reason),
                                   .source = "local",
                                   .at = base::utc_clock()};
-  LANTERN_TRY(governance.state().revoke(record));
-  record_or_spool(governance, audit::Action::kRevoke, reason, Governance::model_ref(model));
-  // A composition's id covers its files' names: of a single file the bytes are revoked, too, so
-  // that no copy under another name goes on.
-  if (model.files.size() == 1 && model.files.front() != model.id) {
-    supply::RevocationRecord bytes = record;
-    bytes.digest = model.files.front();
-    LANTERN_TRY(governance.state().revoke(bytes));
-    record_or_spool(governance, audit::Action::kRevoke, reason,
-                    audit::ModelRef{.id = base::to_hex(bytes.digest), .name = model.name});
+  auto governance = Governance::open();
+  if (!governance.ok()) return revoke_without_log(model, std::move(record));
+  LANTERN_ASSIGN(const policy::Facts facts, governance->facts(model, policy::Action::kRevoke));
+  if (const policy::Decision decision = governance->decide(facts); !decision.allowed()) {
+    LANTERN_TRY(governance->record(audit::Action::kRevoke, decision, model, reason));
+    return decision.status().error();
   }
+  record.by = governance->person();
+  LANTERN_TRY(put_in_force(governance->state(), model, record, [&](const audit::Event& event) {
+    (void)governance->log().append_or_spool(event);
+  }));
   return record;
 }
 
