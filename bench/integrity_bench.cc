@@ -112,7 +112,7 @@ Status check(const fs::path& path, const fs::path& folder) {
   const supply::Store store(folder);
   const Timer hashing;
   LANTERN_ASSIGN(const auto first, store.digest_in_place(path, {}));
-  say("first use in place", first.size, hashing);
+  say("first use in place", first.stamp.size, hashing);
   std::vector<double> ms;
   for (int i = 0; i < kTimes; ++i) {
     const Timer checking;
