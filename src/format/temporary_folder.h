@@ -26,7 +26,7 @@ class TemporaryFolder {
   std::filesystem::path write(const std::string& name, std::string_view content) const {
     std::filesystem::path path = path_ / name;
     std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path, std::ios::binary).write(content.data(), std::ssize(content));
+    std::ofstream(path, std::ios::binary) << content;
     return path;
   }
 
