@@ -8,6 +8,7 @@
 #include "audit/spool.h"
 #include "base/file.h"
 #include "base/paths.h"
+#include "gate/log_facts.h"
 #include "policy/revocations.h"
 #include "supply/http.h"
 #include "supply/reference.h"
@@ -47,24 +48,6 @@ void record_or_spool(Governance& governance, audit::Action action, std::string_v
 }
 
 }  // namespace
-
-Result<Composition> composition_of(const supply::StoredModel& stored) {
-  Composition model{.name = stored.name(),
-                    .id = stored.manifest.id,
-                    .source = stored.manifest.source,
-                    .revision = stored.manifest.revision,
-                    .licence = stored.manifest.licence};
-  for (const auto& file : stored.manifest.files) {
-    model.files.push_back(file.digest);
-    model.paths.push_back({.name = file.path,
-                           .path = stored.folder / file.path,
-                           .size = file.size,
-                           .digest = file.digest});
-  }
-  LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
-  model.in_catalog = known.has_value();
-  return model;
-}
 
 Result<TakenIn> take_in(const supply::StoredModel& stored, const ImportSignature& signature,
                         const Consent& consent) {
@@ -162,7 +145,7 @@ Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string
   supply::RevocationRecord record{.digest = model.id,
                                   .by = "",
                                   .reason = std::string(reason),
-                                  .source = "local",
+                                  .source = kLocalRevocation,
                                   .at = base::utc_clock()};
   auto governance = Governance::open();
   if (!governance.ok()) return revoke_without_log(model, std::move(record));

@@ -17,9 +17,6 @@
 
 namespace lantern::gate {
 
-/// A model of the store, as decisions see it.
-Result<Composition> composition_of(const supply::StoredModel& stored);
-
 /// After a pull: records the import, scans the files, and asks for the approval where the policy
 /// wants one and `consent` can give it. A model without it stays in quarantine: that is no error.
 struct TakenIn {

@@ -9,7 +9,6 @@ namespace {
 /// A personal state may lag behind its log by so many entries: noting each is some milliseconds of
 /// a load, and reading a few again is microseconds.
 constexpr uint64_t kLagMax = 64;
-constexpr const char* kLocal = "local";  // as Governance records its own revocations
 constexpr const char *kVersionFact = "version", *kDigestFact = "sha256";
 
 class StateFloor : public policy::VersionFloor {
@@ -79,7 +78,7 @@ Status apply(supply::State& state, const audit::Event& event) {
     return state.revoke({.digest = digest,
                          .by = event.actor.user,
                          .reason = event.reason,
-                         .source = kLocal,
+                         .source = kLocalRevocation,
                          .at = base::UtcTime(std::chrono::seconds(event.time_ms / 1000))});
   }
   const auto version = version_in(event);
@@ -147,7 +146,7 @@ Status restate(supply::State& state, const AuditLog& log) {
                       .actor = audit::this_process(),
                       .facts = version_facts({.version = seen->version, .digest = seen->digest})});
   }
-  LANTERN_ASSIGN(const auto revocations, state.revocations_from(kLocal));
+  LANTERN_ASSIGN(const auto revocations, state.revocations_from(kLocalRevocation));
   for (const supply::RevocationRecord& revocation : revocations)
     events.push_back({.action = audit::Action::kRevoke,
                       .actor = audit::this_process(),

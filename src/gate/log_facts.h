@@ -24,6 +24,9 @@ namespace lantern::gate {
 inline constexpr const char* kPolicyFloor = "policy";
 inline constexpr const char* kRevocationsFloor = "revocations";
 
+/// The source of a revocation that was decided on this machine.
+inline constexpr const char* kLocalRevocation = "local";
+
 /// The fields of a kPolicyChange or kRevocationsImport entry.
 std::vector<audit::Fact> version_facts(const policy::VersionSeen& seen);
 

@@ -108,6 +108,7 @@ Status verify_stored(const supply::Store& store, const supply::StoredModel& stor
                      const std::vector<fs::path>& files, const ResolveOptions& options,
                      Composition& model, CheckedFiles& checked) {
   const auto& listed = stored.manifest.files;
+  LANTERN_ASSIGN(model, composition_of(stored));
   std::vector<base::Digest> digests;
   for (const fs::path& path : files) {
     const std::string inside = path.lexically_relative(stored.folder).generic_string();
@@ -133,16 +134,6 @@ Status verify_stored(const supply::Store& store, const supply::StoredModel& stor
     LANTERN_ASSIGN(const base::FileStamp stamp, base::stamp_of(blob.fd(), blob.path()));
     checked.emplace(files[i], Checked{.digest = digests[i], .stamp = stamp});
   }
-  model.id = stored.manifest.id;
-  for (const auto& file : listed) {
-    model.files.push_back(file.digest);
-    model.paths.push_back({.name = file.path,
-                           .path = stored.folder / file.path,
-                           .size = file.size,
-                           .digest = file.digest});
-  }
-  model.source = stored.manifest.source;
-  model.revision = stored.manifest.revision;
   return {};
 }
 
@@ -170,6 +161,8 @@ Status hash_in_place(const supply::Store& store, const fs::path& path,
   model.in_place = fs::weakly_canonical(path, error);
   if (error) return base::errno_error(error.value(), path.string());
   model.source = "path:" + model.in_place.string();
+  LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
+  model.in_catalog = known.has_value();
   return {};
 }
 
@@ -185,6 +178,24 @@ void read_claims(const format::Metadata& metadata, Composition& model) {
 }
 
 }  // namespace
+
+Result<Composition> composition_of(const supply::StoredModel& stored) {
+  Composition model{.name = stored.name(),
+                    .id = stored.manifest.id,
+                    .source = stored.manifest.source,
+                    .revision = stored.manifest.revision,
+                    .licence = stored.manifest.licence};
+  for (const auto& file : stored.manifest.files) {
+    model.files.push_back(file.digest);
+    model.paths.push_back({.name = file.path,
+                           .path = stored.folder / file.path,
+                           .size = file.size,
+                           .digest = file.digest});
+  }
+  LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
+  model.in_catalog = known.has_value();
+  return model;
+}
 
 Result<Located> locate(std::string_view text) {
   LANTERN_ASSIGN(supply::Reference reference, supply::parse_reference(text));
@@ -275,8 +286,6 @@ Result<Resolved> resolve(std::string_view reference, const ResolveOptions& optio
   }
   LANTERN_TRY(check_read(*resolved.checkpoint, checked));
   read_claims(resolved.checkpoint->metadata(), model);
-  LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
-  model.in_catalog = known.has_value();
   return resolved;
 }
 

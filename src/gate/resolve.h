@@ -28,6 +28,9 @@ Result<Located> locate(std::string_view reference);
 /// Header and metadata, read once into memory; no tensor data.
 Result<std::shared_ptr<const format::Checkpoint>> open_header(const std::filesystem::path& path);
 
+/// A model of the store, as decisions see it, by the store's own record.
+Result<Composition> composition_of(const supply::StoredModel& stored);
+
 struct ResolveOptions {
   std::stop_token stop = {};
   base::ProgressOutput progress = base::ProgressOutput::none();  // of hashing, where it is needed

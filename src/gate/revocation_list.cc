@@ -1,32 +1,15 @@
 #include "gate/revocation_list.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
-#include <chrono>
 #include <utility>
 
 #include "base/file.h"
+#include "base/path_stamp.h"
 #include "base/paths.h"
 
 namespace lantern::gate {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A second change within one tick of the clock that stamps files leaves the stamp as it was.
-constexpr std::chrono::seconds kYoung{2};
-
-/// What a file looks like from outside; nothing for one that changed only just now.
-std::string stamp_of(const fs::path& path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0) return fmt::format("no {}\n", errno);
-  const auto changed = std::chrono::system_clock::from_time_t(info.st_ctim.tv_sec);
-  if (std::chrono::system_clock::now() - changed < kYoung) return {};
-  return fmt::format("{} {} {} {}.{} {}.{}\n", info.st_dev, info.st_ino, info.st_size,
-                     info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
-                     info.st_ctim.tv_nsec);
-}
 
 /// Takes the version that `floor` names and no later one: an import that died on its way counts
 /// from the moment the state does.
@@ -73,11 +56,11 @@ Result<RevocationListPtr> RevocationListInForce::current(const policy::Policy& p
   if (keys.empty()) return RevocationListPtr();
   LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
   LANTERN_ASSIGN(const auto highest, floor_->highest());
-  const std::string file = stamp_of(folders.data / kRevocationsFile);
-  std::string stamp = file + fmt::format("{} {}\n", highest ? highest->version : 0,
-                                         highest ? base::to_hex(highest->digest) : "");
+  const base::PathStamp file = base::path_stamp(folders.data / kRevocationsFile);
+  std::string stamp = file.text + fmt::format("{} {}\n", highest ? highest->version : 0,
+                                              highest ? base::to_hex(highest->digest) : "");
   for (const base::PublicKey& key : keys) stamp += base::to_hex(key.id()) + "\n";
-  if (list_ && !file.empty() && stamp == stamp_) return list_;
+  if (list_ && !file.is_young && stamp == stamp_) return list_;
   LANTERN_ASSIGN(list_, read(folders.data, policy));
   stamp_ = std::move(stamp);
   return list_;

@@ -1,10 +1,8 @@
 #include "policy/signed_policy.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 
+#include "base/path_stamp.h"
 #include "policy/clock.h"
 #include "policy/owned_folder.h"
 
@@ -19,29 +17,7 @@ constexpr size_t kTrustFileBytesMax = 64u << 10;
 // Base64 of the largest policy and some signatures.
 constexpr size_t kEnvelopeBytesMax = 2 * kPolicyBytesMax;
 
-// A second change within one tick of the clock that stamps files would leave the stamp as it was,
-// so files changed this recently are read again.
-constexpr std::chrono::seconds kYoung{2};
-
-/// What a file looks like from outside, and whether it changed only just now.
-struct Stamp {
-  std::string text;
-  bool is_young = false;
-};
-
-Stamp stamp_of(const fs::path& path) {
-  struct stat status {};
-  if (lstat(path.c_str(), &status) != 0)
-    return {.text = fmt::format("{} {}\n", path.string(), errno)};
-  const auto changed = std::chrono::system_clock::from_time_t(status.st_ctim.tv_sec);
-  return {.text = fmt::format("{} {} {} {} {} {} {}.{} {}.{}\n", path.string(), status.st_dev,
-                              status.st_ino, status.st_mode, status.st_uid, status.st_size,
-                              status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
-                              status.st_ctim.tv_nsec),
-          .is_young = std::chrono::system_clock::now() - changed < kYoung};
-}
-
-Stamp stamp_of(const PolicySource& source) {
+base::PathStamp stamp_of(const PolicySource& source) {
   std::vector<fs::path> paths;
   std::error_code error;
   for (fs::directory_iterator entry(source.folder / kTrustFolder, error), end;
@@ -51,9 +27,9 @@ Stamp stamp_of(const PolicySource& source) {
   for (const fs::path& path :
        {source.folder, source.folder / kPolicyFileName, source.folder / kTrustFolder})
     paths.push_back(path);
-  Stamp all;
+  base::PathStamp all;
   for (const fs::path& path : paths) {
-    const Stamp one = stamp_of(path);
+    const base::PathStamp one = base::path_stamp(path);
     all.text += one.text;
     all.is_young = all.is_young || one.is_young;
   }
@@ -173,7 +149,7 @@ PolicyWatcher::Current PolicyWatcher::current(const Result<base::UtcTime>& now) 
   if (!now.ok()) return {.policy = now.error()};
   bool changed = false;
   // Taken before the reading: a change during it is seen by the next call.
-  Stamp newest = stamp_of(source_);
+  base::PathStamp newest = stamp_of(source_);
   const bool is_unread = newest.text != stamp_ || newest.is_young;
   // What failed may be mended by time alone (a policy issued in the future) or by the floor's
   // keeper, so it is tried again.
