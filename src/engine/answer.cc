@@ -49,6 +49,11 @@ void Answer::set_cached(int64_t n) {
   if (result_.ids.empty()) result_.cached_tokens = n;
 }
 
+void Answer::count_guesses(int64_t n_guessed, int64_t n_kept) {
+  result_.guessed_tokens += n_guessed;
+  result_.kept_tokens += n_kept;
+}
+
 void Answer::draw(std::span<const float> logits) {
   const size_t position = result_.ids.size();
   if (position == 0) result_.prefill_seconds = watch_.seconds() - begin_seconds_;

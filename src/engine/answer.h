@@ -47,16 +47,25 @@ class Answer {
   [[nodiscard]] std::span<const int32_t> ids() const { return ids_; }
   [[nodiscard]] int64_t n_drawn() const { return std::ssize(result_.ids); }
   [[nodiscard]] const GenerateOptions& options() const { return options_; }
+  /// Ids that may be drawn yet.
+  [[nodiscard]] int64_t left() const { return wanted_ - n_drawn(); }
   [[nodiscard]] bool cancel_wanted() const { return options_.cancel.stop_requested(); }
 
   /// The prompt's turn has come; the first time counts.
   void begin();
   /// So many of the prompt's ids need no computation. Nothing after the first draw().
   void set_cached(int64_t n);
+  /// A step carried so many guesses of what comes next, and so many of them came.
+  void count_guesses(int64_t n_guessed, int64_t n_kept);
   /// `logits`[n_vocab] of the last of ids().
   void draw(std::span<const float> logits);
   /// After draw(): calls the caller's functions.
   void deliver();
+  /// After deliver(): the answer goes on, and with guess `n` of a step, so that the logits behind
+  /// that one are what is drawn from next.
+  [[nodiscard]] bool follows(std::span<const int32_t> guesses, int64_t n) const {
+    return !ended_ && n < std::ssize(guesses) && ids_.back() == guesses[static_cast<size_t>(n)];
+  }
   /// Ends it where it stands.
   void cancel();
 

@@ -102,6 +102,25 @@ const TextIo& Engine::text() const {
   return *impl_->text;
 }
 
+Status Engine::use_draft(Engine draft) {
+  LANTERN_CHECK(impl_->text.has_value());
+  auto differs = [&](std::string_view how) {
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{} cannot guess for {}: {}; a draft model needs the same vocabulary",
+                      draft.info().name, info().name, how);
+  };
+  if (!draft.impl_->text) return differs("it has no tokenizer");
+  const int64_t n_vocab = info().model.n_vocab;
+  if (draft.info().model.n_vocab != n_vocab)
+    return differs(fmt::format("it has {} tokens, not {}", draft.info().model.n_vocab, n_vocab));
+  const text::Tokenizer &ours = text().tokenizer(), &its = draft.text().tokenizer();
+  for (int32_t id = 0; id < n_vocab; ++id)
+    if (ours.piece(id) != its.piece(id))
+      return differs(fmt::format("token {} is another there", id));
+  impl_->draft.emplace(std::move(draft));
+  return {};
+}
+
 Result<Prompt> Engine::raw_prompt(std::string_view text) const {
   Prompt prompt;
   prompt.ids = impl_->text->encode_raw(text);

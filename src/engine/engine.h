@@ -87,8 +87,17 @@ struct TokenEvent {
   std::span<const TokenLogprob> top;  // the most probable, best first
 };
 
+/// Whether ids are guessed and verified several in a step (engine/speculation.h): the answer's bits
+/// are the same, only its speed is not.
+enum class Speculation {
+  kAuto,  // as far as it was seen to pay
+  kOff,
+  kAlways,  // as much as there is room for
+};
+
 struct GenerateOptions {
   SamplerOptions sampler = {};
+  Speculation speculation = Speculation::kAuto;
   int64_t max_tokens = 0;              // 0: until the model ends or the context does
   std::vector<std::string> stop = {};  // at most 64 of 1 to 1024 bytes; not part of the answer
   bool ignore_end = false;             // go on past the model's end ids (bench)
@@ -110,6 +119,8 @@ struct GenerateResult {
   bool context_full = false;  // kLength because the context ended
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;       // of the prompt, kept from an earlier turn
+  int64_t guessed_tokens = 0;      // run before they were drawn
+  int64_t kept_tokens = 0;         // of these, those that were drawn then
   double queued_seconds = 0;       // until its turn came
   double prefill_seconds = 0;      // the prompt's own part
   double first_token_seconds = 0;  // from the call to the first id
@@ -141,6 +152,10 @@ class Engine {
 
   [[nodiscard]] const EngineInfo& info() const;
   [[nodiscard]] const TextIo& text() const;
+
+  /// Lets `draft`, a smaller model, guess how answers go on. kInvalidArgument where its vocabulary
+  /// is not this one's, id for id.
+  Status use_draft(Engine draft);
 
   /// Exactly `text`, completed as it stands. `text` is a user's: nothing in it becomes a special
   /// token.

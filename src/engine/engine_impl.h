@@ -9,6 +9,7 @@
 #include "base/thread_pool.h"
 #include "engine/batch.h"
 #include "engine/engine.h"
+#include "engine/speculation.h"
 
 namespace lantern::engine {
 
@@ -26,6 +27,8 @@ struct Engine::Impl {
   std::optional<KvPool> kv;
   arch::Workspace workspace;
   EngineInfo info;
+  std::optional<Engine> draft;
+  StepCosts costs;  // of steps that carry no prompts
   /// Length-dependent rope of answers without a limit of their own; does not depend on what fits
   /// this machine's memory.
   int64_t length_unlimited = 0;
@@ -48,6 +51,14 @@ struct Engine::Impl {
   /// Runs the prompt's rest in pieces; logits[n_vocab] of its last id. False: cancelled.
   Result<bool> prefill(Sequence& sequence, const Answer& answer, int64_t planned_length,
                        Companions& others, std::vector<float>& logits);
+  /// For the answer's guesses; none where it wants none.
+  [[nodiscard]] std::optional<Speculator> speculator(const Answer& answer);
+  /// Draws from rows[1 + guesses.size(), n_vocab] as far as the guesses are what is drawn. How many
+  /// of them were.
+  int64_t draw_rows(Answer& answer, std::span<const int32_t> guesses,
+                    std::span<const float> rows) const;
+  void append_guesses(const Answer& answer, const Sequence& sequence, Speculator& speculator,
+                      std::vector<int32_t>& tokens);
   /// What Engine::generate() and the Scheduler run an answer with; see arch::SequenceStep.
   [[nodiscard]] int64_t planned_length(const Prompt& prompt, const GenerateOptions& options) const;
 };

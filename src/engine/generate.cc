@@ -96,6 +96,43 @@ Result<bool> Engine::Impl::prefill(Sequence& sequence, const Answer& answer, int
   return true;
 }
 
+std::optional<Speculator> Engine::Impl::speculator(const Answer& answer) {
+  if (answer.options().speculation == Speculation::kOff) return std::nullopt;
+  std::unique_ptr<Guesser> guesser;
+  if (draft) {
+    // A sampler that this answer has, another can have too.
+    auto made = DraftModel::create(*draft->impl_, answer.options().sampler,
+                                   std::ssize(answer.ids()) - answer.n_drawn());
+    if (made.ok()) guesser = std::move(made).value();
+  }
+  if (!guesser) guesser = std::make_unique<PromptLookup>();
+  return Speculator(std::move(guesser));
+}
+
+int64_t Engine::Impl::draw_rows(Answer& answer, std::span<const int32_t> guesses,
+                                std::span<const float> rows) const {
+  const auto n_vocab = static_cast<size_t>(info.model.n_vocab);
+  for (int64_t n = 0;; ++n) {
+    answer.draw(rows.subspan(static_cast<size_t>(n) * n_vocab, n_vocab));
+    answer.deliver();
+    if (answer.follows(guesses, n)) continue;
+    answer.count_guesses(std::ssize(guesses), n);
+    return n;
+  }
+}
+
+void Engine::Impl::append_guesses(const Answer& answer, const Sequence& sequence,
+                                  Speculator& speculator, std::vector<int32_t>& tokens) {
+  // The last id that may be drawn is never run, and no page is taken for a guess.
+  const int64_t n_max = std::min(
+      {kGuessesMax, answer.left() - 1, sequence.kv.positions() - std::ssize(answer.ids())});
+  const Offer offer = speculator.offer(answer.ids(), n_max);
+  const bool always = answer.options().speculation == Speculation::kAlways;
+  const int64_t n = always ? offer.n : choose_guesses(costs, std::span(&offer, 1), offer.n).front();
+  const auto guessed = speculator.guess(n);
+  tokens.insert(tokens.end(), guessed.begin(), guessed.end());
+}
+
 Result<GenerateResult> Engine::Impl::run(Sequence& sequence, const Prompt& prompt,
                                          const GenerateOptions& options, int64_t planned_length) {
   LANTERN_TRY(check_batch(options.chunk, options.beside));
@@ -111,21 +148,32 @@ Result<GenerateResult> Engine::Impl::run(Sequence& sequence, const Prompt& promp
   answer->set_cached(static_cast<int64_t>(kept));
 
   Companions others = companions(options.beside);
-  std::vector<float> logits(static_cast<size_t>(info.model.n_vocab));
+  std::optional<Speculator> guesses = speculator(*answer);
+  const size_t n_rows = guesses ? 1 + kGuessesMax : 1;
+  std::vector<float> logits(n_rows * static_cast<size_t>(info.model.n_vocab));
   LANTERN_ASSIGN(bool prefilled, prefill(sequence, *answer, planned_length, others, logits));
+  std::vector<int32_t> tokens;  // of the step: the id drawn last, and guesses of what follows it
   for (;;) {
     if (!prefilled || answer->cancel_wanted()) {
       answer->cancel();
       break;
     }
-    answer->draw(logits);
-    answer->deliver();
+    const auto guessed = std::span(tokens).subspan(tokens.empty() ? 0 : 1);
+    const int64_t n_kept = draw_rows(*answer, guessed, logits);
+    // What a wrong guess left in the cache is written anew.
+    sequence.ids.resize(std::min(sequence.ids.size(), answer->ids().size() - 1));
+    if (guesses && !tokens.empty()) guesses->record(std::ssize(guessed), n_kept);
     if (answer->ended()) break;
+    tokens.assign(1, answer->ids().back());
+    if (guesses) append_guesses(*answer, sequence, *guesses, tokens);
+    const Stopwatch watch;
     LANTERN_TRY(stepper().run(sequence,
-                              {.tokens = answer->ids().last(1),
+                              {.tokens = tokens,
                                .planned_length = planned_length,
+                               .wanted = arch::LogitsWanted::kAll,
                                .logits = logits.data()},
                               others));
+    if (options.beside == 0) costs.record(std::ssize(tokens), watch.seconds());
   }
   return answer->take();
 }

@@ -38,20 +38,28 @@ struct Request {
 
 /// A request that has a place.
 struct Running {
-  Running(std::unique_ptr<Request> given, KvPool& pool)
-      : request(std::move(given)), sequence(pool) {}
+  Running(std::unique_ptr<Request> given, Engine::Impl& engine)
+      : request(std::move(given)),
+        sequence(*engine.kv),
+        speculator(engine.speculator(*request->answer)) {}
 
   std::unique_ptr<Request> request;
   Sequence sequence;
+  std::optional<Speculator> speculator;
   PrefixCache::Position position;
   int64_t n_cached = 0;     // of sequence.ids
   bool is_planned = false;  // in the step that is being made
   bool is_decoding = false;
-  int64_t n_tokens = 0;     // of it in that step
-  float* logits = nullptr;  // of the last of these, where they complete ids()
+  std::vector<int32_t> tokens;  // of it in that step: of missing(), and guesses of what follows
+  int64_t n_guessed = 0;        // of these
+  int64_t n_drawn = 0;          // with their logits
+  float* logits = nullptr;      // [1 + n_guessed, n_vocab], where the step completes ids()
 
   [[nodiscard]] std::span<const int32_t> missing() const {
     return request->answer->ids().subspan(sequence.ids.size());
+  }
+  [[nodiscard]] std::span<const int32_t> guesses() const {
+    return std::span(tokens).last(static_cast<size_t>(n_guessed));
   }
 };
 
@@ -103,13 +111,15 @@ struct Scheduler::Impl {
   [[nodiscard]] bool fits(const Request& request) const;
   void step();
   void plan(std::vector<Running*>& planned);
-  bool reserve(Running& running);
+  void guess(std::span<Running* const> decoding);
+  bool reserve(Running& running, int64_t n_tokens);
   void look_up(Running& running);
   Running* last_to_keep();
   void make_room(Running& victim);
   Status forward(std::span<Running* const> planned);
   void run_alone(std::span<Running* const> planned);
   void take_in(std::span<Running* const> planned);
+  bool deliver(Running& running);
   void end(std::unique_ptr<Request> request, Result<GenerateResult> result);
   void end(Running& running, Result<GenerateResult> result);
   void publish();
@@ -254,7 +264,7 @@ void Scheduler::Impl::admit() {
     auto request = std::move(*next);
     waiting.erase(next);
     request->answer->begin();
-    running.push_back(std::make_unique<Running>(std::move(request), *impl.kv));
+    running.push_back(std::make_unique<Running>(std::move(request), impl));
     Running& entered = *running.back();
     Request& of = *entered.request;
     if (!of.scope.name.empty() && options.cache_bytes > 0) {
@@ -292,12 +302,12 @@ void Scheduler::Impl::make_room(Running& victim) {
   std::erase_if(running, [&](const auto& r) { return r.get() == &victim; });
 }
 
-/// Pages for its next n_tokens. False: it is not running any more.
-bool Scheduler::Impl::reserve(Running& wanting) {
+/// Pages for its next tokens. False: it is not running any more.
+bool Scheduler::Impl::reserve(Running& wanting, int64_t n_tokens) {
   const auto first = std::ssize(wanting.sequence.ids);
   wanting.sequence.kv.release_passed(first);
   for (;;) {
-    Status reserved = wanting.sequence.kv.reserve(first + wanting.n_tokens);
+    Status reserved = wanting.sequence.kv.reserve(first + n_tokens);
     if (reserved.ok()) return true;
     if (cache.evict() || cache.drop_windowed()) continue;
     if (running.size() == 1) {
@@ -328,8 +338,11 @@ void Scheduler::Impl::plan(std::vector<Running*>& planned) {
     return std::ranges::any_of(running, [&](const auto& other) { return other.get() == r; });
   };
   auto add = [&](Running* r, int64_t n) {
-    r->n_tokens = n;
-    if (reserve(*r)) r->is_planned = true;
+    if (!reserve(*r, n)) return;
+    const auto tokens = r->missing().first(static_cast<size_t>(n));
+    r->tokens.assign(tokens.begin(), tokens.end());
+    r->n_guessed = 0;
+    r->is_planned = true;
   };
   for (Running* r : decoding)
     if (is_running(r)) add(r, 1);
@@ -344,20 +357,52 @@ void Scheduler::Impl::plan(std::vector<Running*>& planned) {
   }
   for (const auto& r : running)
     if (r->is_planned) planned.push_back(r.get());
+  // With a piece of a prompt the step's arithmetic is what takes its time: no token is for nothing.
+  if (std::ranges::all_of(planned, [](const Running* r) { return r->is_decoding; })) guess(planned);
+}
+
+/// Guesses behind the tokens of answers that are decoding, as far as rows of logits are left and
+/// without taking a page for them.
+void Scheduler::Impl::guess(std::span<Running* const> decoding) {
+  std::vector<Offer> offers;
+  std::vector<int64_t> always(decoding.size(), 0);
+  int64_t n_rows = options.sequences_max - std::ssize(decoding);
+  for (size_t i = 0; i < decoding.size(); ++i) {
+    Running& r = *decoding[i];
+    offers.push_back({});
+    if (!r.speculator) continue;
+    const Answer& answer = *r.request->answer;
+    const int64_t n_max = std::min({kGuessesMax, n_rows, answer.left() - 1,
+                                    r.sequence.kv.positions() - std::ssize(answer.ids())});
+    offers.back() = r.speculator->offer(answer.ids(), n_max);
+    if (answer.options().speculation != Speculation::kAlways) continue;
+    always[i] = std::exchange(offers.back().n, 0);
+    n_rows -= always[i];
+  }
+  const auto chosen = choose_guesses(impl.costs, offers, n_rows);
+  for (size_t i = 0; i < decoding.size(); ++i) {
+    Running& r = *decoding[i];
+    if (!r.speculator) continue;
+    const auto guessed = r.speculator->guess(always[i] + chosen[i]);
+    r.tokens.insert(r.tokens.end(), guessed.begin(), guessed.end());
+    r.n_guessed = std::ssize(guessed);
+  }
 }
 
 Status Scheduler::Impl::forward(std::span<Running* const> planned) {
   steps.clear();
-  float* row = logits.data();
+  float* rows = logits.data();
   for (Running* r : planned) {
-    const auto missing = r->missing();
-    const bool last = std::ssize(missing) == r->n_tokens;
-    r->logits = last ? std::exchange(row, row + impl.info.model.n_vocab) : nullptr;
-    steps.push_back({.tokens = missing.first(static_cast<size_t>(r->n_tokens)),
+    const bool last = std::ssize(r->missing()) <= std::ssize(r->tokens);
+    const int64_t n_rows = last ? 1 + r->n_guessed : 0;
+    r->logits = last ? std::exchange(rows, rows + n_rows * impl.info.model.n_vocab) : nullptr;
+    steps.push_back({.tokens = r->tokens,
                      .first_position = std::ssize(r->sequence.ids),
                      .kv = r->sequence.kv.views(),
                      .planned_length = r->request->planned_length,
-                     .wanted = last ? arch::LogitsWanted::kLast : arch::LogitsWanted::kNone,
+                     .wanted = !last              ? arch::LogitsWanted::kNone
+                               : r->n_guessed > 0 ? arch::LogitsWanted::kAll
+                                                  : arch::LogitsWanted::kLast,
                      .logits = r->logits});
   }
   return impl.model->forward(impl.context, steps, impl.workspace);
@@ -376,29 +421,52 @@ void Scheduler::Impl::run_alone(std::span<Running* const> planned) {
   }
 }
 
-/// The step is done: ids into the sequences, the next ones drawn and delivered.
+/// The step is done: ids into the sequences, the next ones drawn and delivered, as many as were
+/// guessed right and one.
 void Scheduler::Impl::take_in(std::span<Running* const> planned) {
   std::vector<Running*> drawing;
   for (Running* r : planned) {
-    const auto run = r->missing().first(static_cast<size_t>(r->n_tokens));
+    const auto run =
+        std::span(r->tokens).first(r->tokens.size() - static_cast<size_t>(r->n_guessed));
     r->sequence.ids.insert(r->sequence.ids.end(), run.begin(), run.end());
-    cache.extend(r->position, r->sequence);
-    if (r->logits != nullptr) drawing.push_back(r);
+    r->n_drawn = 0;
+    if (r->logits != nullptr) {
+      drawing.push_back(r);
+    } else {
+      cache.extend(r->position, r->sequence);
+    }
   }
   const auto n_vocab = static_cast<size_t>(impl.info.model.n_vocab);
-  impl.pool->parallel_for(std::ssize(drawing), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Running& r = *drawing[static_cast<size_t>(i)];
-      r.request->answer->draw(std::span(r.logits, n_vocab));
-    }
-  });
-  for (Running* r : drawing) {
-    Answer& answer = *r->request->answer;
-    r->request->share->charge(1);
-    ++counted.generated_tokens;
-    answer.deliver();
-    if (answer.ended()) end(*r, answer.take());
+  while (!drawing.empty()) {
+    impl.pool->parallel_for(std::ssize(drawing), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const Running& r = *drawing[static_cast<size_t>(i)];
+        const float* row = r.logits + static_cast<size_t>(r.n_drawn) * n_vocab;
+        r.request->answer->draw(std::span(row, n_vocab));
+      }
+    });
+    std::erase_if(drawing, [&](Running* r) { return !deliver(*r); });
   }
+}
+
+/// The id drawn last. True: it was guessed, so that the next row of logits holds too.
+bool Scheduler::Impl::deliver(Running& r) {
+  Answer& answer = *r.request->answer;
+  r.request->share->charge(1);
+  ++counted.generated_tokens;
+  answer.deliver();
+  if (answer.follows(r.guesses(), r.n_drawn)) {
+    r.sequence.ids.push_back(answer.ids().back());
+    ++r.n_drawn;
+    return true;
+  }
+  cache.extend(r.position, r.sequence);
+  answer.count_guesses(r.n_guessed, r.n_drawn);
+  counted.guessed_tokens += static_cast<uint64_t>(r.n_guessed);
+  counted.kept_tokens += static_cast<uint64_t>(r.n_drawn);
+  if (r.speculator && r.is_decoding) r.speculator->record(r.n_guessed, r.n_drawn);
+  if (answer.ended()) end(r, answer.take());
+  return false;
 }
 
 void Scheduler::Impl::step() {
@@ -407,14 +475,18 @@ void Scheduler::Impl::step() {
   if (planned.empty()) return;
   const Stopwatch watch;
   Status status = forward(planned);
+  const double seconds = watch.seconds();
   int64_t n_tokens = 0;
+  bool only_decoding = true;
   for (const Running* r : planned) {
-    n_tokens += r->n_tokens;
-    if (!r->is_decoding) counted.prompt_tokens += static_cast<uint64_t>(r->n_tokens);
+    n_tokens += std::ssize(r->tokens);
+    only_decoding = only_decoding && r->is_decoding;
+    if (!r->is_decoding) counted.prompt_tokens += r->tokens.size();
   }
   ++counted.steps;
   if (status.ok()) {
-    pace.record(n_tokens, watch.seconds());
+    pace.record(n_tokens, seconds);
+    if (only_decoding) impl.costs.record(n_tokens, seconds);
     take_in(planned);
   } else if (planned.size() == 1) {
     end(*planned.front(), std::move(status).error());

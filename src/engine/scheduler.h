@@ -63,6 +63,8 @@ struct SchedulerStats {
   uint64_t prompt_tokens = 0;  // run; those run again after making room too
   uint64_t cached_tokens = 0;  // of prompts, not run
   uint64_t generated_tokens = 0;
+  uint64_t guessed_tokens = 0;  // run before they were drawn
+  uint64_t kept_tokens = 0;     // of these, those that were drawn then
 };
 
 class Scheduler {

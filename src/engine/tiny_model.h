@@ -28,6 +28,7 @@ struct TinyModel {
   static constexpr int64_t kVocab = 264;
   int32_t eos = kEos;
   bool add_bos = true;
+  std::string spare = "<|spare|>";
 
   [[nodiscard]] format::Metadata metadata() const {
     format::Metadata m;
@@ -108,13 +109,13 @@ struct TinyModel {
   }
 
  private:
-  static format::StringArray tokens() {
+  [[nodiscard]] format::StringArray tokens() const {
     format::StringArray out;
     for (int b = 0; b < 256; ++b) out.push_back(byte_spelling(b));
     for (const std::string& s :
          {std::string("th"), std::string("the"), byte_spelling(0xC3) + byte_spelling(0xA9),
           std::string("<s>"), std::string("</s>"), std::string("<|im_start|>"),
-          std::string("<|im_end|>"), std::string("<|spare|>")})
+          std::string("<|im_end|>"), spare})
       out.push_back(s);
     return out;
   }
