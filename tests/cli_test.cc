@@ -164,7 +164,10 @@ TEST_F(DefaultModel, AnswersTheSameHoweverTheWorkIsCut) {
                                                       {"--threads", "3"},
                                                       {"--chunk", "1"},
                                                       {"--chunk", "7"},
-                                                      {"--beside", "3"}};
+                                                      {"--beside", "3"},
+                                                      {"--speculate", "off"},
+                                                      {"--speculate", "always"},
+                                                      {"--draft", model_.c_str(), "--speculate", "always"}};
   for (const auto& way : ways) {
     auto arguments = request;
     arguments.insert(arguments.end(), way.begin(), way.end());

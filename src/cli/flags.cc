@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <optional>
 
 #include "base/file.h"
@@ -118,6 +119,30 @@ engine::GenerateOptions SamplingFlags::options() const {
   options.max_tokens = max_tokens;
   options.stop = stop;
   return options;
+}
+
+void SpeculationFlags::define(CLI::App& app) {
+  using engine::Speculation;
+  static const std::map<std::string, Speculation> kModes = {
+      {"auto", Speculation::kAuto}, {"off", Speculation::kOff}, {"always", Speculation::kAlways}};
+  app.add_option("--speculate", speculation,
+                 "guess tokens ahead and verify several at once: auto (where it pays), off or "
+                 "always; the answer is the same")
+      ->transform(CLI::Transformer(kModes, CLI::ignore_case))
+      ->default_str("auto")
+      ->type_name("MODE");
+  app.add_option("--draft", draft,
+                 "a smaller model of the same vocabulary that guesses (default: what the text "
+                 "itself repeats)")
+      ->type_name("MODEL");
+}
+
+Status SpeculationFlags::give_draft(engine::Engine& engine, EngineFlags model) const {
+  if (draft.empty()) return {};
+  model.model = draft;
+  model.context = engine.info().context;
+  LANTERN_ASSIGN(engine::Engine loaded, model.load());
+  return engine.use_draft(std::move(loaded));
 }
 
 void BatchFlags::define(CLI::App& app) {

@@ -45,6 +45,17 @@ struct SamplingFlags {
   [[nodiscard]] engine::GenerateOptions options() const;
 };
 
+/// --speculate and --draft: ids guessed ahead, which never changes the answer.
+struct SpeculationFlags {
+  engine::Speculation speculation = engine::Speculation::kAuto;
+  std::string draft;
+
+  void define(CLI::App& app);
+  /// Loads the draft model, as `model` says how, for `engine` to guess with; without --draft
+  /// nothing.
+  Status give_draft(engine::Engine& engine, EngineFlags model) const;
+};
+
 /// --chunk and --beside: how the work is cut, which never changes the answer.
 struct BatchFlags {
   int64_t chunk = 0;

@@ -26,6 +26,7 @@ constexpr std::string_view kHelp =
 struct Flags {
   EngineFlags engine;
   SamplingFlags sampling;
+  SpeculationFlags speculation;
   std::string system;
   bool no_history = false;
 };
@@ -129,6 +130,7 @@ class Chat {
   /// be written ends it.
   Status answer(const std::string& message) {
     engine::GenerateOptions options = flags_.sampling.options();
+    options.speculation = flags_.speculation.speculation;
     options.cancel = new_interruptible_scope();
     Status written;
     options.on_text = [&](std::string_view piece) {
@@ -157,6 +159,7 @@ class Chat {
 Result<Exit> run(const Flags& flags) {
   LANTERN_TRY(engine::check(flags.sampling.sampler));
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
+  LANTERN_TRY(flags.speculation.give_draft(engine, flags.engine));
   std::filesystem::path history;
   if (!flags.no_history && stdin_is_terminal()) {
     LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
@@ -175,6 +178,7 @@ Action define(CLI::App& app) {
   flags->engine.define(app);
   app.add_option("--system", flags->system, "the system message");
   flags->sampling.define(app);
+  flags->speculation.define(app);
   app.add_flag("--no-history", flags->no_history, "keep no history of what was typed");
   return [flags] { return run(*flags); };
 }

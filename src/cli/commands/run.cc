@@ -13,6 +13,7 @@ struct Flags {
   EngineFlags engine;
   SamplingFlags sampling;
   BatchFlags batch;
+  SpeculationFlags speculation;
   std::string prompt;
   std::string system;
   bool raw = false;
@@ -38,6 +39,8 @@ base::OrderedJson report(const Flags& flags, const engine::Engine& engine,
       {"prefill_s", result.prefill_seconds},
       {"first_token_s", result.first_token_seconds},
       {"decode_s", result.decode_seconds},
+      {"guessed_tokens", result.guessed_tokens},
+      {"kept_tokens", result.kept_tokens},
   };
 }
 
@@ -58,11 +61,13 @@ Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(const std::string text, prompt_text(flags));
   if (text.empty()) return make_error(ErrorCode::kInvalidArgument, "the prompt is empty");
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
+  LANTERN_TRY(flags.speculation.give_draft(engine, flags.engine));
   LANTERN_ASSIGN(const engine::Prompt prompt,
                  flags.raw ? engine.raw_prompt(text) : engine.user_prompt(text, flags.system));
   for (const std::string& notice : prompt.notices) tell(notice);
 
   engine::GenerateOptions options = flags.sampling.options();
+  options.speculation = flags.speculation.speculation;
   options.chunk = flags.batch.chunk;
   options.beside = flags.batch.beside;
   options.cancel = new_interruptible_scope();
@@ -92,6 +97,7 @@ Action define(CLI::App& app) {
   app.add_option("--system", flags->system, "the system message");
   flags->sampling.define(app);
   flags->batch.define(app);
+  flags->speculation.define(app);
   app.add_flag("--raw", flags->raw, "complete the prompt as it stands, without chat template");
   app.add_flag("--json", flags->json, "one JSON document at the end (docs/schemas/run.json)");
   return [flags] { return run(*flags); };

@@ -27,6 +27,10 @@ void write_gauges(const Service& service, std::string& out) {
        [](const auto& stats) { return stats.cached_tokens; }},
       {"lantern_generated_tokens_total", "counter", "Tokens of answers.",
        [](const auto& stats) { return stats.generated_tokens; }},
+      {"lantern_guessed_tokens_total", "counter", "Tokens run before they were drawn.",
+       [](const auto& stats) { return stats.guessed_tokens; }},
+      {"lantern_kept_tokens_total", "counter", "Guessed tokens that were drawn then.",
+       [](const auto& stats) { return stats.kept_tokens; }},
   };
   for (const Gauge& gauge : kGauges) {
     write_metric_head(gauge.name, gauge.type, gauge.help, out);
