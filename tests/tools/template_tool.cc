@@ -2,14 +2,19 @@
 //   in:  {"template": source, "messages": [...], "tools": [...], "documents": [...],
 //         "add_generation_prompt": bool, "continue_final_message": bool,
 //         "special_tokens": {name: token}, "extra": {...}, "date": [y, m, d, h, min, s],
-//         "turn_end": bool}
+//         "turn_end": bool, "message_syntax": bool, "tokens": [special tokens]}
 //   out: {"text": ...} with the spans as [[kind, text], ...], or {"error": ...}
-// With "turn_end" the answer is the text after an assistant's message.
+// With "turn_end" the answer is the text after an assistant's message, with "message_syntax" what
+// find_message_syntax() says.
+#include <algorithm>
 #include <iostream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "text/chat_template.h"
+#include "text/message/message_syntax.h"
 
 namespace {
 
@@ -47,6 +52,18 @@ Result<OrderedJson> answer(const OrderedJson& request) {
     if (!end.ok()) return std::move(end).error();
     out["text"] = *end;
     return out;
+  }
+  if (request.value("message_syntax", false)) {
+    const auto tokens = request.value("tokens", std::vector<std::string>());
+    const auto found = lantern::text::find_message_syntax(*parsed, input, [&](std::string_view w) {
+      return std::find(tokens.begin(), tokens.end(), w) != tokens.end();
+    });
+    return OrderedJson{{"calls", found.calls != nullptr ? found.calls->name : found.no_calls},
+                       {"writes_calls", found.writes_calls},
+                       {"arguments_as_text", found.arguments_as_text},
+                       {"several_calls", found.several_calls},
+                       {"tools_in_system", found.tools_in_system},
+                       {"reasoning", found.reasoning != nullptr ? found.reasoning->open : ""}};
   }
   auto spans = parsed->render(input);
   if (!spans.ok()) return std::move(spans).error();

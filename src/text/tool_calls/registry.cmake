@@ -1,0 +1,6 @@
+set(REGISTRY_FOLDER tool_calls)
+set(REGISTRY_TYPE ToolSyntax)
+set(REGISTRY_HEADER text/message/tool_syntax.h)
+set(REGISTRY_NAMESPACE lantern::text)
+set(REGISTRY_FUNCTION all_tool_syntaxes)
+set(REGISTRY_PREFIX k_)
