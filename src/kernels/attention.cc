@@ -93,6 +93,11 @@ class AttentionRun {
     AttentionPartial block;
   };
 
+  /// The position after the last that the query at `position` sees.
+  int64_t end_visible(const AttentionSequence& s, int64_t position) const {
+    return shape_.mask == AttentionMask::kCausal ? position + 1 : s.first_position + s.n_tokens;
+  }
+
   int64_t group(const AttentionSequence& s) const { return shape_.n_heads / s.kv.n_kv_heads; }
 
   void plan_tiles() {
@@ -121,7 +126,7 @@ class AttentionRun {
                 .first_query = first,
                 .n_queries = n,
                 .first_block = first_visible(shape_, position) / kKvPagePositions,
-                .end_block = div_up(position + n, kKvPagePositions)};
+                .end_block = div_up(end_visible(s, position + n - 1), kKvPagePositions)};
       for (; tile.kv_head < s.kv.n_kv_heads; ++tile.kv_head) tiles_.push_back(tile);
     }
   }
@@ -191,7 +196,8 @@ class AttentionRun {
     auto clamp = [&](int64_t p) {
       return static_cast<int32_t>(std::clamp<int64_t>(p - start, 0, kKvPagePositions));
     };
-    return {.low = clamp(first_visible(shape_, position)), .high = clamp(position + 1)};
+    return {.low = clamp(first_visible(shape_, position)),
+            .high = clamp(end_visible(*t.sequence, position))};
   }
 
   int64_t n_rows(const Tile& t) const { return t.n_queries * group(*t.sequence); }

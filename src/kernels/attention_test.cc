@@ -24,12 +24,13 @@ struct Config {
   int64_t window = 0;
   int64_t n_tokens = 262;
   float deviation = 1.0f;
+  AttentionMask mask = AttentionMask::kCausal;
 
   [[nodiscard]] std::string name() const {
     const char* types[] = {"f32", "f16", "q8_0"};
-    return fmt::format("{} heads {}/{} dims {}/{} cap {} window {} tokens {}",
+    return fmt::format("{} heads {}/{} dims {}/{} cap {} window {} tokens {}{}",
                        types[static_cast<int>(type)], n_heads, n_kv_heads, head_dim, value_dim,
-                       softcap, window, n_tokens);
+                       softcap, window, n_tokens, mask == AttentionMask::kNone ? " both ways" : "");
   }
 };
 
@@ -56,7 +57,8 @@ class Sequence {
             .value_pages = value_pages_};
   }
   [[nodiscard]] AttentionShape shape() const {
-    return {.n_heads = config_.n_heads,
+    return {.mask = config_.mask,
+            .n_heads = config_.n_heads,
             .q_stride = config_.n_heads * config_.head_dim,
             .out_stride = config_.n_heads * config_.value_dim,
             .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
@@ -76,8 +78,9 @@ class Sequence {
             .q = q_.data() + first * config_.n_heads * config_.head_dim,
             .out = out_.data() + first * config_.n_heads * config_.value_dim};
   }
-  /// The whole prompt in pieces of `piece` tokens.
+  /// The whole prompt in pieces of `piece` tokens; at once where its tokens see later ones.
   const std::vector<float>& run(const Context& context, int64_t piece) {
+    if (config_.mask == AttentionMask::kNone) piece = config_.n_tokens;
     out_.assign(out_.size(), -7.0f);
     for (int64_t first = 0; first < config_.n_tokens; first += piece) {
       int64_t n = std::min(piece, config_.n_tokens - first);
@@ -143,6 +146,14 @@ std::vector<Config> configs() {
       {.n_heads = 2, .head_dim = 32, .value_dim = 32, .window = 129, .n_tokens = 520},
       // Scores of hundreds: most weights underflow.
       {.n_heads = 2, .n_tokens = 270, .deviation = 12.0f},
+      {.type = KvType::kF32, .mask = AttentionMask::kNone},
+      {.type = KvType::kF32,
+       .n_heads = 3,
+       .n_kv_heads = 3,
+       .head_dim = 12,
+       .value_dim = 12,
+       .n_tokens = 37,
+       .mask = AttentionMask::kNone},
   };
 }
 
@@ -164,7 +175,8 @@ std::vector<double> plain_attention(const Config& c, const Sequence& s) {
       std::vector<double> scores;
       int64_t first = c.window > 0 ? std::max<int64_t>(0, t - c.window + 1) : 0;
       double greatest = -1e300;
-      for (int64_t i = first; i <= t; ++i) {
+      const int64_t last = c.mask == AttentionMask::kNone ? c.n_tokens - 1 : t;
+      for (int64_t i = first; i <= last; ++i) {
         double score = 0;
         for (int64_t d = 0; d < c.head_dim; ++d)
           score += static_cast<double>(
@@ -177,7 +189,7 @@ std::vector<double> plain_attention(const Config& c, const Sequence& s) {
       }
       double sum = 0;
       for (double& score : scores) sum += score = std::exp(score - greatest);
-      for (int64_t i = first; i <= t; ++i)
+      for (int64_t i = first; i <= last; ++i)
         for (int64_t d = 0; d < c.value_dim; ++d)
           out[static_cast<size_t>((t * c.n_heads + h) * c.value_dim + d)] +=
               scores[static_cast<size_t>(i - first)] / sum *

@@ -1,6 +1,7 @@
 // The operations of ops.h beside attention: picks the instruction set's rows and splits them over
 // threads where that pays.
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "kernels/elementwise_kernels.h"
@@ -49,6 +50,16 @@ void rms_norm(const Context& context, NormShape shape, const float* x, const flo
   for_pieces(context, shape.n, shape.k, kCheapFloats, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       kernels.rms_norm(shape.k, x + i * shape.x_stride, weight, eps, y + i * shape.y_stride);
+  });
+}
+
+void layer_norm(const Context& context, NormShape shape, const float* x,
+                const LayerNormWeights& weights, float* y) {
+  const ElementwiseKernels& kernels = elementwise_kernels(context.isa);
+  for_pieces(context, shape.n, shape.k, kCheapFloats, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      kernels.layer_norm(shape.k, x + i * shape.x_stride, weights.weight, weights.bias, weights.eps,
+                         y + i * shape.y_stride);
   });
 }
 
@@ -117,6 +128,21 @@ void gated_activation(const Context& context, Activation kind, int64_t n, const 
   auto* kernel = elementwise_kernels(context.isa).gated_activation[static_cast<int>(kind)];
   for_floats(context, n, kDearFloats,
              [&](int64_t first, int64_t count) { kernel(count, up + first, gate + first); });
+}
+
+void activation(const Context& context, Activation kind, int64_t n, float* x) {
+  // A product with 1 is exact, so the gated kernel is the plain one too.
+  constexpr int64_t kPiece = 1024;
+  static constexpr auto kOnes = [] {
+    std::array<float, kPiece> ones{};
+    ones.fill(1.0f);
+    return ones;
+  }();
+  auto* kernel = elementwise_kernels(context.isa).gated_activation[static_cast<int>(kind)];
+  for_floats(context, n, kDearFloats, [&](int64_t first, int64_t count) {
+    for (int64_t i = 0; i < count; i += kPiece)
+      kernel(std::min(kPiece, count - i), kOnes.data(), x + first + i);
+  });
 }
 
 void softmax(const Context& context, int64_t n, int64_t k, int64_t stride, float* x) {

@@ -9,6 +9,9 @@ namespace lantern::kernels {
 struct ElementwiseKernels {
   /// y[k] = x / sqrt(mean(x^2) + eps) * weight; weight may be null.
   void (*rms_norm)(int64_t k, const float* x, const float* weight, float eps, float* y);
+  /// y[k] = (x - mean(x)) / sqrt(mean((x - mean)^2) + eps) * weight + bias.
+  void (*layer_norm)(int64_t k, const float* x, const float* weight, const float* bias, float eps,
+                     float* y);
   /// cosines and sines [n] of position * inverse_frequency, times magnitude.
   void (*rope_angles)(int64_t n, const float* inverse_frequency, float magnitude, float position,
                       float* cosines, float* sines);

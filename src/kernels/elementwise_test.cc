@@ -39,6 +39,14 @@ std::vector<NamedOperation> operations() {
       gated("gelu_erf", Activation::kGeluErf),
       {"softmax", [](const Context& c, const auto&, size_t offset, int64_t n,
                      auto& y) { softmax(c, 1, n, n, y.data() + offset); }},
+      {"activation", [](const Context& c, const auto&, size_t offset, int64_t n,
+                        auto& y) { activation(c, Activation::kGeluErf, n, y.data() + offset); }},
+      {"layer_norm",
+       [](const Context& c, const auto& x, size_t offset, int64_t n, auto& y) {
+         layer_norm(c, {.n = 1, .k = n, .x_stride = n, .y_stride = n}, y.data() + offset,
+                    {.weight = x.data() + offset, .bias = x.data() + offset, .eps = 1e-5f},
+                    y.data() + offset);
+       }},
       {"rms_norm",
        [](const Context& c, const auto& x, size_t offset, int64_t n, auto& y) {
          rms_norm(c, {.n = 1, .k = n, .x_stride = n, .y_stride = n}, y.data() + offset,
@@ -85,7 +93,7 @@ TEST(Elementwise, FunctionsEqualRefOverAllExponents) {
     x.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
   std::vector<float> ones(x.size(), 1.0f);
   for (const NamedOperation& operation : operations()) {
-    if (operation.name == "softmax" || operation.name.starts_with("rms_norm")) continue;
+    if (operation.name == "softmax" || operation.name.find("_norm") != std::string::npos) continue;
     std::vector<float> want = x;
     operation.run({.isa = Isa::kRef}, ones, 0, static_cast<int64_t>(x.size()), want);
     for (Isa isa : vector_isas()) {
@@ -165,9 +173,18 @@ TEST(Elementwise, RefEqualsTheFormulas) {
   std::vector<float> normed(kN);
   rms_norm(context, {.n = 1, .k = kN, .x_stride = kN, .y_stride = kN}, x.data(), up.data(), 1e-3f,
            normed.data());
+  std::vector<float> layer_normed(kN);
+  std::vector<float> shifted = x;
+  for (float& v : shifted) v += 5.0f;
+  layer_norm(context, {.n = 1, .k = kN, .x_stride = kN, .y_stride = kN}, shifted.data(),
+             {.weight = up.data(), .bias = x.data(), .eps = 1e-3f}, layer_normed.data());
+  std::vector<float> plain = x;
+  activation(context, Activation::kGeluTanh, kN, plain.data());
   std::vector<float> soft = x;
   softmax(context, 1, kN, kN, soft.data());
-  double squares = 0, exponentials = 0;
+  double squares = 0, exponentials = 0, mean = 0, variance = 0;
+  for (float v : shifted) mean += static_cast<double>(v) / kN;
+  for (float v : shifted) variance += (v - mean) * (v - mean) / kN;
   for (float v : x) {
     squares += static_cast<double>(v) * v;
     exponentials += std::exp(static_cast<double>(v));
@@ -180,6 +197,8 @@ TEST(Elementwise, RefEqualsTheFormulas) {
     EXPECT_NEAR(gelu_erf[i], 0.5 * g * (1 + std::erf(g / std::sqrt(2.0))) * u, 3e-6);
     EXPECT_NEAR(capped[i], 2.5 * std::tanh(g / 2.5), 1e-6);
     EXPECT_NEAR(normed[i], g / std::sqrt(squares / kN + 1e-3) * u, 2e-6);
+    EXPECT_NEAR(layer_normed[i], (shifted[i] - mean) / std::sqrt(variance + 1e-3) * u + g, 3e-6);
+    EXPECT_NEAR(plain[i], 0.5 * g * (1 + std::tanh(cubic)), 3e-6);
     EXPECT_NEAR(soft[i], std::exp(g) / exponentials, 1e-7);
   }
 }
@@ -194,7 +213,11 @@ TEST(Elementwise, ThreadsAndStridesChangeNothing) {
     std::vector<float> x = start;
     rms_norm(context, {.n = kTokens, .k = kWidth, .x_stride = kStride, .y_stride = kStride},
              x.data(), weight.data(), 1e-5f, x.data());
+    layer_norm(context, {.n = kTokens, .k = kWidth, .x_stride = kStride, .y_stride = kStride},
+               x.data(), {.weight = weight.data(), .bias = weight.data() + 3, .eps = 1e-5f},
+               x.data());
     add_bias(context, kTokens, kWidth, kStride, weight.data() + 9, x.data());
+    activation(context, Activation::kGeluErf, kTokens * kStride, x.data());
     gated_activation(context, Activation::kSilu, kTokens * kStride, weight.data(), x.data());
     add(context, kTokens * kStride, weight.data(), x.data());
     softcap(context, kTokens * kStride, 1.5f, x.data());

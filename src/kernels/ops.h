@@ -25,6 +25,16 @@ struct NormShape {
 void rms_norm(const Context& context, NormShape shape, const float* x, const float* weight,
               float eps, float* y);
 
+/// y[n, k] = (x - mean(x)) / sqrt(mean((x - mean)^2) + eps) * weight[k] + bias[k]. In place
+/// allowed. Ba et al., Layer Normalization, 2016.
+struct LayerNormWeights {
+  const float* weight = nullptr;  // [k]
+  const float* bias = nullptr;    // [k]
+  float eps = 0;
+};
+void layer_norm(const Context& context, NormShape shape, const float* x,
+                const LayerNormWeights& weights, float* y);
+
 /// Rotary position embedding. Pairs (i, i + n_rot/2) of each head's first n_rot dimensions
 /// ("NeoX" order, as transformers stores Q and K) are rotated by position * inverse_frequency[i];
 /// cos and sin are multiplied by `magnitude` (YaRN, LongRoPE). Su et al., RoFormer, 2021.
@@ -68,6 +78,9 @@ enum class Activation { kSilu, kGeluTanh, kGeluErf };
 void gated_activation(const Context& context, Activation kind, int64_t n, const float* up,
                       float* gate);
 
+/// x[n] = activation(x), in place.
+void activation(const Context& context, Activation kind, int64_t n, float* x);
+
 /// Softmax in place over each row of x[n, k].
 void softmax(const Context& context, int64_t n, int64_t k, int64_t stride, float* x);
 
@@ -94,10 +107,11 @@ struct KvView {
 void kv_write(const Context& context, const KvView& kv, int64_t first_position, int64_t n_tokens,
               const float* k, int64_t k_stride, const float* v, int64_t v_stride);
 
-/// Causal attention of one sequence's n_tokens queries at positions first_position.. over its
-/// cache, which holds those positions already. Scores are q.k * scale, then softcap (0: none),
-/// masked past the query and, with window > 0, where query - key >= window. q[n_tokens, n_heads,
-/// head_dim] -> out[n_tokens, n_heads, value_dim].
+/// Attention of one sequence's n_tokens queries at positions first_position.. over its cache, which
+/// holds those positions already. Scores are q.k * scale, then softcap (0: none), masked past the
+/// query (or, where attention is not causal, past the last of the queries) and, with window > 0,
+/// where query - key >= window. q[n_tokens, n_heads, head_dim] -> out[n_tokens, n_heads,
+/// value_dim].
 struct AttentionSequence {
   KvView kv;
   int64_t first_position = 0;
@@ -105,7 +119,9 @@ struct AttentionSequence {
   const float* q = nullptr;
   float* out = nullptr;
 };
+enum class AttentionMask { kCausal, kNone };
 struct AttentionShape {
+  AttentionMask mask = AttentionMask::kCausal;
   int64_t n_heads = 0;
   int64_t q_stride = 0;
   int64_t out_stride = 0;

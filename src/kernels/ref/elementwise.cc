@@ -20,6 +20,18 @@ void rms_norm(int64_t k, const float* x, const float* weight, float eps, float* 
   }
 }
 
+/// Both sums are of 16 partial ones; the squares are of the differences from the rounded mean.
+void layer_norm(int64_t k, const float* x, const float* weight, const float* bias, float eps,
+                float* y) {
+  PartialSums sums;
+  for (int64_t i = 0; i < k; ++i) sums.add(i, x[i]);
+  float mean = sums.fold() / static_cast<float>(k);
+  PartialSums squares;
+  for (int64_t i = 0; i < k; ++i) squares.add_product(i, x[i] - mean, x[i] - mean);
+  float factor = 1.0f / std::sqrt(squares.fold() / static_cast<float>(k) + eps);
+  for (int64_t i = 0; i < k; ++i) y[i] = std::fma((x[i] - mean) * factor, weight[i], bias[i]);
+}
+
 void rope_angles(int64_t n, const float* inverse_frequency, float magnitude, float position,
                  float* cosines, float* sines) {
   for (int64_t i = 0; i < n; ++i) {
@@ -95,6 +107,7 @@ void softmax(int64_t k, float* x) {
 
 const ElementwiseKernels kRefElementwise = {
     .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
     .rope_angles = rope_angles,
     .rope = rope,
     .add = add,

@@ -42,6 +42,34 @@ void rms_norm(int64_t k, const float* x, const float* weight, float eps, float* 
   store_masked(tail, y + whole, mul(mul(last, factor), load_masked(tail, weight + whole)));
 }
 
+void layer_norm(int64_t k, const float* x, const float* weight, const float* bias, float eps,
+                float* y) {
+  int64_t whole = k / kLanes * kLanes;
+  Mask tail = lanes_between(0, k - whole);
+  Floats zero = broadcast(0.0f);
+  Floats sums = zero;
+  for (int64_t i = 0; i < whole; i += kLanes) sums = add(sums, load(x + i));
+  Floats last = load_masked(tail, x + whole);
+  sums = add(sums, select(tail, last, zero));
+  Floats mean = broadcast(fold_add(sums) / static_cast<float>(k));
+  Floats squares = zero;
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    Floats d = sub(load(x + i), mean);
+    squares = fma(d, d, squares);
+  }
+  last = select(tail, sub(last, mean), zero);
+  squares = fma(last, last, squares);
+  float variance = fold_add(squares) / static_cast<float>(k);
+  Floats factor = broadcast(1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(variance + eps))));
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    Floats v = mul(sub(load(x + i), mean), factor);
+    store(y + i, fma(v, load(weight + i), load(bias + i)));
+  }
+  store_masked(
+      tail, y + whole,
+      fma(mul(last, factor), load_masked(tail, weight + whole), load_masked(tail, bias + whole)));
+}
+
 /// One angle, as ref's cos_sin(); loops of it turn into vectors of doubles.
 LANTERN_INLINE void cos_sin(float angle, float* cosine, float* sine) {
   constexpr double kMagic = 0x1.8p52;
@@ -162,6 +190,7 @@ void softmax(int64_t k, float* x) {
 
 constexpr ElementwiseKernels kElementwise = {
     .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
     .rope_angles = rope_angles,
     .rope = rope,
     .add = add,
