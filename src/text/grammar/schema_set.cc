@@ -1,0 +1,350 @@
+#include "text/grammar/schema_set.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+
+#include "base/printable.h"
+#include "text/grammar/schema_facts.h"
+
+namespace lantern::text::grammar {
+namespace {
+
+constexpr int kDepthMax = 128;
+constexpr size_t kSchemasMax = 100'000;
+
+const std::set<std::string_view> kApplied = {
+    "$ref",
+    "additionalItems",
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "const",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "else",
+    "enum",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "if",
+    "items",
+    "maximum",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "minimum",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "multipleOf",
+    "not",
+    "oneOf",
+    "pattern",
+    "patternProperties",
+    "prefixItems",
+    "properties",
+    "propertyNames",
+    "required",
+    "then",
+    "type",
+    "uniqueItems",
+};
+
+// Keywords that say nothing about which values are valid: those of the specifications, OpenAPI's,
+// and what widely used editors, generators and forms write.
+const std::set<std::string_view> kAnnotations = {
+    "$anchor",
+    "$comment",
+    "$defs",
+    "$id",
+    "$schema",
+    "$vocabulary",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "default",
+    "definitions",
+    "deprecated",
+    "description",
+    "example",
+    "examples",
+    "externalDocs",
+    "id",
+    "readOnly",
+    "title",
+    "writeOnly",
+    "xml",
+    "discriminator",
+    "markdownDescription",
+    "enumDescriptions",
+    "markdownEnumDescriptions",
+    "deprecationMessage",
+    "errorMessage",
+    "defaultSnippets",
+    "enumNames",
+    "propertyOrder",
+    "options",
+    "javaType",
+    "javaName",
+    "extendsJavaClass",
+    "javaInterfaces",
+    "tsType",
+    "readonly",
+    "comment",
+    "$$target",
+    "links",
+    "self",
+    "strictProperties",
+    "allowTrailingCommas",
+    "allowComments",
+    "doNotSuggest",
+    "suggestSortText",
+    "tags",
+    "version",
+    "name",
+    "media",
+    "base",
+    "fragmentResolution",
+    "pathStart",
+    "hidden",
+    "category",
+    "label",
+    "order",
+    "group",
+    "placeholder",
+    "help",
+    "headerTemplate",
+    "unit",
+    "units",
+    "meta",
+    "metadata",
+    "author",
+    "license",
+    "copyright",
+};
+
+bool is_annotation(std::string_view name) {
+  return kAnnotations.contains(name) || name.starts_with("x-") || name.starts_with("_") ||
+         name.starts_with("//");
+}
+
+std::string escaped(std::string_view part) {
+  std::string out;
+  for (const char c : part) {
+    if (c == '~')
+      out += "~0";
+    else if (c == '/')
+      out += "~1";
+    else
+      out += c;
+  }
+  return out;
+}
+
+/// A part of a JSON pointer in a URI's fragment.
+std::string unescaped(std::string_view part) {
+  std::string out;
+  for (size_t i = 0; i < part.size(); ++i) {
+    uint8_t byte = 0;
+    if (part[i] == '~' && i + 1 < part.size() && (part[i + 1] == '0' || part[i + 1] == '1')) {
+      out += part[++i] == '0' ? '~' : '/';
+    } else if (part[i] == '%' && i + 2 < part.size() &&
+               std::from_chars(part.data() + i + 1, part.data() + i + 3, byte, 16).ptr ==
+                   part.data() + i + 3) {
+      out += static_cast<char>(byte);
+      i += 2;
+    } else {
+      out += part[i];
+    }
+  }
+  return out;
+}
+
+/// `reference` against `base`, as far as documents need it: absolute, or the last part replaced.
+std::string joined(std::string_view base, std::string_view reference) {
+  if (reference.find("://") != std::string_view::npos || reference.starts_with("urn:"))
+    return std::string(reference);
+  std::string_view folder = base.substr(0, base.find('#'));
+  if (reference.starts_with('/')) {
+    const size_t scheme = folder.find("://");
+    const size_t end = folder.find('/', scheme == std::string_view::npos ? 0 : scheme + 3);
+    folder = folder.substr(0, end);
+  } else if (!reference.starts_with('#')) {
+    const size_t slash = folder.rfind('/');
+    folder = slash == std::string_view::npos ? std::string_view() : folder.substr(0, slash + 1);
+  }
+  return std::string(folder) + std::string(reference);
+}
+
+}  // namespace
+
+SchemaSet::SchemaSet(const Json& root) : root_(root) {
+  id_of(root, "#");
+  std::string base;
+  if (root.is_object()) {
+    if (const auto it = root.find("$schema"); it != root.end() && it->is_string()) {
+      const auto& dialect = it->get_ref<const std::string&>();
+      ref_stands_alone_ = dialect.find("draft-0") != std::string::npos;
+    }
+  }
+  find_names(root, "#", base, 0);
+}
+
+void SchemaSet::find_names(const Json& value, const std::string& path, const std::string& base,
+                           int depth) {
+  if (depth > kDepthMax || !value.is_structured()) return;
+  std::string here = base;
+  if (value.is_object()) {
+    for (const std::string_view keyword : {"$id", "id"}) {
+      const auto it = value.find(keyword);
+      if (it == value.end() || !it->is_string()) continue;
+      const auto& name = it->get_ref<const std::string&>();
+      const std::string full = joined(base, name);
+      if (!name.starts_with('#')) here = full.substr(0, full.find('#'));
+      names_.emplace(name.starts_with('#') ? full : here, &value);
+      names_.emplace(name, &value);
+      break;
+    }
+    if (const auto it = value.find("$anchor"); it != value.end() && it->is_string())
+      names_.emplace(here + "#" + it->get<std::string>(), &value);
+    for (const auto& [key, member] : value.items()) {
+      if (key == "enum" || key == "const" || key == "default" || key == "examples") continue;
+      find_names(member, path, here, depth + 1);
+    }
+  } else {
+    for (const Json& member : value) find_names(member, path, here, depth + 1);
+  }
+}
+
+SchemaId SchemaSet::id_of(const Json& schema, std::string path) {
+  const auto [entry, inserted] = ids_.emplace(&schema, static_cast<SchemaId>(schemas_.size()));
+  if (inserted) schemas_.push_back({&schema, std::move(path)});
+  return entry->second;
+}
+
+SchemaId SchemaSet::make(Json schema, std::string path) {
+  made_.push_back(std::move(schema));
+  const SchemaId id = id_of(made_.back(), std::move(path));
+  schemas_[static_cast<size_t>(id)].ours = true;
+  return id;
+}
+
+bool SchemaSet::says_nothing(std::string_view keyword) { return is_annotation(keyword); }
+
+SchemaId SchemaSet::inside(SchemaId id, const Json& schema, const std::string& path_on) {
+  const bool ours = schemas_[static_cast<size_t>(id)].ours;
+  const SchemaId out = id_of(schema, path(id) + path_on);
+  schemas_[static_cast<size_t>(out)].ours = ours;
+  return out;
+}
+
+SchemaId SchemaSet::child(SchemaId id, std::string_view name) {
+  return inside(id, *at(id).find(name), "/" + std::string(name));
+}
+
+SchemaId SchemaSet::child(SchemaId id, std::string_view name, const std::string& key) {
+  return inside(id, *at(id).find(name)->find(key), "/" + std::string(name) + "/" + escaped(key));
+}
+
+SchemaId SchemaSet::child(SchemaId id, std::string_view name, size_t index) {
+  return inside(id, (*at(id).find(name))[index],
+                "/" + std::string(name) + "/" + std::to_string(index));
+}
+
+const Json* SchemaSet::follow(const Json& from, std::string_view pointer) const {
+  const Json* at = &from;
+  while (!pointer.empty()) {
+    if (pointer[0] != '/') return nullptr;
+    const size_t end = std::min(pointer.find('/', 1), pointer.size());
+    const std::string part = unescaped(pointer.substr(1, end - 1));
+    pointer.remove_prefix(end);
+    if (at->is_object()) {
+      const auto it = at->find(part);
+      if (it == at->end()) return nullptr;
+      at = &*it;
+    } else if (at->is_array()) {
+      size_t index = 0;
+      const auto [stop, bad] = std::from_chars(part.data(), part.data() + part.size(), index);
+      if (bad != std::errc() || stop != part.data() + part.size() || index >= at->size())
+        return nullptr;
+      at = &(*at)[index];
+    } else {
+      return nullptr;
+    }
+  }
+  return at;
+}
+
+Result<SchemaId> SchemaSet::resolve(SchemaId id) {
+  const Json& value = *at(id).find("$ref");
+  if (!value.is_string()) return invalid(id, "$ref", "a string is needed");
+  const auto& reference = value.get_ref<const std::string&>();
+  const size_t hash = reference.find('#');
+  const std::string_view document = std::string_view(reference).substr(0, hash);
+  const std::string_view fragment =
+      hash == std::string::npos ? std::string_view() : std::string_view(reference).substr(hash + 1);
+  const Json* from = &root_;
+  std::string base;
+  if (root_.is_object())
+    for (const std::string_view keyword : {"id", "$id"})
+      if (const auto it = root_.find(keyword); it != root_.end() && it->is_string())
+        base = it->get<std::string>();
+  if (!document.empty()) {
+    auto named = names_.find(joined(base, document));
+    if (named == names_.end()) named = names_.find(document);
+    if (named == names_.end()) return unsupported(id, "$ref", "it points outside the document");
+    from = named->second;
+  }
+  const Json* target = nullptr;
+  if (fragment.empty() || fragment[0] == '/') {
+    target = follow(*from, fragment);
+  } else {
+    for (const std::string& name :
+         {joined(base, reference), base.substr(0, base.find('#')) + "#" + std::string(fragment),
+          "#" + std::string(fragment)})
+      if (const auto named = names_.find(name); target == nullptr && named != names_.end())
+        target = named->second;
+  }
+  if (target == nullptr)
+    return invalid(id, "$ref", "nothing is at \"" + base::printable(reference) + "\"");
+  return id_of(*target, base::printable(reference));
+}
+
+Error SchemaSet::unsupported(SchemaId id, std::string_view keyword, std::string_view why) const {
+  return make_error(ErrorCode::kUnsupported, "JSON schema, {}: \"{}\" is not supported here: {}",
+                    base::printable(path(id)), base::printable(keyword), why);
+}
+
+Error SchemaSet::invalid(SchemaId id, std::string_view keyword, std::string_view why) const {
+  return make_error(ErrorCode::kInvalidArgument, "JSON schema, {}: \"{}\": {}",
+                    base::printable(path(id)), base::printable(keyword), why);
+}
+
+Status SchemaSet::check(SchemaId id) {
+  Entry& entry = schemas_[static_cast<size_t>(id)];
+  if (entry.checked) return {};
+  entry.checked = true;
+  if (schemas_.size() > kSchemasMax)
+    return make_error(ErrorCode::kExhausted, "JSON schema: more than {} sub-schemas", kSchemasMax);
+  const Json& schema = *entry.json;
+  if (schema.is_boolean()) return {};
+  if (!schema.is_object())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "JSON schema, {}: an object or a boolean is needed",
+                      base::printable(entry.path));
+  const bool alone = ref_stands_alone_ && schema.contains("$ref");
+  for (const auto& [key, value] : schema.items()) {
+    if (alone && key != "$ref") continue;
+    if (kApplied.contains(key) || is_annotation(key)) continue;
+    if (entry.ours && (key == kNotIn || key == kNotPattern)) continue;
+    return make_error(ErrorCode::kUnsupported,
+                      "JSON schema, {}: the keyword \"{}\" is not supported",
+                      base::printable(entry.path), base::printable(key));
+  }
+  return {};
+}
+
+}  // namespace lantern::text::grammar
