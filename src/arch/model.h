@@ -75,7 +75,7 @@ class Model {
   [[nodiscard]] const ModelInfo& info() const;
 
   /// Runs tokens of all sequences through the model, writing their K and V and the wanted logits.
-  /// Token ids must lie in the vocabulary (checked: kInvalidArgument). kInternal when logits are
+  /// Token ids must lie in the vocabulary (checked: kInvalidArgument). kCorrupt when logits are
   /// not finite, kDenied within a layer's time of the model's standing being withdrawn.
   Status forward(const kernels::Context& context, std::span<const SequenceStep> steps,
                  Workspace& workspace) const;

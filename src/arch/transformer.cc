@@ -424,7 +424,7 @@ Status Step::write_logits(int64_t first, int64_t n) {
   if (hyper_.logit_softcap != 0.0f)
     kernels::softcap(context_, n * n_vocab, hyper_.logit_softcap, logits);
   if (!std::all_of(logits, logits + n * n_vocab, [](float x) { return std::isfinite(x); }))
-    return make_error(ErrorCode::kInternal,
+    return make_error(ErrorCode::kCorrupt,
                       "the model's logits are not finite: its weights are damaged or overflow "
                       "float32");
   if (!in_place)

@@ -67,8 +67,12 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads), state_(std::make_unique<State>()) {
   LANTERN_CHECK(n_threads >= 1);
-  for (int i = 1; i < n_threads; ++i)
-    state_->workers.emplace_back([state = state_.get(), i] { state->work(i); });
+  try {
+    for (int i = 1; i < n_threads; ++i)
+      state_->workers.emplace_back([state = state_.get(), i] { state->work(i); });
+  } catch (const std::system_error&) {
+    n_threads_ = 1 + static_cast<int>(state_->workers.size());
+  }
 }
 
 ThreadPool::~ThreadPool() {

@@ -15,7 +15,8 @@ namespace lantern::base {
 
 class ThreadPool {
  public:
-  /// `n_threads` >= 1, the caller included. Every thread, the caller while inside a region
+  /// `n_threads` >= 1, the caller included; fewer where the system gives no more (a limit of
+  /// processes or of memory). Every thread, the caller while inside a region
   /// too, runs with round-to-nearest and denormals kept (MXCSR 0x1f80).
   explicit ThreadPool(int n_threads);
   ~ThreadPool();

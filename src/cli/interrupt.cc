@@ -45,16 +45,20 @@ void watch() {
 }  // namespace
 
 void install_interrupt_handler() {
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &ignore, nullptr);
   if (::pipe2(g_pipe.data(), O_CLOEXEC) != 0) return;
+  try {
+    std::thread(watch).detach();
+  } catch (const std::system_error&) {
+    return;  // nobody would take note of the signals: they end the program at once, as ever
+  }
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
-  struct sigaction ignore {};
-  ignore.sa_handler = SIG_IGN;
-  ::sigaction(SIGPIPE, &ignore, nullptr);
-  std::thread(watch).detach();
 }
 
 std::stop_token new_interruptible_scope(SecondInterrupt second) {

@@ -50,7 +50,12 @@ void define_program(CLI::App& app, std::vector<Action>& actions) {
       "Runs open language models on this machine: known models, answers that can be repeated.");
   app.set_version_flag("--version", std::string("lantern " LANTERN_VERSION));
   app.require_subcommand(1);
-  app.footer("lantern COMMAND --help shows a command's options and examples.");
+  app.footer(
+      "Examples:\n"
+      "  lantern pull smollm2\n"
+      "  lantern run smollm2 \"What is the capital of France?\"\n"
+      "  lantern serve smollm2\n\n"
+      "lantern COMMAND --help shows a command's options and examples.");
   for (const Command* command : all_commands()) {
     CLI::App* sub = app.add_subcommand(std::string(command->name), std::string(command->summary));
     if (!command->examples.empty()) sub->footer(fmt::format("Examples:\n{}", command->examples));
@@ -84,7 +89,8 @@ int run_program(int argc, const char* const* argv) {
                    visible(argv[1]).c_str());
       return static_cast<int>(Exit::kBadInput);
     }
-    std::fprintf(stderr, "lantern: %s\nTry: lantern --help\n", error.what());
+    const std::string command = argc > 1 && is_command(argv[1]) ? std::string(argv[1]) + " " : "";
+    std::fprintf(stderr, "lantern: %s\nTry: lantern %s--help\n", error.what(), command.c_str());
     return static_cast<int>(Exit::kBadInput);
   }
   install_interrupt_handler();
@@ -93,7 +99,8 @@ int run_program(int argc, const char* const* argv) {
     if (!app.got_subcommand(std::string(commands[i]->name))) continue;
     Result<Exit> result = actions[i]();
     if (result.ok()) return static_cast<int>(*result);
-    tell(result.error().message);
+    const bool was_cancelled = result.error().code == ErrorCode::kCancelled;
+    tell(was_cancelled ? "interrupted" : result.error().message);
     return static_cast<int>(exit_of(result.error()));
   }
   return static_cast<int>(Exit::kBadInput);

@@ -169,7 +169,7 @@ class Engine {
 
   /// Runs the prompt and draws an answer. Errors: kInvalidArgument for options out of bounds, an
   /// empty prompt, ids outside the vocabulary, or a prompt plus max_tokens past the context (the
-  /// numbers are named; nothing is ever cut off); kExhausted memory for the cache; kInternal
+  /// numbers are named; nothing is ever cut off); kExhausted memory for the cache; kCorrupt
   /// logits that are not finite. Cancelling is no error: the answer so far, kCancelled.
   Result<GenerateResult> generate(const Prompt& prompt, const GenerateOptions& options);
 

@@ -1,6 +1,7 @@
 #include "engine/estimate.h"
 
 #include <sys/resource.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -29,6 +30,7 @@ double seconds_since(Clock::time_point begin) {
 // Of each: at least the first, and on until the best has stood for twice as long as it took.
 constexpr double kMeasureSeconds = 0.15, kMeasureSecondsMax = 1.0;
 constexpr double kSwitchesPerSecondMax = 40;
+constexpr double kProcessorShareMin = 0.7;
 
 // Larger than the last-level caches of most machines.
 constexpr uint64_t kBufferBytes = 256u << 20;
@@ -65,14 +67,22 @@ int64_t involuntary_switches() {
   return usage.ru_nivcsw;
 }
 
+/// That all threads of this process had, in seconds.
+double processor_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+}
+
 /// Repeats `pass`, which does `work`, and keeps the best. Another program can only make a pass
 /// slower, so the best of many is what the machine can do.
 template <typename Pass>
-Passes best_pass(double work, Pass pass) {
+Passes best_pass(double work, int n_threads, Pass pass) {
   std::vector<double> rates;
   Passes passes;
   const auto begin = Clock::now();
   const int64_t switches = involuntary_switches();
+  const double processor = processor_seconds();
   double improved = 0;  // when the best last got better by more than a fiftieth
   for (double now = 0; now < kMeasureSeconds || (now < kMeasureSecondsMax && now < 3 * improved);
        now = seconds_since(begin)) {
@@ -86,7 +96,10 @@ Passes best_pass(double work, Pass pass) {
   std::nth_element(rates.begin(), middle, rates.end());
   // Alone on the machine a process loses its processor a few times a second.
   const double lost = static_cast<double>(involuntary_switches() - switches) / seconds_since(begin);
-  passes.disturbed = *middle < 0.75 * passes.best || lost > kSwitchesPerSecondMax;
+  // Threads that wait for one another spin: alone they have nearly all of their processors' time.
+  const double had = (processor_seconds() - processor) / (seconds_since(begin) * n_threads);
+  passes.disturbed =
+      *middle < 0.75 * passes.best || lost > kSwitchesPerSecondMax || had < kProcessorShareMin;
   return passes;
 }
 
@@ -99,7 +112,9 @@ Result<Passes> measure_memory(base::ThreadPool& pool) {
   pool.parallel_for(static_cast<int64_t>(bytes / 8), 1 << 17, [&](int64_t begin, int64_t end) {
     std::fill(&words[static_cast<size_t>(begin)], words.get() + end, uint64_t{0x5555});
   });
-  return best_pass(static_cast<double>(bytes), [&] { read_all(pool, {words.get(), bytes / 8}); });
+  return best_pass(static_cast<double>(bytes), pool.n_threads(), [&] {
+    read_all(pool, {words.get(), bytes / 8});
+  });
 }
 
 Status zero_rows(void* context, int64_t, int64_t n, std::byte* out) {
@@ -116,7 +131,7 @@ Result<Passes> measure_products(const kernels::Context& context, quant::DType ty
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 251) - 125;
   kernels::Activations activations;
   const kernels::Product product = {.weight = &matrix, .y = y.data(), .y_stride = kRows};
-  return best_pass(2.0 * kRows * kCols * kTokens, [&] {
+  return best_pass(2.0 * kRows * kCols * kTokens, context.pool->n_threads(), [&] {
     activations.assign(context, x.data(), kTokens, kCols, kCols,
                        kernels::wants_quantized_activations(type));
     kernels::matmul(context, activations, {&product, 1});

@@ -24,7 +24,7 @@ struct TinyModel {
   int64_t context = 1024;
   int64_t window = 0;
   /// Spelling -> id. The vocabulary: 256 bytes, "th", "the", "é", then these.
-  static constexpr int32_t kBos = 259, kEos = 260, kStart = 261, kEnd = 262, kSpare = 263;
+  static constexpr int32_t kBos = 259, kEos = 260, kStart = 261, kEnd = 262;
   static constexpr int64_t kVocab = 264;
   int32_t eos = kEos;
   bool add_bos = true;

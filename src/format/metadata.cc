@@ -173,11 +173,6 @@ Result<int64_t> Metadata::get_int_or(std::string_view key, int64_t min, int64_t 
   return get_int(key, min, max);
 }
 
-Result<double> Metadata::get_float_or(std::string_view key, double otherwise) const {
-  if (!has(key)) return otherwise;
-  return get_float(key);
-}
-
 Result<bool> Metadata::get_bool_or(std::string_view key, bool otherwise) const {
   if (!has(key)) return otherwise;
   return get_bool(key);

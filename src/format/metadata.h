@@ -127,7 +127,6 @@ class Metadata {
   /// The same with a default for a missing key; a key of a wrong type is still an error.
   Result<int64_t> get_int_or(std::string_view key, int64_t min, int64_t max,
                              int64_t otherwise) const;
-  Result<double> get_float_or(std::string_view key, double otherwise) const;
   Result<bool> get_bool_or(std::string_view key, bool otherwise) const;
   Result<std::string> get_string_or(std::string_view key, std::string otherwise) const;
 

@@ -16,6 +16,8 @@ Result<Resolved> resolve_and_authorize(std::string_view reference, const AdmitOp
                                                         .progress = options.progress,
                                                         .paranoid = options.paranoid}));
   LANTERN_TRY(authorize(governance, resolved.model, options.action, options.consent));
+  if (options.warn && !governance.policy_warning().empty())
+    options.warn(governance.policy_warning());
   return resolved;
 }
 
@@ -24,7 +26,7 @@ Result<Resolved> resolve_and_authorize(std::string_view reference, const AdmitOp
 Result<format::AdmittedModel> Admission::admit(std::string_view reference,
                                                const AdmitOptions& options) {
   LANTERN_ASSIGN(Resolved resolved, resolve_and_authorize(reference, options));
-  auto standing = watched_standing(resolved.model, options.action);
+  LANTERN_ASSIGN(auto standing, watched_standing(resolved.model, options.action));
   return format::AdmittedModel(std::move(resolved.checkpoint), resolved.model.id,
                                std::move(resolved.model.name), std::move(standing));
 }

@@ -6,6 +6,7 @@
 // keeps asking while the model runs. Names of models and files may be logged, content never.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string_view>
@@ -26,6 +27,7 @@ struct AdmitOptions {
   std::stop_token stop = {};
   base::ProgressOutput progress = base::ProgressOutput::none();  // of hashing, where it is needed
   bool paranoid = false;                                         // hash whatever receipts say
+  std::function<void(std::string_view)> warn = {};  // a sentence: an old policy stays in force
 };
 
 class Admission {

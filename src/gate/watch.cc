@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace lantern::gate {
@@ -16,8 +17,16 @@ constexpr auto kDecideAnew = std::chrono::seconds(10);
 
 class Watch {
  public:
-  Watch(Composition model, policy::Action action) : model_(std::move(model)), action_(action) {
-    thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  Watch(Composition model, policy::Action action) : model_(std::move(model)), action_(action) {}
+
+  Status start() {
+    try {
+      thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+    } catch (const std::system_error& error) {
+      return make_error(ErrorCode::kExhausted, "{}: no thread to watch its approval with: {}",
+                        model_.name, error.what());
+    }
+    return {};
   }
 
   [[nodiscard]] const format::Standing& standing() const { return standing_; }
@@ -81,9 +90,11 @@ class Watch {
 
 }  // namespace
 
-std::shared_ptr<const format::Standing> watched_standing(Composition model, policy::Action action) {
+Result<std::shared_ptr<const format::Standing>> watched_standing(Composition model,
+                                                                 policy::Action action) {
   auto watch = std::make_shared<Watch>(std::move(model), action);
-  return {watch, &watch->standing()};
+  LANTERN_TRY(watch->start());
+  return std::shared_ptr<const format::Standing>(watch, &watch->standing());
 }
 
 }  // namespace lantern::gate

@@ -10,7 +10,9 @@
 namespace lantern::gate {
 
 /// A standing that a thread of its own keeps watching until the last holder lets go. The thread
-/// opens the machine's state itself; where it cannot read it any longer, it withdraws.
-std::shared_ptr<const format::Standing> watched_standing(Composition model, policy::Action action);
+/// opens the machine's state itself; where it cannot read it any longer, it withdraws. kExhausted
+/// where there is no thread to be had.
+Result<std::shared_ptr<const format::Standing>> watched_standing(Composition model,
+                                                                 policy::Action action);
 
 }  // namespace lantern::gate

@@ -7,7 +7,6 @@
 
 namespace lantern::quant {
 
-inline constexpr int kSuperBlock = 256;  // columns of a K-quant block
 
 struct BlockQ4_0 {  // w = d (q - 8)
   uint16_t d;

@@ -54,6 +54,7 @@ const Spec k_gemma2{
     .from_config = from_config,
     .tensor_names = kTensorNames,
     .hf_activation = "gelu_pytorch_tanh",
+    .hf_defaults = R"({"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0})",
     .hf_norm_plus_one = true,
 };
 

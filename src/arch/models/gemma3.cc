@@ -23,7 +23,9 @@ Status read(const Keys& keys, HyperParameters& hyper) {
   hyper.post_norms = true;
   hyper.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(hyper.n_embd)));
   LANTERN_ASSIGN(double logits, keys.real_or("final_logit_softcapping", 0.0, 1e6, 0.0));
+  LANTERN_ASSIGN(double scores, keys.real_or("attn_logit_softcapping", 0.0, 1e6, 0.0));
   hyper.logit_softcap = static_cast<float>(logits);
+  hyper.attention_softcap = static_cast<float>(scores);
   LANTERN_ASSIGN(hyper.rope.theta_local,
                  keys.real_or("rope.freq_base_swa", 1.0 + 1e-6, 1e18, 10000.0));
   for (LayerParameters& layer : hyper.layers) layer.rope_local = layer.window != 0;
@@ -37,7 +39,9 @@ Status read(const Keys& keys, HyperParameters& hyper) {
 
 Status from_config(const HfConfig& config, MetadataWriter& keys) {
   LANTERN_ASSIGN(double logits, config.real_or("final_logit_softcapping", 0.0));
+  LANTERN_ASSIGN(double scores, config.real_or("attn_logit_softcapping", 0.0));
   if (logits != 0.0) keys.real("final_logit_softcapping", logits);
+  if (scores != 0.0) keys.real("attn_logit_softcapping", scores);
   LANTERN_ASSIGN(int64_t scalar, config.integer("query_pre_attn_scalar", 1, kWidthMax));
   keys.real("attention.scale", 1.0 / std::sqrt(static_cast<double>(scalar)));
   return {};

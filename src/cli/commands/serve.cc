@@ -45,16 +45,17 @@ Result<std::shared_ptr<gate::ServedModel>> load(const Flags& flags, const std::s
     loading->set(done);
     return !stop.stop_requested();
   };
-  auto model =
-      gate::ServedModel::load(name, {.admit = {.consent = flags.engine.consent.consent(),
-                                               .stop = stop,
-                                               .progress = base::ProgressOutput::standard_error(),
-                                               .paranoid = flags.engine.paranoid},
-                                     .engine = {.threads = flags.engine.threads,
-                                                .kv_type = kv_type,
-                                                .context = flags.engine.context,
-                                                .progress = follow},
-                                     .scheduler = flags.scheduler});
+  auto model = gate::ServedModel::load(
+      name, {.admit = {.consent = flags.engine.consent.consent(),
+                       .stop = stop,
+                       .progress = base::ProgressOutput::standard_error(),
+                       .paranoid = flags.engine.paranoid,
+                       .warn = [](std::string_view s) { tell(visible(s)); }},
+             .engine = {.threads = flags.engine.threads,
+                        .kv_type = kv_type,
+                        .context = flags.engine.context,
+                        .progress = follow},
+             .scheduler = flags.scheduler});
   if (model.ok())
     for (const std::string& notice : (*model)->info().notices) tell(notice);
   return model;

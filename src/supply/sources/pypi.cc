@@ -31,15 +31,18 @@ class PipRunner {
   const PullContext& context_;
 };
 
-uint64_t bytes_under(const fs::path& folder) {
-  uint64_t sum = 0;
+/// The wheel is the largest file that pip writes; it copies it, and keeps one in its cache.
+uint64_t largest_file_under(const fs::path& folder) {
+  uint64_t largest = 0;
   std::error_code code;
   for (fs::recursive_directory_iterator it(folder, code), end; !code && it != end;
        it.increment(code)) {
     std::error_code ignored;
-    if (it->is_regular_file(ignored)) sum += it->file_size(ignored);
+    if (!it->is_regular_file(ignored)) continue;
+    const uint64_t size = it->file_size(ignored);
+    if (!ignored) largest = std::max(largest, size);
   }
-  return sum;
+  return largest;
 }
 
 /// The last line that says ERROR, as pip puts its reason there, else the last line at all.
@@ -108,8 +111,7 @@ Status PipRunner::download(const std::string& requirement, const fs::path& dest,
         .folder = work,
         .stop = context_.stop,
         .tick = [&] {
-          // pip copies the finished wheel, so for a moment it lies in both.
-          seen = std::max({seen, bytes_under(dest), bytes_under(work)});
+          seen = std::max({seen, largest_file_under(dest), largest_file_under(work)});
           progress.set(seen);
         }};
     for (std::string_view argument :
@@ -125,7 +127,7 @@ Status PipRunner::download(const std::string& requirement, const fs::path& dest,
                     pip->output_tail.find("No module named pip") != std::string::npos))
       continue;
     if (pip->exit_status != 0) return explain(requirement, *pip);
-    progress.set(std::max(seen, bytes_under(dest)));
+    progress.set(std::max(seen, largest_file_under(dest)));
     return {};
   }
   return make_error(ErrorCode::kIo,
