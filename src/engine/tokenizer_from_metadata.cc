@@ -78,6 +78,22 @@ Result<TokenizerSpec> tokenizer_from_metadata(const Metadata& metadata) {
       spec.types.push_back(type == 0 ? TokenType::kNormal : static_cast<TokenType>(type));
   }
   LANTERN_TRY(read_ids(metadata, spec));
+  if (spec.kind == text::TokenizerKind::kWordPiece) {
+    // BERT's own names for what frames a text, one of them as the specification misspells it.
+    LANTERN_ASSIGN(const auto cls, read_id(metadata, "cls_token_id"));
+    LANTERN_ASSIGN(const auto sep, read_id(metadata, "seperator_token_id"));
+    if (cls) spec.bos = cls;
+    if (sep) spec.eos = sep;
+    // Files from before there were such keys go by the spelling.
+    for (size_t id = 0; id < spec.tokens.size(); ++id) {
+      const std::string_view token = spec.tokens[id];
+      if (!token.starts_with('[')) continue;
+      const auto is = static_cast<text::TokenId>(id);
+      if (!spec.bos && token == "[CLS]") spec.bos = is;
+      if (!spec.eos && token == "[SEP]") spec.eos = is;
+      if (!spec.unk && token == "[UNK]") spec.unk = is;
+    }
+  }
   LANTERN_ASSIGN(spec.add_bos, read_bool(metadata, "add_bos_token"));
   LANTERN_ASSIGN(spec.add_eos, read_bool(metadata, "add_eos_token"));
   LANTERN_ASSIGN(auto add_space, read_bool(metadata, "add_space_prefix"));

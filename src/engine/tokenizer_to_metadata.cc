@@ -6,6 +6,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "text/piece_bytes.h"
+#include "text/wordpiece.h"
+
 namespace lantern::engine {
 namespace {
 
@@ -53,15 +56,35 @@ Status check_expressible(const TokenizerSpec& spec) {
   if (spec.space_prefix == text::SpacePrefix::kEveryUnlessThere)
     return make_error(ErrorCode::kUnsupported,
                       "tokenizer.json: this way of prefixing spaces has no place in a GGUF file");
+  if (spec.kind != TokenizerKind::kWordPiece) return {};
+  const text::BertNormalizer usual = text::usual_bert_normalizer(spec.tokens);
+  const text::BertNormalizer is = spec.bert.value_or(usual);
+  if (is.clean_text != usual.clean_text || is.handle_chinese_chars != usual.handle_chinese_chars ||
+      is.strip_accents != usual.strip_accents || is.lowercase != usual.lowercase)
+    return make_error(
+        ErrorCode::kUnsupported,
+        "tokenizer.json: this BertNormalizer has no place in a GGUF file, whose readers "
+        "lower the case and strip accents by the vocabulary");
   return {};
 }
 
+/// A token as GGUF spells it: those of WordPiece that begin a word carry U+2581, and no other does.
+std::string spelling_of(const TokenizerSpec& spec, size_t id, int64_t type) {
+  const std::string_view token = spec.tokens[id];
+  const bool is_ordinary = type == static_cast<int64_t>(TokenType::kNormal);
+  if (spec.kind != TokenizerKind::kWordPiece || !spec.marked_continuation || !is_ordinary)
+    return std::string(token);
+  if (token.starts_with("##")) return std::string(token.substr(2));
+  return std::string(text::kVisibleSpace).append(token);
+}
+
 void write_vocabulary(const TokenizerSpec& spec, size_t n_vocab, Metadata& metadata) {
+  const std::vector<int64_t> types = token_types(spec, n_vocab);
   format::StringArray tokens;
-  for (size_t i = 0; i < spec.tokens.size(); ++i) tokens.push_back(spec.tokens[i]);
+  for (size_t i = 0; i < spec.tokens.size(); ++i) tokens.push_back(spelling_of(spec, i, types[i]));
   for (size_t i = spec.tokens.size(); i < n_vocab; ++i) tokens.push_back(fmt::format("[PAD{}]", i));
   metadata.set(key("tokens"), std::move(tokens));
-  metadata.set(key("token_type"), token_types(spec, n_vocab), format::MetadataType::kInt32);
+  metadata.set(key("token_type"), types, format::MetadataType::kInt32);
   if (!spec.merges.empty()) {
     format::StringArray merges;
     for (size_t i = 0; i < spec.merges.size(); ++i) merges.push_back(spec.merges[i]);
@@ -101,8 +124,15 @@ Status tokenizer_to_metadata(const TextSources& sources, int64_t n_vocab, Metada
       return make_error(ErrorCode::kCorrupt,
                         "tokenizer.json: added token {} is outside the vocabulary", added.id);
   const bool sentence_piece = spec.kind == TokenizerKind::kSentencePieceBpe;
-  metadata.set(key("model"), std::string(sentence_piece ? "llama" : "gpt2"));
-  metadata.set(key("pre"), sentence_piece && spec.pre.empty() ? std::string("default") : spec.pre);
+  const bool word_piece = spec.kind == TokenizerKind::kWordPiece;
+  metadata.set(key("model"), std::string(word_piece ? "bert" : sentence_piece ? "llama" : "gpt2"));
+  metadata.set(key("pre"), spec.pre.empty() && (sentence_piece || word_piece)
+                               ? std::string("default")
+                               : spec.pre);
+  if (word_piece) {
+    write_id(metadata, "cls_token_id", spec.bos);
+    write_id(metadata, "seperator_token_id", spec.eos);  // as the specification spells it
+  }
   write_vocabulary(spec, n, metadata);
   write_id(metadata, "bos_token_id", spec.bos);
   write_id(metadata, "unknown_token_id", spec.unk);

@@ -1,4 +1,4 @@
-// Normal form C (UAX #15): decompose, order the marks, compose. Only stretches around a
+// Normal forms C and D (UAX #15): decompose, order the marks, compose. Only stretches around a
 // character that may change are worked on; all other text is copied.
 #include <algorithm>
 #include <iterator>
@@ -71,7 +71,8 @@ char32_t compose(char32_t first, char32_t second) {
                                                                                 : 0;
 }
 
-void append_nfc(std::vector<Mark>& marks, std::string& out) {
+/// Marks behind one another in the order of their classes.
+void order(std::vector<Mark>& marks) {
   for (size_t i = 0; i < marks.size();) {
     size_t end = i + 1;
     if (marks[i].combining_class != 0) {
@@ -82,6 +83,10 @@ void append_nfc(std::vector<Mark>& marks, std::string& out) {
     }
     i = end;
   }
+}
+
+void append_nfc(std::vector<Mark>& marks, std::string& out) {
+  order(marks);
   size_t n = 0;  // marks[0, n) is the result so far
   size_t starter = marks.size();
   for (const Mark mark : std::vector<Mark>(marks)) {
@@ -115,6 +120,21 @@ bool is_surely_nfc(std::string_view text) {
     i += d.length;
   }
   return true;
+}
+
+std::string to_nfd(std::string_view text) {
+  std::vector<Mark> marks;
+  marks.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    const Decoded d = decode_utf8(text.substr(i));
+    if (d.state == Decoded::State::kValid) decompose(d.code_point, marks);
+    i += d.length;
+  }
+  order(marks);
+  std::string out;
+  out.reserve(text.size());
+  for (const Mark mark : marks) append_utf8(mark.code_point, out);
+  return out;
 }
 
 std::string to_nfc(std::string_view text) {

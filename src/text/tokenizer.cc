@@ -11,6 +11,7 @@
 #include "text/piece_bytes.h"
 #include "text/pretokenizer.h"
 #include "text/unicode.h"
+#include "text/wordpiece.h"
 
 namespace lantern::text {
 namespace {
@@ -109,17 +110,19 @@ Status check_spec(const TokenizerSpec& spec) {
 Result<TokenizerKind> tokenizer_kind_from_gguf(std::string_view model) {
   if (model == "llama") return TokenizerKind::kSentencePieceBpe;
   if (model == "gpt2") return TokenizerKind::kByteLevelBpe;
-  return make_error(ErrorCode::kUnsupported,
-                    "tokenizer.ggml.model: \"{}\" is not supported; \"llama\" and \"gpt2\" are",
-                    model);
+  if (model == "bert") return TokenizerKind::kWordPiece;
+  return make_error(
+      ErrorCode::kUnsupported,
+      "tokenizer.ggml.model: \"{}\" is not supported; \"llama\", \"gpt2\" and \"bert\" are", model);
 }
 
 struct Tokenizer::Impl {
   TokenizerSpec spec;
-  StringTable pieces;            // bytes by id
-  std::vector<uint8_t> usable;   // by id: ordinary text may yield it
-  std::vector<uint8_t> special;  // by id
-  std::optional<BpeModel> model;
+  StringTable pieces;                        // bytes by id
+  std::vector<uint8_t> usable;               // by id: ordinary text may yield it
+  std::vector<uint8_t> special;              // by id
+  std::optional<BpeModel> model;             // of the two kinds of BPE
+  std::optional<WordPieceModel> word_piece;  // else
   AddedTokenMatcher raw_matcher, normalized_matcher;
   WordEnd word_end = nullptr;  // byte-level only
   SpacePrefix space_prefix = SpacePrefix::kNever;
@@ -135,6 +138,12 @@ struct Tokenizer::Impl {
   [[nodiscard]] bool sentence_piece() const {
     return spec.kind == TokenizerKind::kSentencePieceBpe;
   }
+  [[nodiscard]] bool is_word_piece() const { return spec.kind == TokenizerKind::kWordPiece; }
+  [[nodiscard]] WordPieceSpelling spelling() const {
+    return spec.marked_continuation ? WordPieceSpelling::kMarkedContinuation
+                                    : WordPieceSpelling::kMarkedStart;
+  }
+  Status create_word_piece();
   [[nodiscard]] TokenType type(size_t id) const {
     return spec.types.empty() ? TokenType::kNormal : spec.types[id];
   }
@@ -194,6 +203,10 @@ void Tokenizer::Impl::add_pieces() {
     bool spelled_well = true;
     if (byte >= 0) {
       bytes += static_cast<char>(byte);
+    } else if (is_word_piece()) {
+      const bool is_special = special[id] != 0 || verbatim[id] != 0 ||
+                              type(id) == TokenType::kControl || type(id) == TokenType::kUnknown;
+      bytes += WordPieceModel::piece_of(spelling, is_special, this->spelling());
     } else if (verbatim[id] != 0 && !sentence_piece()) {
       bytes += spelling;
     } else {
@@ -243,10 +256,28 @@ void Tokenizer::Impl::find_boundaries() {
   }
 }
 
+Status Tokenizer::Impl::create_word_piece() {
+  LANTERN_ASSIGN(
+      word_piece,
+      WordPieceModel::create({.tokens = &spec.tokens,
+                              .special = &special,
+                              .spelling = spelling(),
+                              .normalizer = spec.bert.value_or(usual_bert_normalizer(spec.tokens)),
+                              .unk = spec.unk.value_or(-1),
+                              .word_characters_max = spec.word_characters_max}));
+  return {};
+}
+
 Status Tokenizer::Impl::add_matchers() {
   std::vector<AddedTokenMatcher::Entry> raw, normalized;
   for (const AddedToken& token : spec.added) {
     const std::string_view spelling = spec.tokens[static_cast<size_t>(token.id)];
+    if (is_word_piece() && token.normalized)
+      return make_error(
+          ErrorCode::kUnsupported,
+          "added_tokens: \"{}\" is matched in normalized text, which WordPiece is not "
+          "supported with",
+          spelling);
     if (token.normalized)
       normalized.push_back({normalize(spelling), token});
     else
@@ -262,6 +293,17 @@ Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
   auto impl = std::make_unique<Impl>();
   impl->spec = std::move(spec);
   TokenizerSpec& s = impl->spec;
+  if (s.kind == TokenizerKind::kWordPiece) {
+    // The frame [CLS] ... [SEP] is part of how such a model was trained.
+    impl->add_bos = s.add_bos.value_or(true);
+    if (!s.add_eos) s.add_eos = true;
+    impl->strip_leading_space = true;
+    if (s.added.empty()) impl->derive_added();
+    impl->add_pieces();
+    LANTERN_TRY(impl->create_word_piece());
+    LANTERN_TRY(impl->add_matchers());
+    return Tokenizer(std::move(impl));
+  }
   BpeSpec bpe;
   if (s.kind == TokenizerKind::kByteLevelBpe) {
     LANTERN_ASSIGN(const PreTokenizer pre, find_pre_tokenizer(s.pre));
@@ -337,6 +379,7 @@ std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text, const Ranges
 void Tokenizer::Impl::encode_segment(std::string_view segment, size_t offset, const Ranges& literal,
                                      Job& job) const {
   if (segment.empty()) return;
+  if (word_piece) return word_piece->encode(segment, job.out);
   const bool prefix = sentence_piece() && space_prefix == SpacePrefix::kEverySegment;
   const bool visible_spaces =
       sentence_piece() && segment.find(kVisibleSpace) != std::string_view::npos;
@@ -451,12 +494,14 @@ std::string_view Tokenizer::piece(TokenId id) const {
 }
 
 std::optional<TokenId> Tokenizer::find(std::string_view spelling) const {
-  std::string bytes;
-  append_piece_bytes(impl_->spec.kind, spelling, bytes);
   const auto is_it = [&](TokenId id) {
     return id >= 0 && impl_->spec.tokens[static_cast<size_t>(id)] == spelling;
   };
-  if (const TokenId id = impl_->model->find(bytes); is_it(id)) return id;
+  if (impl_->model) {
+    std::string bytes;
+    append_piece_bytes(impl_->spec.kind, spelling, bytes);
+    if (const TokenId id = impl_->model->find(bytes); is_it(id)) return id;
+  }
   for (TokenId id = 0; id < size(); ++id)
     if (impl_->usable[static_cast<size_t>(id)] == 0 && is_it(id)) return id;
   for (TokenId id = 0; id < size(); ++id)

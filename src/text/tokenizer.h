@@ -1,8 +1,8 @@
 // Tokenizer: text to token ids and back, equal to Hugging Face `tokenizers`.
 //
-// Two kinds exist: SentencePiece-style BPE (llama 1 and 2, mistral, gemma) and byte-level
-// BPE (gpt-2 and everything after it). What a model file says is a plain TokenizerSpec, made
-// from GGUF metadata by the engine or by parse_tokenizer_json() (text/tokenizer_json.h).
+// Three kinds exist: SentencePiece-style BPE (llama 1 and 2, mistral, gemma), byte-level BPE (gpt-2
+// and everything after it) and WordPiece (BERT). What a model file says is a plain TokenizerSpec,
+// made from GGUF metadata by the engine or by parse_tokenizer_json() (text/tokenizer_json.h).
 //
 // Special tokens (invariant "text is part of it"). A special token is a control token, or a
 // user-defined one that begins or ends a text or a turn (bos, eos, eot, eom; phi-3's </s>) or
@@ -31,10 +31,11 @@ namespace lantern::text {
 
 using TokenId = int32_t;
 
-/// GGUF's `tokenizer.ggml.model`: "llama" is kSentencePieceBpe, "gpt2" is kByteLevelBpe.
-enum class TokenizerKind { kSentencePieceBpe, kByteLevelBpe };
+/// GGUF's `tokenizer.ggml.model`: "llama" is kSentencePieceBpe, "gpt2" is kByteLevelBpe, "bert" is
+/// kWordPiece.
+enum class TokenizerKind { kSentencePieceBpe, kByteLevelBpe, kWordPiece };
 
-/// kUnsupported for any other name (bert, t5, rwkv ...).
+/// kUnsupported for any other name (t5, rwkv ...).
 Result<TokenizerKind> tokenizer_kind_from_gguf(std::string_view model);
 
 /// Values as in GGUF's `tokenizer.ggml.token_type`.
@@ -62,6 +63,14 @@ enum class SpacePrefix {
   kEverySegment,      // each stretch of ordinary text, whatever it begins with (llama 1 and 2)
   kEveryUnlessThere,  // each stretch that does not begin with a space
   kFirstUnlessThere,  // only the stretch at the very start, unless it begins with a space
+};
+
+/// What BERT's normalizer does to a text (tokenizer.json's names).
+struct BertNormalizer {
+  bool clean_text = true;
+  bool handle_chinese_chars = true;
+  bool strip_accents = true;
+  bool lowercase = true;
 };
 
 /// What a model file says of its tokenizer; bytes from outside, checked by Tokenizer::create().
@@ -102,6 +111,12 @@ struct TokenizerSpec {
   bool byte_fallback = true;
   /// A run of characters that no token has becomes one `unk`, not one each.
   bool fuse_unk = true;
+  /// WordPiece only. Absent: everything is done, and capitals and accents stay where the vocabulary
+  /// has capitals (GGUF files do not say whether a model is cased).
+  std::optional<BertNormalizer> bert;
+  /// WordPiece only: tokens are spelled "##ing", not "\u2581in" for those that begin a word.
+  bool marked_continuation = false;
+  int64_t word_characters_max = 100;
   /// Decoding drops one leading space. Absent: if SentencePiece and encoding adds one.
   std::optional<bool> strip_leading_space;
 };

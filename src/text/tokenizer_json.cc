@@ -202,8 +202,12 @@ class Parser {
   Result<TokenizerSpec> parse() {
     LANTERN_TRY(parse_model());
     LANTERN_TRY(parse_added_tokens());
-    LANTERN_TRY(parse_normalizer());
-    LANTERN_TRY(parse_pre_tokenizer());
+    if (spec_.kind == TokenizerKind::kWordPiece) {
+      LANTERN_TRY(parse_bert_pipeline());
+    } else {
+      LANTERN_TRY(parse_normalizer());
+      LANTERN_TRY(parse_pre_tokenizer());
+    }
     LANTERN_TRY(lay_out_tokens());
     LANTERN_TRY(parse_post_processor());
     LANTERN_TRY(parse_decoder());
@@ -212,6 +216,10 @@ class Parser {
 
  private:
   Status parse_model();
+  Status parse_vocab();
+  Status parse_word_piece();
+  Status parse_bert_pipeline();
+  Status parse_bert_frame(const Json& step);
   Status parse_added_tokens();
   Status parse_normalizer();
   Status parse_pre_tokenizer();
@@ -252,8 +260,11 @@ Status Parser::parse_model() {
   if (model_ == nullptr) return make_error(ErrorCode::kCorrupt, "model: missing");
   const std::string type = string_or_empty(*model_, "type");
   // Files of before 2021 leave the type out; only BPE has merges.
+  const bool word_piece = type == "WordPiece";
+  if (word_piece) return parse_word_piece();
   if (type != "BPE" && !(type.empty() && member(*model_, "merges") != nullptr))
-    return make_error(ErrorCode::kUnsupported, "model.type: \"{}\" is not supported, BPE is", type);
+    return make_error(ErrorCode::kUnsupported,
+                      "model.type: \"{}\" is not supported, BPE and WordPiece are", type);
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!string_or_empty(*model_, key).empty())
       return make_error(ErrorCode::kUnsupported, "model.{}: not supported", key);
@@ -263,14 +274,17 @@ Status Parser::parse_model() {
   LANTERN_ASSIGN(spec_.fuse_unk, bool_or(*model_, "fuse_unk", false));
   LANTERN_ASSIGN(spec_.byte_fallback, bool_or(*model_, "byte_fallback", false));
   LANTERN_ASSIGN(spec_.ignore_merges, bool_or(*model_, "ignore_merges", false));
-  const Json* vocab = member(*model_, "vocab");
-  if (vocab == nullptr || !vocab->is_object())
-    return make_error(ErrorCode::kCorrupt, "model.vocab: missing or no object");
   const Json* merges = member(*model_, "merges");
   if (merges == nullptr || !merges->is_array())
     return make_error(ErrorCode::kCorrupt, "model.merges: missing or no list");
   spec_.merges = std::move(reader_.merges);
+  return parse_vocab();
+}
 
+Status Parser::parse_vocab() {
+  const Json* vocab = member(*model_, "vocab");
+  if (vocab == nullptr || !vocab->is_object())
+    return make_error(ErrorCode::kCorrupt, "model.vocab: missing or no object");
   const StringTable& tokens = reader_.vocab;
   if (tokens.size() > kTokensMax || tokens.overflowed())
     return make_error(ErrorCode::kExhausted, "model.vocab: {} tokens, at most {}", tokens.size(),
@@ -285,6 +299,38 @@ Status Parser::parse_model() {
   }
   const TokenId unk = find_in_vocab(string_or_empty(*model_, "unk_token"));
   if (unk >= 0) spec_.unk = unk;
+  return {};
+}
+
+Status Parser::parse_word_piece() {
+  spec_.kind = TokenizerKind::kWordPiece;
+  spec_.marked_continuation = true;
+  spec_.byte_fallback = false;
+  if (string_or_empty(*model_, "continuing_subword_prefix") != "##")
+    return make_error(ErrorCode::kUnsupported,
+                      "model.continuing_subword_prefix: WordPiece is supported with \"##\" alone");
+  if (const Json* most = member(*model_, "max_input_chars_per_word")) {
+    if (!most->is_number_unsigned() || most->get<uint64_t>() > (1u << 20))
+      return make_error(ErrorCode::kCorrupt, "model.max_input_chars_per_word: no length");
+    spec_.word_characters_max = static_cast<int64_t>(most->get<uint64_t>());
+  }
+  return parse_vocab();
+}
+
+/// BertNormalizer and BertPreTokenizer, nothing else.
+Status Parser::parse_bert_pipeline() {
+  const Json* normalizer = member(root_, "normalizer");
+  if (normalizer == nullptr || string_or_empty(*normalizer, "type") != "BertNormalizer")
+    return unsupported("normalizer", normalizer == nullptr ? Json() : *normalizer);
+  BertNormalizer bert;
+  LANTERN_ASSIGN(bert.clean_text, bool_or(*normalizer, "clean_text", true));
+  LANTERN_ASSIGN(bert.handle_chinese_chars, bool_or(*normalizer, "handle_chinese_chars", true));
+  LANTERN_ASSIGN(bert.lowercase, bool_or(*normalizer, "lowercase", true));
+  LANTERN_ASSIGN(bert.strip_accents, bool_or(*normalizer, "strip_accents", bert.lowercase));
+  spec_.bert = bert;
+  const Json* pre = member(root_, "pre_tokenizer");
+  if (pre == nullptr || string_or_empty(*pre, "type") != "BertPreTokenizer")
+    return unsupported("pre_tokenizer", pre == nullptr ? Json() : *pre);
   return {};
 }
 
@@ -466,9 +512,25 @@ Status Parser::parse_post_processor() {
     const std::string type = string_or_empty(*step, "type");
     if (type == "TemplateProcessing")
       LANTERN_TRY(parse_template(*step));
+    else if (type == "BertProcessing" && spec_.kind == TokenizerKind::kWordPiece)
+      LANTERN_TRY(parse_bert_frame(*step));
     else if (type != "ByteLevel")  // that one moves offsets, not tokens
       return unsupported("post_processor", *step);
   }
+  return {};
+}
+
+/// {"cls": ["[CLS]", 101], "sep": ["[SEP]", 102]}
+Status Parser::parse_bert_frame(const Json& step) {
+  for (const char* name : {"cls", "sep"}) {
+    const Json* pair = member(step, name);
+    if (pair == nullptr || !pair->is_array() || pair->size() != 2)
+      return unsupported("post_processor", step);
+    LANTERN_ASSIGN(const TokenId id, token_id((*pair)[1]));
+    (name[0] == 'c' ? spec_.bos : spec_.eos) = id;
+  }
+  spec_.add_bos = true;
+  spec_.add_eos = true;
   return {};
 }
 
@@ -506,6 +568,7 @@ Status Parser::parse_template(const Json& step) {
 Status Parser::parse_decoder() {
   LANTERN_ASSIGN(const auto steps, steps_of(root_, "decoder", "decoders"));
   const Json* whole = member(root_, "decoder");
+  if (spec_.kind == TokenizerKind::kWordPiece) return {};  // nothing is written with it
   if (whole == nullptr) return make_error(ErrorCode::kUnsupported, "decoder: there is none");
   if (spec_.kind == TokenizerKind::kByteLevelBpe) {
     if (steps.size() == 1 && string_or_empty(*steps[0], "type") == "ByteLevel") return {};

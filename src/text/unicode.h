@@ -62,6 +62,8 @@ void append_utf8(char32_t c, std::string& out);
 /// `text` in normal form C (that of Unicode 9.0; tools/unicode/tables.py says why). Bytes that
 /// are not UTF-8 stay and separate what is around them.
 std::string to_nfc(std::string_view text);
+/// `text` in normal form D, of the same version. Bytes that are not UTF-8 are left out.
+std::string to_nfd(std::string_view text);
 /// Whether to_nfc() certainly returns `text` itself; false may be wrong.
 bool is_surely_nfc(std::string_view text);
 
