@@ -12,6 +12,7 @@
 #include "arch/hf_config.h"
 #include "arch/rope.h"
 #include "arch/spec.h"
+#include "base/printable.h"
 #include "format/gguf.h"
 #include "format/renamed_checkpoint.h"
 
@@ -97,8 +98,14 @@ Status Mapper::map_tensor(const Tensor& tensor) {
     return {};
   }
   if (name->ends_with("rotary_emb.inv_freq")) return {};  // what rope computes from config.json
+  if (!spec_.hf_prefix.empty() && name->starts_with(spec_.hf_prefix))
+    name->erase(0, spec_.hf_prefix.size());
+  for (std::string_view unused : spec_.hf_unused)
+    if (name->starts_with(unused)) return {};
   NumberedName numbered = take_numbers(*name);
   auto found = gguf_names_.find(numbered.pattern);
+  // Folders of embedding models hold the decoder without its head, and without that class's prefix.
+  if (found == gguf_names_.end()) found = gguf_names_.find("model." + numbered.pattern);
   if (found == gguf_names_.end()) {
     unknown_.push_back(tensor.name);
     return {};
@@ -162,6 +169,7 @@ Result<RenamedTensor> Mapper::assemble(const std::string& name, const Target& ta
 
 /// Factors that config.json has as numbers and GGUF files as tensors.
 Status Mapper::add_rope_tensors() {
+  if (spec_.positions != Positions::kRope) return {};
   LANTERN_ASSIGN(HfRope rope, config_.rope());
   LANTERN_ASSIGN(int64_t n_rot, config_.n_rot());
   auto add = [&](std::string name, std::vector<float> values) -> Status {
@@ -212,6 +220,41 @@ Status Mapper::map() {
 
 std::vector<RenamedTensor> Mapper::take_tensors() { return std::move(tensors_); }
 
+/// How a sentence-transformers folder pools states. Its Normalize module is what every embedding
+/// goes through here; any other module would change them.
+Status map_pooling(const format::HfFolder& folder, MetadataWriter& keys) {
+  for (const base::Json& module : folder.modules) {
+    std::string name;
+    if (const auto type = module.find("type"); type != module.end() && type->is_string())
+      name = type->get<std::string>();
+    const std::string_view kind = std::string_view(name).substr(name.rfind('.') + 1);
+    if (kind != "Transformer" && kind != "Pooling" && kind != "Normalize")
+      return make_error(ErrorCode::kUnsupported,
+                        "modules.json: a module of type \"{}\"; Transformer, Pooling and Normalize "
+                        "are supported",
+                        base::printable(name, 80));
+  }
+  struct Mode {
+    std::string_view key;
+    Pooling pooling;
+  };
+  constexpr Mode kModes[] = {{"pooling_mode_cls_token", Pooling::kCls},
+                             {"pooling_mode_mean_tokens", Pooling::kMean},
+                             {"pooling_mode_lasttoken", Pooling::kLast}};
+  Pooling pooling = Pooling::kNone;
+  for (const auto& [key, value] : folder.pooling.items()) {
+    if (!key.starts_with("pooling_mode_") || value != true) continue;
+    const auto* mode = std::ranges::find(kModes, key, &Mode::key);
+    if (mode == std::end(kModes) || pooling != Pooling::kNone)
+      return make_error(ErrorCode::kUnsupported,
+                        "1_Pooling/config.json: {}: one of mean, cls and last token is supported",
+                        base::printable(key, 80));
+    pooling = mode->pooling;
+  }
+  if (pooling != Pooling::kNone) keys.integer("pooling_type", static_cast<int64_t>(pooling));
+  return {};
+}
+
 Result<std::unique_ptr<format::Checkpoint>> map_folder(const format::HfFolder& folder) {
   LANTERN_ASSIGN(HfConfig config, HfConfig::create(folder.config));
   LANTERN_ASSIGN(const Spec* spec, find_spec_for_hf(config.architecture()));
@@ -224,6 +267,7 @@ Result<std::unique_ptr<format::Checkpoint>> map_folder(const format::HfFolder& f
   MetadataWriter keys(metadata, spec->name);
   LANTERN_TRY(map_common(*spec, config, keys));
   if (spec->from_config != nullptr) LANTERN_TRY(spec->from_config(config, keys));
+  LANTERN_TRY(map_pooling(folder, keys));
 
   Mapper mapper(*spec, config, *folder.weights);
   LANTERN_TRY(mapper.map());

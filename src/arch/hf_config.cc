@@ -343,7 +343,8 @@ Status map_common(const Spec& spec, const HfConfig& config, MetadataWriter& keys
   LANTERN_ASSIGN(int64_t n_context, config.integer("max_position_embeddings", 1, kContextMax));
   LANTERN_ASSIGN(int64_t n_vocab, config.integer("vocab_size", 1, kVocabMax));
   LANTERN_ASSIGN(int64_t head_dim, config.head_dim());
-  LANTERN_ASSIGN(double eps, config.real("rms_norm_eps"));
+  const bool rms = spec.norm == NormKind::kRms;
+  LANTERN_ASSIGN(double eps, config.real(rms ? "rms_norm_eps" : "layer_norm_eps"));
   std::string_view activation_key =
       config.find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
   LANTERN_ASSIGN(std::string activation,
@@ -359,9 +360,9 @@ Status map_common(const Spec& spec, const HfConfig& config, MetadataWriter& keys
   keys.integer("attention.head_count_kv", n_kv_heads);
   keys.integer("attention.key_length", head_dim);
   keys.integer("attention.value_length", head_dim);
-  keys.real("attention.layer_norm_rms_epsilon", eps);
+  keys.real(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", eps);
   keys.integer("vocab_size", n_vocab);
-  LANTERN_TRY(map_rope(config, keys));
+  if (spec.positions == Positions::kRope) LANTERN_TRY(map_rope(config, keys));
   return map_windows(config, spec, n_layers, keys);
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "arch/rope.h"
+#include "arch/spec.h"
 
 namespace lantern::arch {
 namespace {
@@ -106,6 +107,17 @@ Status read_experts(const Keys& keys, HyperParameters& hyper) {
   return {};
 }
 
+Status read_pooling(const Keys& keys, HyperParameters& hyper) {
+  // GGUF's numbers: none, mean, cls, last, rank.
+  LANTERN_ASSIGN(const int64_t kind, keys.integer_or("pooling_type", 0, 4, 0));
+  if (kind == 4)
+    return make_error(ErrorCode::kUnsupported,
+                      "metadata key {}: a model that ranks pairs of texts is not supported",
+                      keys.key("pooling_type"));
+  hyper.pooling = static_cast<Pooling>(kind);
+  return {};
+}
+
 }  // namespace
 
 std::string Keys::key(std::string_view name) const {
@@ -162,13 +174,18 @@ Result<std::vector<bool>> Keys::window_pattern(std::string_view name, int64_t n_
   return out;
 }
 
-Result<HyperParameters> read_common(const Keys& keys, std::string_view architecture) {
+Result<HyperParameters> read_common(const Keys& keys, const Spec& spec) {
   HyperParameters hyper;
-  hyper.architecture = architecture;
+  hyper.architecture = spec.name;
+  hyper.norm = spec.norm;
+  hyper.positions = spec.positions;
   LANTERN_TRY(read_sizes(keys, hyper));
-  LANTERN_TRY(read_rope(keys, hyper));
+  if (spec.positions == Positions::kRope) LANTERN_TRY(read_rope(keys, hyper));
   LANTERN_TRY(read_experts(keys, hyper));
-  LANTERN_ASSIGN(double eps, keys.real("attention.layer_norm_rms_epsilon", 0.0, 1.0));
+  LANTERN_TRY(read_pooling(keys, hyper));
+  const std::string_view eps_key = spec.norm == NormKind::kRms ? "attention.layer_norm_rms_epsilon"
+                                                               : "attention.layer_norm_epsilon";
+  LANTERN_ASSIGN(double eps, keys.real(eps_key, 0.0, 1.0));
   hyper.norm_eps = static_cast<float>(eps);
   LANTERN_ASSIGN(double scale, keys.real_or("attention.scale", 0.0, 1e6, 0.0));
   if (scale == 0.0) scale = 1.0 / std::sqrt(static_cast<double>(hyper.head_dim));

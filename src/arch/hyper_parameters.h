@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "arch/pooling.h"
 #include "base/result.h"
 #include "format/metadata.h"
 #include "kernels/ops.h"
@@ -41,6 +42,12 @@ struct RopeParameters {
   double magnitude = 1.0;  // of cos and sin (YaRN, LongRoPE)
 };
 
+/// Norms by the root mean square alone, or by mean and deviation, with a bias.
+enum class NormKind { kRms, kLayer };
+
+/// Where a token's position enters: turned into queries and keys, or added as a learned vector.
+enum class Positions { kRope, kLearned };
+
 struct LayerParameters {
   int64_t n_heads = 0;
   int64_t n_kv_heads = 0;
@@ -58,7 +65,9 @@ struct HyperParameters {
   std::vector<LayerParameters> layers;
   RopeParameters rope;
 
+  NormKind norm = NormKind::kRms;
   float norm_eps = 1e-5f;
+  Positions positions = Positions::kRope;
   float embedding_scale = 1.0f;
   float residual_scale = 1.0f;  // of what a block adds to the residual stream
   float logit_scale = 1.0f;
@@ -72,6 +81,12 @@ struct HyperParameters {
   kernels::Activation activation = kernels::Activation::kSilu;
   bool qk_norm = false;     // RMS norm of each head's queries and keys, before rope
   bool post_norms = false;  // norms of the blocks' outputs too (Gemma)
+  bool gated = true;        // the feed-forward: activation(gate) * up, or activation(up)
+  /// Norms of the residual stream behind each block, and none before it (BERT).
+  bool output_norms = false;
+  /// Every token sees all others; there is no head, states are what comes out.
+  bool is_encoder = false;
+  Pooling pooling = Pooling::kNone;
 
   int64_t n_experts = 0;  // 0: dense
   int64_t n_experts_used = 0;
@@ -79,6 +94,8 @@ struct HyperParameters {
   bool expert_weights_norm = false;  // the chosen experts' weights sum to 1
   float expert_weights_scale = 1.0f;
 };
+
+struct Spec;
 
 /// Reads the keys "<architecture>.<name>" of a model's metadata. A missing key without default
 /// is kCorrupt, and every message names the whole key.
@@ -111,9 +128,10 @@ class Keys {
   std::string_view architecture_;
 };
 
-/// The keys that all architectures share: sizes, heads, norms, rope and its scaling, experts.
+/// The keys that all architectures share: sizes, heads, norms, rope and its scaling, experts,
+/// pooling.
 /// Errors: kCorrupt (naming the key), kUnsupported rope scalings.
-Result<HyperParameters> read_common(const Keys& keys, std::string_view architecture);
+Result<HyperParameters> read_common(const Keys& keys, const Spec& spec);
 
 /// Gives the window to the layers of `pattern` and everything to the others.
 void set_windows(HyperParameters& hyper, int64_t window, const std::vector<bool>& pattern);

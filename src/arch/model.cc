@@ -35,6 +35,9 @@ Result<Model> Model::load(const format::AdmittedModel& model, LoadOptions option
   impl->info = {.architecture = architecture,
                 .n_layers = std::ssize(network.layers),
                 .n_vocab = network.n_vocab,
+                .n_embd = network.hyper.n_embd,
+                .is_encoder = network.hyper.is_encoder,
+                .pooling = network.hyper.pooling,
                 .n_context_train = network.hyper.n_context_train,
                 .layers = {},
                 .long_rope_after =

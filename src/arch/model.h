@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "arch/pooling.h"
 #include "base/result.h"
 #include "format/admitted_model.h"
 #include "kernels/matrix.h"
@@ -23,7 +24,10 @@ struct ModelInfo {
   std::string architecture;  // GGUF's name: "llama"
   int64_t n_layers = 0;
   int64_t n_vocab = 0;
-  int64_t n_context_train = 0;  // the longest context that the model was made for
+  int64_t n_embd = 0;
+  bool is_encoder = false;           // sees a whole sequence at once, and has no logits
+  Pooling pooling = Pooling::kNone;  // anything else: the model was made for embeddings
+  int64_t n_context_train = 0;       // the longest context that the model was made for
   /// Per layer: what its KV pages look like, and the sliding window (0: none).
   struct Layer {
     int64_t n_kv_heads = 0;
@@ -42,7 +46,7 @@ struct ModelInfo {
 enum class LogitsWanted { kNone, kLast, kAll };
 
 /// One sequence's part of a step. Its KV pages up to first_position + tokens.size() are allocated
-/// and all of them before first_position are written.
+/// and all of them before first_position are written. An encoder's sequence comes whole.
 struct SequenceStep {
   std::span<const int32_t> tokens;
   int64_t first_position = 0;
@@ -52,6 +56,9 @@ struct SequenceStep {
   int64_t planned_length = 0;
   LogitsWanted wanted = LogitsWanted::kLast;
   float* logits = nullptr;  // [1 or tokens.size(), n_vocab]
+  /// Where not null: the wanted rows' states behind the last norm go here [1 or tokens.size(),
+  /// n_embd] instead of their logits, in all sequences of the step alike.
+  float* states = nullptr;
 };
 
 /// Scratch memory of steps; grows as needed, used by one step at a time.
@@ -74,9 +81,10 @@ class Model {
 
   [[nodiscard]] const ModelInfo& info() const;
 
-  /// Runs tokens of all sequences through the model, writing their K and V and the wanted logits.
-  /// Token ids must lie in the vocabulary (checked: kInvalidArgument). kCorrupt when logits are
-  /// not finite, kDenied within a layer's time of the model's standing being withdrawn.
+  /// Runs tokens of all sequences through the model, writing their K and V and the wanted logits or
+  /// states. kUnsupported for logits of an encoder.
+  /// Token ids must lie in the vocabulary (checked: kInvalidArgument). kCorrupt when logits or
+  /// states are not finite, kDenied within a layer's time of the model's standing being withdrawn.
   Status forward(const kernels::Context& context, std::span<const SequenceStep> steps,
                  Workspace& workspace) const;
 

@@ -13,11 +13,13 @@ namespace lantern::arch {
 
 /// Vectors that a model does not have are empty, matrices nothing, and are not asked.
 struct LayerWeights {
-  std::vector<float> attn_norm;       // [n_embd]
-  std::vector<float> attn_post_norm;  // [n_embd]
-  std::vector<float> ffn_norm;        // [n_embd]
-  std::vector<float> ffn_post_norm;   // [n_embd]
-  std::vector<float> q_norm, k_norm;  // [head_dim]
+  std::vector<float> attn_norm;                                  // [n_embd]
+  std::vector<float> attn_post_norm;                             // [n_embd]
+  std::vector<float> ffn_norm;                                   // [n_embd]
+  std::vector<float> ffn_post_norm;                              // [n_embd]
+  std::vector<float> q_norm, k_norm;                             // [head_dim]
+  std::vector<float> attn_output_norm, attn_output_norm_bias;    // [n_embd]
+  std::vector<float> layer_output_norm, layer_output_norm_bias;  // [n_embd]
 
   kernels::Matrix q;               // [n_heads * head_dim, n_embd]
   kernels::Matrix k;               // [n_kv_heads * head_dim, n_embd]
@@ -50,7 +52,10 @@ struct Network {
   kernels::Matrix embedding;    // [n_vocab, n_embd]
   kernels::Matrix untied_head;  // [n_vocab, n_embd]; nothing where the embedding serves
   bool tied = true;
-  std::vector<float> output_norm;  // [n_embd]
+  std::vector<float> output_norm;  // [n_embd]; none in an encoder
+  kernels::Matrix positions;       // [n_context_train, n_embd], where they are learned
+  std::vector<float> token_type;   // [n_embd], of the first type, where there are types
+  std::vector<float> embedding_norm, embedding_norm_bias;  // [n_embd]
   std::vector<LayerWeights> layers;
   RopeFrequencies rope;
   uint64_t bytes = 0;                // memory held by weights

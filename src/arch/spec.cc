@@ -58,7 +58,7 @@ Result<const Spec*> find_spec_for_hf(std::string_view hf_architecture) {
 
 Result<HyperParameters> read_hyper_parameters(const Spec& spec, const format::Metadata& metadata) {
   Keys keys(metadata, spec.name);
-  LANTERN_ASSIGN(HyperParameters hyper, read_common(keys, spec.name));
+  LANTERN_ASSIGN(HyperParameters hyper, read_common(keys, spec));
   LANTERN_ASSIGN(int64_t window,
                  keys.integer_or("attention.sliding_window", 0, kContextMax, spec.window_default));
   LANTERN_ASSIGN(std::vector<bool> pattern,

@@ -27,6 +27,8 @@ struct TensorName {
 struct Spec {
   std::string_view name;  // GGUF's general.architecture
   QkOrder qk_order = QkOrder::kHalves;
+  NormKind norm = NormKind::kRms;
+  Positions positions = Positions::kRope;
   bool requires_qkv_bias = false;  // otherwise biases are used where the file has them
   /// Sliding windows where the file names no pattern: every window_period-th layer sees
   /// everything; 0: none does. window_default is the window where the file names none.
@@ -43,6 +45,10 @@ struct Spec {
   Status (*from_config)(const HfConfig& config, MetadataWriter& keys) = nullptr;
   /// Beside, and before, common_tensor_names().
   std::span<const TensorName> tensor_names = {};
+  /// In front of tensor names where the model is a part of another class; left off.
+  std::string_view hf_prefix = {};
+  /// What tensors begin with that belong to heads nobody asks for.
+  std::span<const std::string_view> hf_unused = {};
   std::string_view hf_activation = "silu";
   /// What the model class assumes where config.json says nothing: a JSON object. (text_config of
   /// a multimodal checkpoint holds only what differs from it.)

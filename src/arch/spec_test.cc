@@ -30,6 +30,7 @@ Metadata usual(std::string_view name) {
   set("attention.head_count", natural(4));
   set("attention.head_count_kv", natural(2));
   set("attention.layer_norm_rms_epsilon", 1e-6);
+  if (name == "bert") set("attention.layer_norm_epsilon", 1e-12);
   if (name == "qwen3moe") {
     set("expert_count", natural(8));
     set("expert_used_count", natural(2));
@@ -50,8 +51,26 @@ TEST(Spec, EveryArchitectureReadsItsUsualKeys) {
     EXPECT_EQ(hyper->attention_scale, 0.25f);
     EXPECT_EQ(hyper->layers[0].n_kv_heads, 2);
   }
-  EXPECT_EQ(names, (std::set<std::string_view>{"gemma2", "gemma3", "llama", "mistral3", "phi3",
-                                               "qwen2", "qwen3", "qwen3moe"}));
+  EXPECT_EQ(names, (std::set<std::string_view>{"bert", "gemma2", "gemma3", "llama", "mistral3",
+                                               "phi3", "qwen2", "qwen3", "qwen3moe"}));
+}
+
+TEST(Spec, PoolingIsReadByItsNumber) {
+  auto pooling = [](uint64_t number) {
+    Metadata metadata = usual("bert");
+    metadata.set("bert.pooling_type", natural(number));
+    return read_hyper_parameters(*find_spec("bert").value(), metadata);
+  };
+  EXPECT_EQ(pooling(0)->pooling, Pooling::kNone);
+  EXPECT_EQ(pooling(1)->pooling, Pooling::kMean);
+  EXPECT_EQ(pooling(2)->pooling, Pooling::kCls);
+  EXPECT_EQ(pooling(3)->pooling, Pooling::kLast);
+  EXPECT_EQ(pooling(4).error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(pooling(5).error().code, ErrorCode::kCorrupt);
+  Metadata causal = usual("bert");
+  causal.set("bert.attention.causal", true);
+  EXPECT_EQ(read_hyper_parameters(*find_spec("bert").value(), causal).error().code,
+            ErrorCode::kUnsupported);
 }
 
 TEST(Spec, UnknownArchitecturesAreUnsupportedAndTheKnownOnesNamed) {

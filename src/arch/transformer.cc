@@ -1,11 +1,13 @@
-// The step of a decoder-only transformer, for every architecture: embed, then per layer
+// The step of a transformer, for every architecture: embed, then per layer
 //
 //   x += output(attention(rope(q), rope(k), v))   with q, k, v = W norm(x)
 //   x += down(activation(gate) * up)              with gate, up = W norm(x)
 //
-// then logits = head norm(x). All tokens of all sequences go through the matrix products
-// together; attention alone knows which sequence a token belongs to. Every operation treats
-// a row (a token) by itself, in an order that the batch does not change.
+// then logits = head norm(x), or the states norm(x) themselves. Encoders of BERT's kind norm x
+// behind each of the two sums instead of before them, and add positions to the embedding. All
+// tokens of all sequences go through the matrix products together; attention alone knows which
+// sequence a token belongs to. Every operation treats a row (a token) by itself, in an order that
+// the batch does not change.
 //
 // K and V are wanted for every token, logits for few: in the last layer everything behind the
 // attention runs for the wanted rows alone.
@@ -60,11 +62,16 @@ class Step {
   void keep_wanted_rows(int64_t width);
   void attention_block(size_t index, bool last);
   void feed_forward_block(const LayerWeights& layer, const LayerParameters& shape);
-  void feed_forward(const LayerWeights& layer, int64_t n_ff, int64_t first, int64_t n);
+  void feed_forward(const LayerWeights& layer, int64_t n_ff, const float* input, int64_t first,
+                    int64_t n);
+  void inner_products(const LayerWeights& layer, int64_t n_ff, int64_t n);
   void add_block(const std::vector<float>& post_norm);
+  const float* block_input(const std::vector<float>& weight, int64_t n);
+  void norm_residual(const std::vector<float>& weight, const std::vector<float>& bias);
   void norm(const float* x, const std::vector<float>& weight, int64_t n, int64_t k, int64_t stride,
             float* y);
   Status head();
+  Status write_states(const float* states);
   Status write_logits(int64_t first, int64_t n);
 
   const Network& net_;
@@ -73,7 +80,8 @@ class Step {
   std::span<const SequenceStep> steps_;
   Workspace::Impl& ws_;
   int64_t n_tokens_ = 0;  // of the step
-  int64_t n_rows_ = 0;    // that are still computed: all tokens, then the wanted ones
+  bool wants_states_ = false;
+  int64_t n_rows_ = 0;  // that are still computed: all tokens, then the wanted ones
 };
 
 Status Step::run() {
@@ -92,8 +100,20 @@ Status Step::run() {
 }
 
 Status Step::check_tokens() {
+  wants_states_ = !steps_.empty() && steps_[0].states != nullptr;
   for (const SequenceStep& step : steps_) {
     LANTERN_CHECK(step.kv.size() == net_.layers.size());
+    LANTERN_CHECK((step.states != nullptr) == wants_states_);
+    if (hyper_.is_encoder && !wants_states_)
+      return make_error(ErrorCode::kUnsupported,
+                        "a {} model makes embeddings, it writes no text and has no logits",
+                        hyper_.architecture);
+    LANTERN_CHECK(!hyper_.is_encoder || step.first_position == 0);
+    if (hyper_.positions == Positions::kLearned &&
+        step.first_position + std::ssize(step.tokens) > hyper_.n_context_train)
+      return make_error(ErrorCode::kInvalidArgument,
+                        "{} tokens are more than the {} positions that the model knows",
+                        step.first_position + std::ssize(step.tokens), hyper_.n_context_train);
     for (int32_t token : step.tokens)
       if (token < 0 || token >= net_.n_vocab)
         return make_error(ErrorCode::kInvalidArgument,
@@ -118,8 +138,9 @@ void Step::collect_rows() {
       if (step.wanted == LogitsWanted::kNone || (step.wanted == LogitsWanted::kLast && !last))
         continue;
       ws_.wanted.push_back(row);
-      ws_.destinations.push_back(
-          step.wanted == LogitsWanted::kLast ? step.logits : step.logits + i * net_.n_vocab);
+      float* begin = wants_states_ ? step.states : step.logits;
+      const int64_t width = wants_states_ ? hyper_.n_embd : net_.n_vocab;
+      ws_.destinations.push_back(step.wanted == LogitsWanted::kLast ? begin : begin + i * width);
     }
   }
 }
@@ -137,6 +158,7 @@ void Step::compute_angles(const std::vector<float>& frequencies, int64_t first, 
 
 /// The angles of every token, once for all layers; LongRoPE chooses by each sequence's plan.
 void Step::compute_rope() {
+  if (hyper_.positions != Positions::kRope) return;
   const int64_t n_values = n_tokens_ * (hyper_.rope.n_rot / 2);
   float* cosines = room(ws_.cosines, n_values);
   float* sines = room(ws_.sines, n_values);
@@ -175,6 +197,33 @@ void Step::embed() {
   }
   if (hyper_.embedding_scale != 1.0f)
     kernels::scale(context_, n_tokens_ * hyper_.n_embd, hyper_.embedding_scale, x);
+  if (!net_.token_type.empty())
+    kernels::add_bias(context_, n_tokens_, hyper_.n_embd, hyper_.n_embd, net_.token_type.data(), x);
+  if (hyper_.positions == Positions::kLearned) {
+    float* added = room(ws_.block, n_tokens_ * hyper_.n_embd);
+    context_.pool->parallel_for(n_tokens_, 8, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        net_.positions.row(ws_.positions[static_cast<size_t>(i)], added + i * hyper_.n_embd);
+    });
+    kernels::add(context_, n_tokens_ * hyper_.n_embd, added, x);
+  }
+  if (!net_.embedding_norm.empty()) norm_residual(net_.embedding_norm, net_.embedding_norm_bias);
+}
+
+/// x = layer norm(x), of the rows that are still computed.
+void Step::norm_residual(const std::vector<float>& weight, const std::vector<float>& bias) {
+  const int64_t n_embd = hyper_.n_embd;
+  float* x = ws_.residual.data();
+  kernels::layer_norm(context_, {.n = n_rows_, .k = n_embd, .x_stride = n_embd, .y_stride = n_embd},
+                      x, {.weight = weight.data(), .bias = bias.data(), .eps = hyper_.norm_eps}, x);
+}
+
+/// What a block reads: norm(x), or x itself where norms stand behind the blocks. [n, n_embd]
+const float* Step::block_input(const std::vector<float>& weight, int64_t n) {
+  if (hyper_.output_norms) return ws_.residual.data();
+  float* normed = room(ws_.normed, n * hyper_.n_embd);
+  norm(ws_.residual.data(), weight, n, hyper_.n_embd, hyper_.n_embd, normed);
+  return normed;
 }
 
 void Step::norm(const float* x, const std::vector<float>& weight, int64_t n, int64_t k,
@@ -216,9 +265,8 @@ QkvRows Step::project(const LayerWeights& layer, const LayerParameters& shape) {
             .v_stride = n_qkv,
             .side_by_side = true};
   }
-  float* normed = room(ws_.normed, n_tokens_ * n_embd);
-  norm(ws_.residual.data(), layer.attn_norm, n_tokens_, n_embd, n_embd, normed);
-  ws_.activations.assign(context_, normed, n_tokens_, n_embd, n_embd,
+  const float* input = block_input(layer.attn_norm, n_tokens_);
+  ws_.activations.assign(context_, input, n_tokens_, n_embd, n_embd,
                          wants_quantized({&layer.q, &layer.k, &layer.v}));
   const kernels::Product products[] = {
       {.weight = &layer.q, .y = rows.q, .y_stride = rows.q_stride},
@@ -245,6 +293,7 @@ void Step::add_biases(const LayerWeights& layer, const LayerParameters& shape,
 
 /// Norms of heads where the model has them, rope, and the temperature of far positions.
 void Step::rotate(const LayerWeights& layer, const LayerParameters& shape, const QkvRows& rows) {
+  if (hyper_.positions != Positions::kRope) return;
   const int64_t head_dim = hyper_.head_dim;
   if (hyper_.qk_norm) {
     norm(rows.q, layer.q_norm, n_tokens_ * shape.n_heads, head_dim, head_dim, rows.q);
@@ -294,14 +343,16 @@ void Step::attend(size_t index, const LayerParameters& shape, const QkvRows& row
                              .out = out + first * width});
     first += n;
   }
-  kernels::attention(context_,
-                     {.n_heads = shape.n_heads,
-                      .q_stride = rows.q_stride,
-                      .out_stride = width,
-                      .scale = hyper_.attention_scale,
-                      .softcap = hyper_.attention_softcap,
-                      .window = shape.window},
-                     ws_.sequences);
+  kernels::attention(
+      context_,
+      {.mask = hyper_.is_encoder ? kernels::AttentionMask::kNone : kernels::AttentionMask::kCausal,
+       .n_heads = shape.n_heads,
+       .q_stride = rows.q_stride,
+       .out_stride = width,
+       .scale = hyper_.attention_scale,
+       .softcap = hyper_.attention_softcap,
+       .window = shape.window},
+      ws_.sequences);
 }
 
 /// From here on only the wanted rows of the residual stream and of the attention's output count.
@@ -338,6 +389,7 @@ void Step::attention_block(size_t index, bool last) {
     kernels::add_bias(context_, n_rows_, n_embd, n_embd, layer.output_bias.data(),
                       ws_.block.data());
   add_block(layer.attn_post_norm);
+  if (hyper_.output_norms) norm_residual(layer.attn_output_norm, layer.attn_output_norm_bias);
 }
 
 /// x += block, normed and scaled first where the model says so.
@@ -352,8 +404,7 @@ void Step::add_block(const std::vector<float>& post_norm) {
 
 void Step::feed_forward_block(const LayerWeights& layer, const LayerParameters& shape) {
   const int64_t n_embd = hyper_.n_embd;
-  float* normed = room(ws_.normed, n_rows_ * n_embd);
-  norm(ws_.residual.data(), layer.ffn_norm, n_rows_, n_embd, n_embd, normed);
+  const float* input = block_input(layer.ffn_norm, n_rows_);
   room(ws_.block, n_rows_ * n_embd);
   const int64_t values_per_token =
       layer.has_experts() ? hyper_.n_experts_used * n_embd : 2 * shape.n_ff;
@@ -363,14 +414,37 @@ void Step::feed_forward_block(const LayerWeights& layer, const LayerParameters& 
   const int64_t n_slices = (n_rows_ + most - 1) / most;
   const int64_t slice = (n_rows_ + n_slices - 1) / n_slices;
   for (int64_t first = 0; first < n_rows_; first += slice)
-    feed_forward(layer, shape.n_ff, first, std::min(slice, n_rows_ - first));
+    feed_forward(layer, shape.n_ff, input, first, std::min(slice, n_rows_ - first));
   add_block(layer.ffn_post_norm);
+  if (hyper_.output_norms) norm_residual(layer.layer_output_norm, layer.layer_output_norm_bias);
+}
+
+/// gate = activation(gate) * up of the n activations, or activation(up) where there is no gate.
+void Step::inner_products(const LayerWeights& layer, int64_t n_ff, int64_t n) {
+  float* gate = room(ws_.gate, n * n_ff);
+  if (!hyper_.gated) {
+    const kernels::Product product{.weight = &layer.up, .y = gate, .y_stride = n_ff};
+    kernels::matmul(context_, ws_.activations, std::span(&product, 1));
+    if (!layer.up_bias.empty())
+      kernels::add_bias(context_, n, n_ff, n_ff, layer.up_bias.data(), gate);
+    kernels::activation(context_, hyper_.activation, n * n_ff, gate);
+    return;
+  }
+  float* up = room(ws_.up, n * n_ff);
+  const kernels::Product products[] = {{.weight = &layer.gate, .y = gate, .y_stride = n_ff},
+                                       {.weight = &layer.up, .y = up, .y_stride = n_ff}};
+  kernels::matmul(context_, ws_.activations, products);
+  if (!layer.gate_bias.empty())
+    kernels::add_bias(context_, n, n_ff, n_ff, layer.gate_bias.data(), gate);
+  if (!layer.up_bias.empty()) kernels::add_bias(context_, n, n_ff, n_ff, layer.up_bias.data(), up);
+  kernels::gated_activation(context_, hyper_.activation, n * n_ff, up, gate);
 }
 
 /// block = down(activation(gate) * up) of rows [first, first + n), or the experts' sum.
-void Step::feed_forward(const LayerWeights& layer, int64_t n_ff, int64_t first, int64_t n) {
+void Step::feed_forward(const LayerWeights& layer, int64_t n_ff, const float* input, int64_t first,
+                        int64_t n) {
   const int64_t n_embd = hyper_.n_embd;
-  const float* x = ws_.normed.data() + first * n_embd;
+  const float* x = input + first * n_embd;
   float* out = ws_.block.data() + first * n_embd;
   if (layer.has_experts()) {
     ws_.activations.assign(
@@ -379,28 +453,37 @@ void Step::feed_forward(const LayerWeights& layer, int64_t n_ff, int64_t first, 
     run_experts(hyper_, layer, context_, ws_.activations, ws_.experts, out);
     return;
   }
-  float* gate = room(ws_.gate, n * n_ff);
-  float* up = room(ws_.up, n * n_ff);
-  ws_.activations.assign(context_, x, n, n_embd, n_embd, wants_quantized({&layer.gate, &layer.up}));
-  const kernels::Product products[] = {{.weight = &layer.gate, .y = gate, .y_stride = n_ff},
-                                       {.weight = &layer.up, .y = up, .y_stride = n_ff}};
-  kernels::matmul(context_, ws_.activations, products);
-  if (!layer.gate_bias.empty())
-    kernels::add_bias(context_, n, n_ff, n_ff, layer.gate_bias.data(), gate);
-  if (!layer.up_bias.empty()) kernels::add_bias(context_, n, n_ff, n_ff, layer.up_bias.data(), up);
-  kernels::gated_activation(context_, hyper_.activation, n * n_ff, up, gate);
-  ws_.ff_activations.assign(context_, gate, n, n_ff, n_ff, wants_quantized({&layer.down}));
+  const bool quantized =
+      hyper_.gated ? wants_quantized({&layer.gate, &layer.up}) : wants_quantized({&layer.up});
+  ws_.activations.assign(context_, x, n, n_embd, n_embd, quantized);
+  inner_products(layer, n_ff, n);
+  ws_.ff_activations.assign(context_, ws_.gate.data(), n, n_ff, n_ff,
+                            wants_quantized({&layer.down}));
   const kernels::Product product{.weight = &layer.down, .y = out, .y_stride = n_embd};
   kernels::matmul(context_, ws_.ff_activations, std::span(&product, 1));
   if (!layer.down_bias.empty())
     kernels::add_bias(context_, n, n_embd, n_embd, layer.down_bias.data(), out);
 }
 
+/// The wanted rows' states, to where they are wanted.
+Status Step::write_states(const float* states) {
+  const int64_t n_embd = hyper_.n_embd;
+  if (!std::all_of(states, states + n_rows_ * n_embd, [](float x) { return std::isfinite(x); }))
+    return make_error(ErrorCode::kCorrupt,
+                      "the model's states are not finite: its weights are damaged or overflow "
+                      "float32");
+  for (int64_t i = 0; i < n_rows_; ++i)
+    std::copy_n(states + i * n_embd, n_embd, ws_.destinations[static_cast<size_t>(i)]);
+  return {};
+}
+
 /// logits = head norm(x) of the wanted rows, in slices.
 Status Step::head() {
   const int64_t n_embd = hyper_.n_embd;
+  if (hyper_.is_encoder) return write_states(ws_.residual.data());
   norm(ws_.residual.data(), net_.output_norm, n_rows_, n_embd, n_embd,
        room(ws_.normed, n_rows_ * n_embd));
+  if (wants_states_) return write_states(ws_.normed.data());
   const auto row_bytes = net_.n_vocab * static_cast<int64_t>(sizeof(float));
   const int64_t slice = std::max<int64_t>(1, kLogitsSliceBytes / row_bytes);
   for (int64_t first = 0; first < n_rows_; first += slice)

@@ -83,6 +83,7 @@ class Loader {
   Status load();
 
  private:
+  Status load_embeddings();
   Status load_layer(int64_t index);
   Status load_attention(const std::string& prefix, const LayerParameters& shape,
                         LayerWeights& layer);
@@ -286,6 +287,13 @@ Status Loader::load_attention(const std::string& prefix, const LayerParameters& 
 
 Status Loader::load_dense(const std::string& prefix, int64_t n_ff, LayerWeights& layer) {
   const int64_t n_embd = net_.hyper.n_embd;
+  if (!net_.hyper.gated) {
+    LANTERN_ASSIGN(layer.up, matrix(prefix + "ffn_up.weight", n_ff, n_embd));
+    LANTERN_ASSIGN(layer.down, matrix(prefix + "ffn_down.weight", n_embd, n_ff));
+    LANTERN_ASSIGN(layer.up_bias, vector_or_empty(prefix + "ffn_up.bias", n_ff));
+    LANTERN_ASSIGN(layer.down_bias, vector_or_empty(prefix + "ffn_down.bias", n_embd));
+    return {};
+  }
   // Phi 3 keeps gate and up in one tensor, gate first, under the name of up.
   if (model_.checkpoint().find(prefix + "ffn_gate.weight") == nullptr) {
     LANTERN_ASSIGN(const Tensor* fused, require(prefix + "ffn_up.weight", {2 * n_ff, n_embd}));
@@ -321,9 +329,18 @@ Status Loader::load_layer(int64_t index) {
   const LayerParameters& shape = hyper.layers[static_cast<size_t>(index)];
   const std::string prefix = fmt::format("blk.{}.", index);
   LayerWeights layer;
-  LANTERN_ASSIGN(layer.attn_norm, vector(prefix + "attn_norm.weight", hyper.n_embd));
   LANTERN_TRY(load_attention(prefix, shape, layer));
-  LANTERN_ASSIGN(layer.ffn_norm, vector(prefix + "ffn_norm.weight", hyper.n_embd));
+  if (hyper.output_norms) {
+    const std::string after_attention = prefix + "attn_output_norm";
+    const std::string after_layer = prefix + "layer_output_norm";
+    LANTERN_ASSIGN(layer.attn_output_norm, vector(after_attention + ".weight", hyper.n_embd));
+    LANTERN_ASSIGN(layer.attn_output_norm_bias, vector(after_attention + ".bias", hyper.n_embd));
+    LANTERN_ASSIGN(layer.layer_output_norm, vector(after_layer + ".weight", hyper.n_embd));
+    LANTERN_ASSIGN(layer.layer_output_norm_bias, vector(after_layer + ".bias", hyper.n_embd));
+  } else {
+    LANTERN_ASSIGN(layer.attn_norm, vector(prefix + "attn_norm.weight", hyper.n_embd));
+    LANTERN_ASSIGN(layer.ffn_norm, vector(prefix + "ffn_norm.weight", hyper.n_embd));
+  }
   if (hyper.post_norms) {
     LANTERN_ASSIGN(layer.attn_post_norm,
                    vector(prefix + "post_attention_norm.weight", hyper.n_embd));
@@ -338,6 +355,7 @@ Status Loader::load_layer(int64_t index) {
 }
 
 Status Loader::load_rope() {
+  if (net_.hyper.positions != Positions::kRope) return {};
   const RopeParameters& rope = net_.hyper.rope;
   const int64_t n_pairs = rope.n_rot / 2;
   LANTERN_ASSIGN(std::vector<float> factors, vector_or_empty("rope_freqs.weight", n_pairs));
@@ -368,6 +386,28 @@ void Loader::note_unused() {
         fmt::format("{} tensors are not used by {} models, the first is {}", n, spec_.name, first));
 }
 
+/// What encoders have beside the tokens' own vectors: those of positions and of the first type (all
+/// tokens of one text are of it), and a norm of their sum.
+Status Loader::load_embeddings() {
+  const int64_t n_embd = net_.hyper.n_embd;
+  if (net_.hyper.positions == Positions::kLearned) {
+    LANTERN_ASSIGN(net_.positions,
+                   matrix("position_embd.weight", net_.hyper.n_context_train, n_embd));
+  }
+  if (const Tensor* types = model_.checkpoint().find("token_types.weight")) {
+    if (types->shape.size() != 2 || types->shape[0] < 1 || types->shape[1] != n_embd)
+      return make_error(ErrorCode::kCorrupt,
+                        "tensor token_types.weight: its shape is not [types, {}]", n_embd);
+    LANTERN_ASSIGN(const Matrix first, pack(*types, {.n = 1}, n_embd));
+    used_.insert(types->name);
+    net_.token_type.resize(static_cast<size_t>(n_embd));
+    first.row(0, net_.token_type.data());
+  }
+  LANTERN_ASSIGN(net_.embedding_norm, vector("token_embd_norm.weight", n_embd));
+  LANTERN_ASSIGN(net_.embedding_norm_bias, vector("token_embd_norm.bias", n_embd));
+  return {};
+}
+
 Status Loader::load() {
   const format::Tensor* embedding = model_.checkpoint().find("token_embd.weight");
   if (embedding == nullptr || embedding->shape.size() != 2 || embedding->shape[0] < 1 ||
@@ -381,7 +421,11 @@ Status Loader::load() {
   if (!net_.tied) {
     LANTERN_ASSIGN(net_.untied_head, matrix("output.weight", net_.n_vocab, net_.hyper.n_embd));
   }
-  LANTERN_ASSIGN(net_.output_norm, vector("output_norm.weight", net_.hyper.n_embd));
+  if (net_.hyper.is_encoder) {
+    LANTERN_TRY(load_embeddings());
+  } else {
+    LANTERN_ASSIGN(net_.output_norm, vector("output_norm.weight", net_.hyper.n_embd));
+  }
   for (int64_t i = 0; i < std::ssize(net_.hyper.layers); ++i) LANTERN_TRY(load_layer(i));
   LANTERN_TRY(load_rope());
   note_unused();

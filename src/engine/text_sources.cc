@@ -105,10 +105,11 @@ std::vector<fs::path> text_files(const format::Checkpoint& checkpoint) {
   std::vector<fs::path> files;
   if (checkpoint.folder() == nullptr) return files;
   const fs::path& folder = checkpoint.folder()->path;
-  constexpr std::array<std::string_view, 8> kNames = {
-      "config.json",        "generation_config.json",      "tokenizer_config.json",
-      "tokenizer.json",     "special_tokens_map.json",     "chat_template.jinja",
-      "chat_template.json", "model.safetensors.index.json"};
+  constexpr std::array<std::string_view, 10> kNames = {
+      "config.json",          "generation_config.json",       "tokenizer_config.json",
+      "tokenizer.json",       "special_tokens_map.json",      "chat_template.jinja",
+      "chat_template.json",   "model.safetensors.index.json", "modules.json",
+      "1_Pooling/config.json"};
   std::error_code error;
   for (std::string_view name : kNames)
     if (fs::exists(folder / name, error)) files.push_back(folder / name);

@@ -22,6 +22,7 @@ constexpr size_t kTemplatesMax = 64;
 
 constexpr char kTemplateFile[] = "chat_template.jinja", kModelCard[] = "README.md",
                kTemplateFolder[] = "additional_chat_templates";
+constexpr char kModulesFile[] = "modules.json", kPoolingFile[] = "1_Pooling/config.json";
 constexpr const char* kLicenceFiles[] = {"LICENSE", "LICENSE.txt", "LICENSE.md",
                                          "LICENCE", "LICENCE.txt", "License.txt"};
 
@@ -47,6 +48,18 @@ Result<Json> read_object_if_there(const Folder& files, const char* name, HfFolde
     return make_error(ErrorCode::kCorrupt, "{}: is {}, an object is needed", path.string(),
                       json.type_name());
   return json;
+}
+
+Status read_sentence_files(const Folder& files, HfFolder& folder) {
+  LANTERN_ASSIGN(folder.pooling, read_object_if_there(files, kPoolingFile, folder));
+  LANTERN_ASSIGN(auto text, read_if_there(files, kModulesFile, kJsonBytesMax, folder));
+  if (!text) return {};
+  const std::string path = (files.path() / kModulesFile).string();
+  LANTERN_ASSIGN(folder.modules, base::parse_json(*text, path));
+  if (!folder.modules.is_array())
+    return make_error(ErrorCode::kCorrupt, "{}: is {}, an array is needed", path,
+                      folder.modules.type_name());
+  return {};
 }
 
 Status read_template_files(const Folder& files, HfFolder& folder) {
@@ -168,6 +181,7 @@ Result<HfFolder> HfFolder::open(const Folder& files) {
   LANTERN_ASSIGN(folder.tokenizer_json,
                  read_if_there(files, "tokenizer.json", kTokenizerBytesMax, folder));
   LANTERN_TRY(read_templates(files, folder));
+  LANTERN_TRY(read_sentence_files(files, folder));
   read_licence(files, folder);
   LANTERN_ASSIGN(std::unique_ptr<Checkpoint> weights, open_safetensors(files, ""));
   folder.weights = std::move(weights);
@@ -191,6 +205,7 @@ Result<std::vector<std::string>> HfFolder::readable_names(const Folder& folder) 
                                           "pytorch_model.bin.index.json",
                                           "model.safetensors.index.json",
                                           kTemplateFile,
+                                          kModulesFile,
                                           kModelCard};
   LANTERN_ASSIGN(const std::vector<std::string> all, folder.names_in(""));
   std::vector<std::string> names;
@@ -203,6 +218,7 @@ Result<std::vector<std::string>> HfFolder::readable_names(const Folder& folder) 
   LANTERN_ASSIGN(const std::vector<std::string> templates, folder.names_in(kTemplateFolder));
   for (const std::string& name : templates)
     if (name.ends_with(".jinja")) names.push_back(std::string(kTemplateFolder) + "/" + name);
+  if (folder.has(kPoolingFile)) names.emplace_back(kPoolingFile);
   return names;
 }
 

@@ -33,6 +33,9 @@ struct HfFolder {
   base::Json generation_config = base::Json::object();  // these three: {} where there is none
   base::Json tokenizer_config = base::Json::object();
   base::Json special_tokens_map = base::Json::object();
+  /// modules.json and 1_Pooling/config.json of sentence-transformers: what happens to the states.
+  base::Json modules = base::Json::array();
+  base::Json pooling = base::Json::object();
   std::optional<std::string> tokenizer_json;  // the text; text/ parses it
 
   /// By name; the one that is used when none is asked for is "default". From chat_template.jinja

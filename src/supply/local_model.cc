@@ -14,10 +14,10 @@ namespace fs = std::filesystem;
 
 constexpr size_t kFolderEntriesMax = 100'000;
 
-/// Names of the folder and of the one below it that may hold templates.
+/// Names of the folder and of those below it that may hold templates, or how states are pooled.
 Result<std::vector<std::string>> names_in(const fs::path& folder) {
   std::vector<std::string> names;
-  for (const char* below : {"", "additional_chat_templates"}) {
+  for (const char* below : {"", "additional_chat_templates", "1_Pooling"}) {
     std::error_code code;
     for (fs::directory_iterator it(folder / below, code), end; !code && it != end;
          it.increment(code)) {

@@ -26,6 +26,8 @@ constexpr std::array kFolderFiles = {
     std::string_view("chat_template.jinja"),
     std::string_view("chat_template.json"),
     std::string_view("model.safetensors.index.json"),
+    std::string_view("modules.json"),
+    std::string_view("1_Pooling/config.json"),
 };
 
 std::string_view file_part(std::string_view name) {
