@@ -75,6 +75,11 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
   uint64_t left = base::available_memory();
   if (options.memory != UINT64_MAX) left = std::min(left, options.memory - weights);
   left -= std::min(left, kScratchBytes);
+  if (info.model.is_encoder) {
+    // Keys and values live for one step, so nothing is gained by rounding them.
+    options.kv_type = kernels::KvType::kF32;
+    options.context = std::min(options.context, info.model.n_context_train);
+  }
   LANTERN_ASSIGN(KvPool pool,
                  KvPool::create(info.model.layers, {.type = options.kv_type, .bytes_max = left}));
   LANTERN_ASSIGN(ContextPlan plan, plan_context(pool, {.wanted = options.context,

@@ -133,6 +133,17 @@ struct LogitsOptions {
   std::stop_token cancel = {};
 };
 
+struct EmbedOptions {
+  int64_t chunk = 0;  // tokens of a step; 0: the engine's choice. An encoder's texts are never cut
+  std::stop_token cancel = {};
+};
+
+struct EmbedResult {
+  std::vector<std::vector<float>> vectors;  // [texts][n_embd], each of length 1
+  int64_t n_tokens = 0;                     // of all texts
+  double seconds = 0;                       // from when they were taken
+};
+
 class Benchmark;
 class Conversation;
 class Scheduler;
@@ -173,6 +184,11 @@ class Engine {
   /// logits that are not finite. Cancelling is no error: the answer so far, kCancelled.
   Result<GenerateResult> generate(const Prompt& prompt, const GenerateOptions& options);
 
+  /// A vector of length 1 for each text, given by its ids (TextIo::encode_to_embed()), pooled as
+  /// the model says, or by the mean where it says nothing. Errors: kInvalidArgument for no text, an
+  /// empty one or one that is longer than the context, kExhausted, kInternal, kCancelled.
+  Result<EmbedResult> embed(std::vector<std::vector<int32_t>> inputs, const EmbedOptions& options);
+
   /// Takes rows[n, n_vocab] for positions first to first + n - 1; its error ends the run.
   using LogitsSink = std::function<Status(int64_t first, int64_t n, std::span<const float> rows)>;
   /// Logits of exactly these ids, handed to `sink` in order and without gaps. Errors as
@@ -182,6 +198,7 @@ class Engine {
  private:
   friend class Benchmark;
   friend class Conversation;
+  friend class Embedder;
   friend class Scheduler;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -51,6 +51,9 @@ Status Engine::Impl::check_batch(int64_t chunk, int64_t beside) {
 }
 
 Status Engine::Impl::check_prompt(const Prompt& prompt, const GenerateOptions& options) const {
+  if (info.model.is_encoder)
+    return make_error(ErrorCode::kUnsupported,
+                      "{} makes embeddings and writes no text; ask it for embeddings", info.name);
   if (prompt.ids.empty()) return make_error(ErrorCode::kInvalidArgument, "the prompt is empty");
   LANTERN_TRY(check_ids(prompt.ids));
   if (options.max_tokens < 0)

@@ -101,6 +101,7 @@ struct Scheduler::Impl {
         options(given),
         pace(given.step_tokens, given.step_time_max),
         cache(*impl.kv, given.cache_bytes),
+        embedder(impl, shares),
         logits(static_cast<size_t>(given.sequences_max * impl.info.model.n_vocab)) {}
 
   void loop();
@@ -109,6 +110,8 @@ struct Scheduler::Impl {
   void end_all();
   void admit();
   [[nodiscard]] bool fits(const Request& request) const;
+  void embed();
+  [[nodiscard]] Status check_queue();
   void step();
   void plan(std::vector<Running*>& planned);
   void guess(std::span<Running* const> decoding);
@@ -132,6 +135,7 @@ struct Scheduler::Impl {
   StepPace pace;
   FairShares shares;
   PrefixCache cache;
+  Embedder embedder;
   std::vector<std::unique_ptr<Request>> waiting;
   std::vector<std::unique_ptr<Running>> running;
   std::vector<float> logits;  // [sequences_max, n_vocab]
@@ -143,6 +147,7 @@ struct Scheduler::Impl {
   std::condition_variable emptied;
   // Under the mutex:
   std::vector<std::unique_ptr<Request>> arrivals;
+  std::vector<EmbedJob> embed_arrivals;
   SchedulerStats shown;
   uint64_t submitted = 0;
   uint64_t refused = 0;
@@ -157,6 +162,7 @@ void Scheduler::Impl::loop() {
     end_cancelled();
     admit();
     publish();
+    embed();
     step();
     publish();
   }
@@ -167,18 +173,23 @@ void Scheduler::Impl::loop() {
 /// Waits where there is nothing to do. False: the end.
 bool Scheduler::Impl::take_arrivals() {
   std::vector<std::unique_ptr<Request>> taken;
+  std::vector<EmbedJob> jobs;
   {
     std::unique_lock lock(mutex);
     arrived.wait(lock, [&] {
-      return stopping || !arrivals.empty() || !waiting.empty() || !running.empty();
+      return stopping || !arrivals.empty() || !embed_arrivals.empty() || !waiting.empty() ||
+             !running.empty() || !embedder.idle();
     });
     taken.swap(arrivals);
-    shown.waiting += std::ssize(taken);
+    jobs.swap(embed_arrivals);
+    shown.waiting += std::ssize(taken) + std::ssize(jobs);
     if (stopping) {
       for (auto& request : taken) waiting.push_back(std::move(request));
+      for (auto& job : jobs) embedder.add(std::move(job));
       return false;
     }
   }
+  for (auto& job : jobs) embedder.add(std::move(job));
   for (auto& request : taken) {
     request->share = &shares.join(request->user);
     waiting.push_back(std::move(request));
@@ -190,10 +201,11 @@ void Scheduler::Impl::publish() {
   std::lock_guard lock(mutex);
   shown = counted;
   shown.running = std::ssize(running);
-  shown.waiting = std::ssize(waiting);
+  shown.waiting = std::ssize(waiting) + embedder.n_jobs();
   shown.kv_bytes_in_use = impl.kv->bytes_in_use();
   shown.cache_bytes = cache.bytes();
-  if (running.empty() && waiting.empty() && arrivals.empty()) emptied.notify_all();
+  if (running.empty() && shown.waiting == 0 && arrivals.empty() && embed_arrivals.empty())
+    emptied.notify_all();
 }
 
 void Scheduler::Impl::end(std::unique_ptr<Request> request, Result<GenerateResult> result) {
@@ -211,6 +223,7 @@ void Scheduler::Impl::end(Running& ending, Result<GenerateResult> result) {
 }
 
 void Scheduler::Impl::end_cancelled() {
+  embedder.end_cancelled();
   for (size_t i = running.size(); i-- > 0;) {
     Answer& answer = *running[i]->request->answer;
     if (!answer.cancel_wanted()) continue;
@@ -231,6 +244,7 @@ void Scheduler::Impl::end_cancelled() {
 }
 
 void Scheduler::Impl::end_all() {
+  embedder.end_all();
   while (!running.empty()) {
     Answer& answer = *running.back()->request->answer;
     answer.cancel();
@@ -469,6 +483,19 @@ bool Scheduler::Impl::deliver(Running& r) {
   return false;
 }
 
+/// A step of embeddings, as short as a piece of a prompt where answers are under way.
+void Scheduler::Impl::embed() {
+  if (embedder.idle()) return;
+  const int64_t before = embedder.n_jobs();
+  const int64_t n_tokens = embedder.step(
+      {.tokens = running.empty() ? options.step_tokens : pace.prompt_tokens(std::ssize(running)),
+       .make_room = [&] { return cache.evict() || cache.drop_windowed(); },
+       .may_wait = !running.empty()});
+  counted.prompt_tokens += static_cast<uint64_t>(n_tokens);
+  counted.ended += static_cast<uint64_t>(before - embedder.n_jobs());
+  if (n_tokens > 0) ++counted.steps;
+}
+
 void Scheduler::Impl::step() {
   std::vector<Running*> planned;
   plan(planned);
@@ -525,6 +552,29 @@ const EngineInfo& Scheduler::info() const { return impl_->engine.info(); }
 const TextIo& Scheduler::text() const { return impl_->engine.text(); }
 const Engine& Scheduler::engine() const { return impl_->engine; }
 
+/// kExhausted where one more may not wait. Under the mutex.
+Status Scheduler::Impl::check_queue() {
+  const auto n_waiting = shown.waiting + std::ssize(arrivals) + std::ssize(embed_arrivals);
+  if (!draining && n_waiting < options.queue_max) return {};
+  ++refused;
+  if (draining) return make_error(ErrorCode::kExhausted, "the service is ending and takes no more");
+  return make_error(ErrorCode::kExhausted,
+                    "{} requests wait already, the most that may; try again later", n_waiting);
+}
+
+Status Scheduler::submit(EmbedJob job) {
+  if (!job.on_done) return make_error(ErrorCode::kInvalidArgument, "a request has no on_done");
+  LANTERN_TRY(Embedder::check(impl_->impl, job));
+  {
+    std::lock_guard lock(impl_->mutex);
+    LANTERN_TRY(impl_->check_queue());
+    ++impl_->submitted;
+    impl_->embed_arrivals.push_back(std::move(job));
+  }
+  impl_->arrived.notify_one();
+  return {};
+}
+
 Status Scheduler::submit(ServeRequest request) {
   if (!request.on_done) return make_error(ErrorCode::kInvalidArgument, "a request has no on_done");
   // Samplers of a step run beside each other in the pool, so each by itself runs on one thread.
@@ -541,14 +591,7 @@ Status Scheduler::submit(ServeRequest request) {
   made->priority = request.priority;
   {
     std::lock_guard lock(impl_->mutex);
-    const auto waiting = impl_->shown.waiting + std::ssize(impl_->arrivals);
-    if (impl_->draining || waiting >= impl_->options.queue_max) {
-      ++impl_->refused;
-      if (impl_->draining)
-        return make_error(ErrorCode::kExhausted, "the service is ending and takes no more");
-      return make_error(ErrorCode::kExhausted,
-                        "{} requests wait already, the most that may; try again later", waiting);
-    }
+    LANTERN_TRY(impl_->check_queue());
     made->order = impl_->submitted++;
     impl_->arrivals.push_back(std::move(made));
   }
@@ -560,14 +603,15 @@ bool Scheduler::drain(std::chrono::milliseconds limit) {
   std::unique_lock lock(impl_->mutex);
   impl_->draining = true;
   return impl_->emptied.wait_for(lock, limit, [&] {
-    return impl_->arrivals.empty() && impl_->shown.waiting == 0 && impl_->shown.running == 0;
+    return impl_->arrivals.empty() && impl_->embed_arrivals.empty() && impl_->shown.waiting == 0 &&
+           impl_->shown.running == 0;
   });
 }
 
 SchedulerStats Scheduler::stats() const {
   std::lock_guard lock(impl_->mutex);
   SchedulerStats stats = impl_->shown;
-  stats.waiting += std::ssize(impl_->arrivals);
+  stats.waiting += std::ssize(impl_->arrivals) + std::ssize(impl_->embed_arrivals);
   stats.requests = impl_->submitted;
   stats.refused = impl_->refused;
   return stats;

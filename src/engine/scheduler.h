@@ -22,6 +22,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "engine/embedder.h"
 #include "engine/engine.h"
 
 namespace lantern::engine {
@@ -85,6 +86,9 @@ class Scheduler {
   /// Errors at once, without on_done: generate()'s for options and prompt, kExhausted where the
   /// queue is full or drain() was called.
   Status submit(ServeRequest request);
+  /// Embeddings, between the answers' steps. Errors at once, without on_done: Engine::embed()'s for
+  /// the inputs, kExhausted as above. on_done's: Engine::embed()'s others.
+  Status submit(EmbedJob job);
   /// Takes no more requests and waits until all that were taken have ended, at most `limit`. True:
   /// they have.
   bool drain(std::chrono::milliseconds limit);

@@ -470,5 +470,45 @@ TEST_F(SchedulerTest, TakesRequestsFromManyThreads) {
   expect_equal(answers, expected);
 }
 
+TEST_F(SchedulerTest, EmbeddingsHaveTheSameBitsBesideAnswersAndCancelAlone) {
+  std::vector<std::vector<int32_t>> inputs;
+  for (uint64_t i = 0; i < 40; ++i) inputs.push_back(junk(1 + i * 37 % 600, i).ids);
+  Engine engine = load();
+  const auto want = engine.embed(inputs, {.chunk = 100});
+  ASSERT_TRUE(want.ok()) << want.error().message;
+
+  const std::vector<Ask> asks = mixed(12);
+  const std::vector<GenerateResult> expected = alone(asks);
+  auto scheduler = start({.sequences_max = 4, .step_tokens = 64});
+  std::vector<std::future<Result<EmbedResult>>> embedded;
+  std::vector<Answered> answers;
+  std::stop_source cancelled;
+  for (size_t i = 0; i < asks.size(); ++i) {
+    answers.push_back(submit(*scheduler, asks[i]));
+    auto promise = std::make_shared<std::promise<Result<EmbedResult>>>();
+    embedded.push_back(promise->get_future());
+    EmbedJob job{.inputs = inputs,
+                 .user = "e" + std::to_string(i % 2),
+                 .on_done = [promise](auto result) { promise->set_value(std::move(result)); }};
+    if (i == 3) job.cancel = cancelled.get_token();
+    ASSERT_TRUE(scheduler->submit(std::move(job)).ok());
+    if (i == 3) cancelled.request_stop();
+  }
+  expect_equal(answers, expected);
+  for (size_t i = 0; i < embedded.size(); ++i) {
+    auto got = embedded[i].get();
+    if (i == 3) {
+      EXPECT_EQ(got.error().code, ErrorCode::kCancelled);
+      continue;
+    }
+    ASSERT_TRUE(got.ok()) << got.error().message;
+    EXPECT_EQ(got->vectors, want->vectors) << i;
+    EXPECT_EQ(got->n_tokens, want->n_tokens);
+  }
+  EXPECT_TRUE(scheduler->drain(std::chrono::seconds(10)));
+  EXPECT_EQ(scheduler->submit(EmbedJob{.inputs = inputs, .on_done = [](auto) {}}).error().code,
+            ErrorCode::kExhausted);
+}
+
 }  // namespace
 }  // namespace lantern::engine

@@ -139,6 +139,18 @@ std::vector<TokenId> TextIo::encode_raw(std::string_view text) const {
   return impl_->tokenizer.encode(text, {.add_bos = impl_->tokenizer.add_bos()});
 }
 
+std::vector<TokenId> TextIo::encode_to_embed(std::string_view text, int64_t length_max) const {
+  const text::Tokenizer& tokenizer = impl_->tokenizer;
+  const bool ends = tokenizer.add_eos() && tokenizer.eos();
+  std::vector<TokenId> ids =
+      tokenizer.encode(text, {.add_bos = tokenizer.add_bos(), .add_eos = ends});
+  if (length_max > 0 && std::ssize(ids) > length_max) {
+    ids.resize(static_cast<size_t>(length_max));
+    if (ends) ids.back() = *tokenizer.eos();
+  }
+  return ids;
+}
+
 const std::vector<std::string>& TextIo::notices() const { return impl_->notices; }
 
 }  // namespace lantern::engine

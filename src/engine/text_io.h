@@ -56,6 +56,11 @@ class TextIo {
   /// Ids of a user's plain text, begin-of-sequence first where the model wants one.
   [[nodiscard]] std::vector<int32_t> encode_raw(std::string_view text) const;
 
+  /// Ids of a text that is to be embedded: framed at both ends as the model was trained. With
+  /// `length_max` > 0 a longer text loses its end, not its frame.
+  [[nodiscard]] std::vector<int32_t> encode_to_embed(std::string_view text,
+                                                     int64_t length_max = 0) const;
+
   [[nodiscard]] const std::vector<std::string>& notices() const;
 
  private:
