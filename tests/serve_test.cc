@@ -13,7 +13,12 @@
 
 #include <array>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <optional>
+#include <regex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -205,6 +210,111 @@ TEST_F(Serve, SaysThatItIsThere) {
   EXPECT_TRUE(api["paths"].contains("/v1/chat/completions"));
   EXPECT_THAT(service().exchange("HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
               EndsWith("\r\n\r\n"));
+}
+
+/// An environment variable, for what is started meanwhile.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const std::string& value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    ::setenv(name, value.c_str(), 1);
+  }
+  ~ScopedVariable() {
+    if (before_)
+      ::setenv(name_, before_->c_str(), 1);
+    else
+      ::unsetenv(name_);
+  }
+  ScopedVariable(const ScopedVariable&) = delete;
+  ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+constexpr const char* kBrowser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+
+/// The value of a header of an answer; empty where there is none.
+std::string header_of(const std::string& answer, const std::string& name) {
+  const size_t at = answer.find("\r\n" + name + ": ");
+  if (at == std::string::npos || at > answer.find("\r\n\r\n")) return {};
+  const size_t begin = at + name.size() + 4;
+  return answer.substr(begin, answer.find("\r\n", begin) - begin);
+}
+
+TEST_F(Serve, GivesBrowsersAPageThatMayDoLittle) {
+  const std::string page = service().get("/", kBrowser);
+  EXPECT_THAT(page, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(header_of(page, "Content-Type"), StartsWith("text/html"));
+  EXPECT_EQ(header_of(page, "Vary"), "Accept");
+  EXPECT_EQ(header_of(page, "X-Content-Type-Options"), "nosniff");
+  EXPECT_EQ(header_of(page, "Referrer-Policy"), "no-referrer");
+  EXPECT_EQ(header_of(page, "X-Frame-Options"), "DENY");
+  const std::string policy = header_of(page, "Content-Security-Policy");
+  for (const char* part : {"default-src 'none'", "script-src 'self'", "connect-src 'self'",
+                           "frame-ancestors 'none'", "require-trusted-types-for 'script'"})
+    EXPECT_THAT(policy, HasSubstr(part));
+  EXPECT_THAT(policy, Not(HasSubstr("unsafe")));
+  EXPECT_THAT(policy, Not(HasSubstr("http")));
+}
+
+TEST_F(Serve, ServesAllThatThePageAsksFor) {
+  std::vector<std::string> waiting = {service().get("/", kBrowser)};
+  std::set<std::string> seen;
+  // Addresses in attributes, imports and style sheets; every one is this service's own.
+  const std::regex address(R"(["'(](/web/[^"')]+))");
+  while (!waiting.empty()) {
+    const std::string text = waiting.back();
+    waiting.pop_back();
+    for (std::sregex_iterator it(text.begin(), text.end(), address), end; it != end; ++it) {
+      const std::string path = (*it)[1];
+      if (!seen.insert(path).second) continue;
+      const std::string file = service().get(path);
+      EXPECT_THAT(file, StartsWith("HTTP/1.1 200")) << path;
+      EXPECT_EQ(header_of(file, "X-Content-Type-Options"), "nosniff") << path;
+      if (!path.ends_with("marked.umd.min.js")) waiting.push_back(file);
+    }
+  }
+  EXPECT_TRUE(seen.contains("/web/main.js"));
+  EXPECT_TRUE(seen.contains("/web/markdown.js"));
+  EXPECT_TRUE(seen.contains("/web/marked.umd.min.js"));
+  EXPECT_TRUE(seen.contains("/web/style.css"));
+  EXPECT_THAT(service().get("/web/none.js"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(service().get("/web/..%2Findex.html"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(service().get("/web/index.html", "Origin: http://evil.example\r\n"),
+              StartsWith("HTTP/1.1 403"));
+}
+
+TEST_F(Serve, OpensTheBrowserWhereAsked) {
+  const format::TemporaryFolder folder;
+  const std::filesystem::path opened = folder.path() / "opened";
+  const std::filesystem::path opener = folder.path() / "xdg-open";
+  std::ofstream(opener) << "#!/bin/sh\nprintf %s \"$1\" >" << opened.string() << ".part\nmv "
+                        << opened.string() << ".part " << opened.string() << "\n";
+  std::filesystem::permissions(opener, std::filesystem::perms::owner_all);
+  const ScopedVariable path("PATH", folder.path().string() + ":" + std::getenv("PATH"));
+  const ScopedVariable display("DISPLAY", ":99");
+  const Served served({"--open"});
+  const auto end = Clock::now() + kPatience;
+  while (!std::filesystem::exists(opened) && Clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::string url;
+  std::getline(std::ifstream(opened), url);
+  EXPECT_THAT(url, StartsWith("http://127.0.0.1:"));
+}
+
+TEST_F(Serve, SendsAFileOfThePageOnce) {
+  const std::string tag = header_of(service().get("/web/main.js"), "ETag");
+  ASSERT_EQ(tag.size(), 34u);
+  const std::string again =
+      service().get("/web/main.js", fmt::format("If-None-Match: \"x\", W/{}\r\n", tag));
+  EXPECT_THAT(again, StartsWith("HTTP/1.1 304"));
+  EXPECT_THAT(again, EndsWith("\r\n\r\n"));
+  EXPECT_EQ(header_of(again, "ETag"), tag);
+  EXPECT_THAT(again, Not(HasSubstr("Content-Length")));
+  EXPECT_THAT(service().get("/web/main.js", "If-None-Match: \"x\"\r\n"),
+              StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(Serve, RefusesOtherSitesPages) {

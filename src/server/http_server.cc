@@ -403,6 +403,8 @@ asio::awaitable<bool> HttpServer::Impl::write_whole(beast::tcp_stream& stream,
   out.keep_alive(keep_alive);
   out.body() = response.body;
   out.prepare_payload();
+  // What it would be is that of the whole answer, which is not here.
+  if (out.result() == http::status::not_modified) out.content_length(boost::none);
   if (head_only) out.body().clear();
   stream.expires_after(limits.write);
   http::response_serializer<http::string_body> serializer(out);

