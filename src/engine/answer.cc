@@ -1,5 +1,6 @@
 #include "engine/answer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/engine_impl.h"
@@ -74,7 +75,10 @@ void Answer::deliver() {
     return;
   }
   tell_token(id);
-  show(stop_.push(decoder_.push(id)));
+  if (std::binary_search(options_.markers.begin(), options_.markers.end(), id))
+    show_marker(id);
+  else
+    show(stop_.push(decoder_.push(id)));
   if (stop_.stopped()) {
     end(FinishReason::kStopString);
   } else if (std::ssize(result_.ids) == wanted_) {
@@ -112,6 +116,15 @@ void Answer::show(const std::string& piece) {
   if (piece.empty()) return;
   result_.text += piece;
   if (options_.on_text) options_.on_text(piece);
+}
+
+/// No character and no stop string goes on past a token that is not text.
+void Answer::show_marker(int32_t id) {
+  show(stop_.push(decoder_.flush()));
+  show(stop_.flush());
+  const std::string_view spelling = text_.tokenizer().piece(id);
+  result_.text += spelling;
+  if (options_.on_marker) options_.on_marker(spelling);
 }
 
 GenerateResult Answer::take() { return std::move(result_); }

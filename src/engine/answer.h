@@ -78,6 +78,7 @@ class Answer {
          GenerateOptions options, Sampler sampler, StopStrings stop);
   void end(FinishReason reason);
   void show(const std::string& piece);
+  void show_marker(int32_t id);
   void tell_token(int32_t id);
 
   const TextIo& text_;

@@ -104,10 +104,14 @@ struct GenerateOptions {
   int64_t chunk = 0;   // the prompt in pieces of so many ids; 0: the engine's choice
   int64_t beside = 0;  // other sequences in the batch, at most 256
   int logprobs = -1;   // -1: none; 0 to 20: of each id, and of so many alternatives
+  /// Special tokens that are part of the answer's text, ascending; others are left out of it.
+  std::vector<int32_t> markers = {};
   std::stop_token cancel = {};
   /// The answer as it grows: whole UTF-8 characters, never a part of a stop string. Pieces joined
-  /// are GenerateResult::text. May be empty.
+  /// with the markers between them are GenerateResult::text. May be empty.
   std::function<void(std::string_view piece)> on_text = {};
+  /// One of `markers`, in its place among the pieces of text. May be empty.
+  std::function<void(std::string_view spelling)> on_marker = {};
   /// Each id as it is drawn, before its text; not an id that ends the answer. May be empty.
   std::function<void(const TokenEvent& token)> on_token = {};
 };

@@ -29,12 +29,16 @@ struct TextIo::Impl {
   void parse_templates(decltype(TextSources::templates) sources);
   Status collect_end_ids(std::vector<TokenId> ids);
   void fill_special_tokens(text::RenderInput& input) const;
+  void find_message_syntax();
+  [[nodiscard]] bool is_special_word(std::string_view word) const;
   [[nodiscard]] std::optional<std::string> spelling(std::optional<TokenId> id) const;
 
   text::Tokenizer tokenizer;
   std::map<std::string, text::ChatTemplate, std::less<>> templates;
   std::vector<TokenId> end_ids;
   std::vector<std::string> notices;
+  text::MessageSyntax message_syntax;
+  std::vector<TokenId> message_markers;
 };
 
 std::optional<std::string> TextIo::Impl::spelling(std::optional<TokenId> id) const {
@@ -88,6 +92,33 @@ Status TextIo::Impl::collect_end_ids(std::vector<TokenId> ids) {
   return {};
 }
 
+bool TextIo::Impl::is_special_word(std::string_view word) const {
+  const auto id = tokenizer.find(word);
+  return id && tokenizer.is_special(*id);
+}
+
+void TextIo::Impl::find_message_syntax() {
+  const auto found = templates.find("");
+  if (found == templates.end()) {
+    message_syntax.no_calls = "it has no chat template";
+    return;
+  }
+  text::RenderInput input;
+  fill_special_tokens(input);
+  message_syntax = text::find_message_syntax(
+      found->second, input, [this](std::string_view word) { return is_special_word(word); });
+  const auto add = [&](std::string_view word) {
+    if (is_special_word(word)) message_markers.push_back(*tokenizer.find(word));
+  };
+  if (message_syntax.reasoning != nullptr) {
+    add(message_syntax.reasoning->open);
+    add(message_syntax.reasoning->close);
+  }
+  if (message_syntax.calls != nullptr)
+    for (std::string_view word : message_syntax.calls->tokens) add(word);
+  std::sort(message_markers.begin(), message_markers.end());
+}
+
 TextIo::TextIo(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TextIo::TextIo(TextIo&&) noexcept = default;
 TextIo& TextIo::operator=(TextIo&&) noexcept = default;
@@ -99,6 +130,7 @@ Result<TextIo> TextIo::load(const format::Checkpoint& checkpoint) {
   auto impl = std::make_unique<Impl>(std::move(tokenizer));
   impl->parse_templates(std::move(sources.templates));
   LANTERN_TRY(impl->collect_end_ids(std::move(sources.end_ids)));
+  impl->find_message_syntax();
   return TextIo(std::move(impl));
 }
 
@@ -120,6 +152,12 @@ const std::vector<TokenId>& TextIo::end_ids() const { return impl_->end_ids; }
 bool TextIo::is_end(TokenId id) const {
   return std::binary_search(impl_->end_ids.begin(), impl_->end_ids.end(), id);
 }
+
+const text::MessageSyntax& TextIo::message_syntax() const { return impl_->message_syntax; }
+
+const std::vector<TokenId>& TextIo::message_markers() const { return impl_->message_markers; }
+
+bool TextIo::is_special_word(std::string_view word) const { return impl_->is_special_word(word); }
 
 Result<std::vector<text::Span>> TextIo::render(text::RenderInput input,
                                                std::string_view name) const {

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "format/checkpoint.h"
 #include "text/chat_template.h"
+#include "text/message/message_syntax.h"
 #include "text/tokenizer.h"
 
 namespace lantern::engine {
@@ -43,6 +44,13 @@ class TextIo {
   /// and the special token the template ends an assistant's turn with.
   [[nodiscard]] const std::vector<int32_t>& end_ids() const;
   [[nodiscard]] bool is_end(int32_t id) const;
+
+  /// What the default template says of reasoning and calls of tools in answers.
+  [[nodiscard]] const text::MessageSyntax& message_syntax() const;
+  /// The special tokens that it is written with, for GenerateOptions::markers.
+  [[nodiscard]] const std::vector<int32_t>& message_markers() const;
+  /// Whether `word` is one special token.
+  [[nodiscard]] bool is_special_word(std::string_view word) const;
 
   /// Spans through template `name`, with bos_token, eos_token and the other special tokens filled
   /// in where `input` leaves them unset (the date is the caller's: local_time_now()). kUnsupported

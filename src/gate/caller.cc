@@ -10,8 +10,9 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <vector>
+
+#include "base/file.h"
 
 namespace lantern::gate {
 namespace {
@@ -53,24 +54,12 @@ std::string_view next_word(std::string_view& line) {
   return word;
 }
 
-/// A file of /proc, whose size the kernel gives as 0. Empty where it cannot be read, or is longer
-/// than kTableBytesMax.
-std::string read_table(const char* path) {
-  std::string text;
-  std::ifstream in(path, std::ios::binary);
-  std::array<char, 65536> piece;
-  while (in && text.size() <= kTableBytesMax) {
-    in.read(piece.data(), piece.size());
-    text.append(piece.data(), static_cast<size_t>(in.gcount()));
-  }
-  return text.size() <= kTableBytesMax ? text : std::string();
-}
-
 std::optional<SocketOwner> owner_in(const char* table, const Connection& connection) {
-  const std::string text = read_table(table);
+  const auto text = base::read_text_file(table, kTableBytesMax);
+  if (!text.ok()) return {};
   const std::string local = proc_address(connection.peer_address, connection.peer_port);
   const std::string remote = proc_address(connection.own_address, connection.own_port);
-  std::string_view rest = text;
+  std::string_view rest = *text;
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('\n'), rest.size() - 1);
     std::string_view line = rest.substr(0, end);

@@ -8,10 +8,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -54,10 +52,14 @@ struct Answer {
 class AnswerSink {
  public:
   virtual ~AnswerSink() = default;
+  /// The prompt as the model will see it; before on_accepted.
+  virtual void on_prompt(std::string_view text) { (void)text; }
   /// The request was taken: before any text, from the thread of answer().
   virtual void on_accepted(int64_t n_prompt_tokens) { (void)n_prompt_tokens; }
   /// The text of a choice as it grows; from the scheduler's thread.
   virtual void on_text(uint32_t choice, std::string_view piece) = 0;
+  /// One of the request's markers among them.
+  virtual void on_marker(uint32_t choice, std::string_view spelling) { on_text(choice, spelling); }
   /// Each token, before its text, where the request asks for log-probabilities; likewise.
   virtual void on_token(uint32_t choice, const engine::TokenEvent& token) {
     (void)choice;
@@ -66,15 +68,6 @@ class AnswerSink {
   /// Last, exactly once, after the record is durable. An error: as ServedModel::answer() says, and
   /// what went wrong on the way (a model that was withdrawn is kDenied).
   virtual void on_done(Result<Answer> answer) = 0;
-};
-
-struct EmbedRequest {
-  Caller caller = {};
-  std::string id = {};  // of the request, for the record
-  /// Each a text, or the ids of one, which are run as they are.
-  std::vector<std::variant<std::string, std::vector<int32_t>>> inputs = {};
-  bool truncate = false;  // a text that is longer than the context loses its end
-  std::stop_token cancel = {};
 };
 
 class ServedModel {
@@ -99,21 +92,12 @@ class ServedModel {
   /// request, kCancelled, kIo where the log cannot be written.
   void answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink);
 
-  /// Decides, tokenizes and submits; `done` is called once, after the record is durable, from any
-  /// thread. Errors: as answer()'s, and kInvalidArgument for what Engine::embed() does not take.
-  void embed(EmbedRequest request, std::function<void(Result<engine::EmbedResult>)> done);
-  /// Whether the model was made for embeddings; of others they are the mean of the states.
-  [[nodiscard]] bool is_made_to_embed() const {
-    return info().model.pooling != arch::Pooling::kNone || info().model.is_encoder;
-  }
-
   /// The prompt's tokens, as answer() would count them; decided on and recorded as far as a
   /// refusal goes.
   Result<int64_t> count_tokens(AnswerRequest request);
 
  private:
   class UnderWay;
-  class EmbedUnderWay;
   struct Verdict {
     std::string key = {};
     policy::Decision decision = {};

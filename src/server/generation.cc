@@ -6,6 +6,25 @@
 
 namespace lantern::server {
 
+Result<std::string> text_of_part(const base::OrderedJson& json, const std::string& path) {
+  Fields part(json, path);
+  std::string type, piece;
+  part.read("type", type);
+  LANTERN_TRY(part.status());
+  if (type == "image_url" || type == "image" || type == "input_image")
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: images cannot be read here: this service answers text", path);
+  if (type == "input_audio" || type == "audio")
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: audio cannot be heard here: this service answers text", path);
+  if (type != "text" && type != "input_text" && type != "output_text")
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}.type: \"text\" is needed, other parts are not supported", path);
+  part.read("text", piece, 16u << 20);
+  LANTERN_TRY(part.status());
+  return piece;
+}
+
 Result<std::string> text_of_content(const base::OrderedJson& content, const std::string& path) {
   if (content.is_string()) return content.get<std::string>();
   if (!content.is_array())
@@ -13,22 +32,8 @@ Result<std::string> text_of_content(const base::OrderedJson& content, const std:
                       "{}: a string or an array of content parts is needed", path);
   std::string text;
   for (size_t i = 0; i < content.size(); ++i) {
-    const std::string part_path = fmt::format("{}[{}]", path, i);
-    Fields part(content[i], part_path);
-    std::string type, piece;
-    part.read("type", type);
-    LANTERN_TRY(part.status());
-    if (type == "image_url" || type == "image" || type == "input_image")
-      return make_error(ErrorCode::kInvalidArgument,
-                        "{}: images cannot be read here: this service answers text", part_path);
-    if (type == "input_audio" || type == "audio")
-      return make_error(ErrorCode::kInvalidArgument,
-                        "{}: audio cannot be heard here: this service answers text", part_path);
-    if (type != "text" && type != "input_text" && type != "output_text")
-      return make_error(ErrorCode::kInvalidArgument,
-                        "{}.type: \"text\" is needed, other parts are not supported", part_path);
-    part.read("text", piece, 16u << 20);
-    LANTERN_TRY(part.status());
+    LANTERN_ASSIGN(const std::string piece,
+                   text_of_part(content[i], fmt::format("{}[{}]", path, i)));
     if (!text.empty()) text += "\n";
     text += piece;
   }
@@ -64,8 +69,12 @@ class MeteredSink final : public gate::AnswerSink {
   MeteredSink(Metrics& metrics, const gate::ServedModel& model,
               std::shared_ptr<gate::AnswerSink> sink)
       : metrics_(metrics), model_(model), sink_(std::move(sink)) {}
+  void on_prompt(std::string_view text) override { sink_->on_prompt(text); }
   void on_accepted(int64_t n_prompt_tokens) override { sink_->on_accepted(n_prompt_tokens); }
   void on_text(uint32_t choice, std::string_view piece) override { sink_->on_text(choice, piece); }
+  void on_marker(uint32_t choice, std::string_view spelling) override {
+    sink_->on_marker(choice, spelling);
+  }
   void on_token(uint32_t choice, const engine::TokenEvent& token) override {
     sink_->on_token(choice, token);
   }

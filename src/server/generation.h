@@ -14,6 +14,7 @@
 #include "server/endpoint.h"
 #include "server/fields.h"
 #include "server/http.h"
+#include "server/tools.h"
 #include "text/chat_template.h"
 
 namespace lantern::server {
@@ -29,11 +30,15 @@ struct Generation {
   std::optional<uint64_t> seed = {};  // absent: one is drawn, and named in the answer's header
   uint32_t n_choices = 1;
   bool stream = false;
+  ToolUse tools = {};
+  std::optional<bool> thinking = {};  // whether the model shall reason first; absent: its own way
 };
 
 /// Gives a message's `content` as one string: a string, or an array of parts of type "text". Parts
 /// of other types are kInvalidArgument by name. `path` is the content's, for the message.
 Result<std::string> text_of_content(const base::OrderedJson& content, const std::string& path);
+/// One of the parts; `path` is its own.
+Result<std::string> text_of_part(const base::OrderedJson& part, const std::string& path);
 
 class Service;
 

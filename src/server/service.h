@@ -5,13 +5,11 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "gate/kept_responses.h"
 #include "gate/served_model.h"
 #include "server/endpoint.h"
 #include "server/http.h"
@@ -41,8 +39,6 @@ class Service {
   [[nodiscard]] Result<std::shared_ptr<gate::ServedModel>> find(std::string_view name) const;
   [[nodiscard]] std::chrono::system_clock::time_point started() const { return started_; }
   [[nodiscard]] Metrics& metrics() { return metrics_; }
-  /// Opened with the first request that asks for it. Errors: KeptResponses::open()'s.
-  [[nodiscard]] Result<gate::KeptResponses*> kept_responses();
   /// False from the moment on which it takes no more.
   [[nodiscard]] bool ready() const { return ready_.load(); }
   void set_ready(bool ready) { ready_.store(ready); }
@@ -52,8 +48,6 @@ class Service {
   Metrics metrics_;
   Models models_;  // end first: what they still tell is counted
   std::atomic<bool> ready_ = true;
-  std::mutex kept_mutex_;
-  std::unique_ptr<gate::KeptResponses> kept_;  // under the mutex until it is there
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
 };
 

@@ -1,33 +1,17 @@
 #include "server/anthropic/messages.h"
 
+#include <utility>
 #include <vector>
+
+#include "server/message.h"
 
 namespace lantern::server::anthropic {
 namespace {
 
 using base::OrderedJson;
 
-void refuse(Fields& fields, std::initializer_list<std::string_view> names) {
-  for (std::string_view name : names)
-    if (const OrderedJson* value = fields.find(name);
-        value != nullptr && !(value->is_structured() && value->empty()))
-      fields.fail(name, "not supported by this service; leave it out");
-}
-
-Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
-  const std::string path = fmt::format("messages[{}]", index);
-  Fields fields(json, path);
-  std::string role;
-  fields.read("role", role, 64);
-  if (role != "user" && role != "assistant") fields.fail("role", "user or assistant is needed");
-  const OrderedJson* content = fields.find("content");
-  if (content == nullptr) fields.fail("content", "a text is needed");
-  LANTERN_TRY(fields.status());
-  LANTERN_ASSIGN(std::string text, text_of_content(*content, path + ".content"));
-  return OrderedJson{{"role", role}, {"content", std::move(text)}};
-}
-
-std::string_view stop_reason(engine::FinishReason reason) {
+std::string_view stop_reason(engine::FinishReason reason, const Message& message) {
+  if (reason != engine::FinishReason::kLength && message.has_calls()) return "tool_use";
   switch (reason) {
     case engine::FinishReason::kLength:
       return "max_tokens";
@@ -38,37 +22,57 @@ std::string_view stop_reason(engine::FinishReason reason) {
   }
 }
 
-class Sink final : public gate::AnswerSink {
+class Sink final : public MessageSink {
  public:
-  Sink(bool stream, std::vector<std::string> stop, std::string id, std::string model,
-       Headers headers, std::shared_ptr<Reply> reply)
-      : stream_(stream),
-        stop_(std::move(stop)),
-        id_("msg_" + std::move(id)),
-        model_(std::move(model)),
-        headers_(std::move(headers)),
+  Sink(AnswerOptions options, std::shared_ptr<Reply> reply)
+      : stream_(options.stream),
+        stop_(std::move(options.stop)),
+        id_("msg_" + options.id),
+        model_(std::move(options.model)),
+        headers_(std::move(options.headers)),
         reply_(std::move(reply)) {}
 
   void on_accepted(int64_t n_prompt_tokens) override { n_prompt_tokens_ = n_prompt_tokens; }
 
-  void on_text(uint32_t, std::string_view piece) override {
+  void on_block(uint32_t, size_t index, const Block& block) override {
     if (!stream_) return;
     begin();
-    write("content_block_delta",
-          {{"index", 0}, {"delta", {{"type", "text_delta"}, {"text", piece}}}});
+    OrderedJson empty = content_of(block);
+    if (block.kind == Block::Kind::kCall) empty["input"] = OrderedJson::object();
+    write("content_block_start", {{"index", index}, {"content_block", std::move(empty)}});
   }
 
-  void on_done(Result<gate::Answer> answer) override {
+  void on_piece(uint32_t, size_t index, const Block& block, std::string_view piece) override {
+    if (!stream_) return;
+    OrderedJson delta;
+    if (block.kind == Block::Kind::kCall)
+      delta = {{"type", "input_json_delta"}, {"partial_json", piece}};
+    else if (block.kind == Block::Kind::kReasoning)
+      delta = {{"type", "thinking_delta"}, {"thinking", piece}};
+    else
+      delta = {{"type", "text_delta"}, {"text", piece}};
+    write("content_block_delta", {{"index", index}, {"delta", std::move(delta)}});
+  }
+
+  void on_block_end(uint32_t, size_t index, const Block&) override {
+    if (stream_) write("content_block_stop", {{"index", index}});
+  }
+
+  void on_done(Result<gate::Answer> answer, const std::vector<Message>& messages) override {
     if (!answer.ok()) return fail(answer.error());
     const engine::GenerateResult& result = answer->choices.front();
-    if (!stream_) return send_whole(result);
+    const Message& message = messages.front();
+    if (!stream_) return send_whole(result, message);
     begin();
-    write("content_block_stop", {{"index", 0}});
-    write(
-        "message_delta",
-        {{"delta",
-          {{"stop_reason", stop_reason(result.finish)}, {"stop_sequence", stop_sequence(result)}}},
-         {"usage", {{"output_tokens", result.ids.size()}}}});
+    // An answer has a block, also one that says nothing.
+    if (message.blocks.empty()) {
+      on_block(0, 0, {});
+      on_block_end(0, 0, {});
+    }
+    write("message_delta", {{"delta",
+                             {{"stop_reason", stop_reason(result.finish, message)},
+                              {"stop_sequence", stop_sequence(result)}}},
+                            {"usage", {{"output_tokens", result.ids.size()}}}});
     write("message_stop", OrderedJson::object());
     reply_->end();
   }
@@ -80,8 +84,8 @@ class Sink final : public gate::AnswerSink {
     return stop_.front();
   }
 
-  [[nodiscard]] OrderedJson message(OrderedJson content, OrderedJson reason, OrderedJson sequence,
-                                    size_t n_tokens) const {
+  [[nodiscard]] OrderedJson message_of(OrderedJson content, OrderedJson reason,
+                                       OrderedJson sequence, size_t n_tokens) const {
     return {{"id", id_},
             {"type", "message"},
             {"role", "assistant"},
@@ -94,9 +98,7 @@ class Sink final : public gate::AnswerSink {
 
   void begin() {
     if (started_) return;
-    write("message_start", {{"message", message(OrderedJson::array(), nullptr, nullptr, 0)}});
-    write("content_block_start",
-          {{"index", 0}, {"content_block", {{"type", "text"}, {"text", ""}}}});
+    write("message_start", {{"message", message_of(OrderedJson::array(), nullptr, nullptr, 0)}});
   }
 
   void write(std::string_view type, const OrderedJson& rest) {
@@ -110,11 +112,24 @@ class Sink final : public gate::AnswerSink {
     reply_->start(std::move(head));
   }
 
-  void send_whole(const engine::GenerateResult& result) {
-    OrderedJson content =
-        OrderedJson::array({OrderedJson{{"type", "text"}, {"text", result.text}}});
-    Response response = json_response(200, message(std::move(content), stop_reason(result.finish),
-                                                   stop_sequence(result), result.ids.size()));
+  static OrderedJson content_of(const Block& block) {
+    if (block.kind == Block::Kind::kCall)
+      return {{"type", "tool_use"},
+              {"id", "toolu_" + block.id},
+              {"name", block.name},
+              {"input", arguments_of(block)}};
+    if (block.kind == Block::Kind::kReasoning)
+      return {{"type", "thinking"}, {"thinking", block.text}, {"signature", ""}};
+    return {{"type", "text"}, {"text", block.text}};
+  }
+
+  void send_whole(const engine::GenerateResult& result, const Message& message) {
+    OrderedJson content = OrderedJson::array();
+    for (const Block& block : message.blocks) content.push_back(content_of(block));
+    if (content.empty()) content.push_back(content_of({}));
+    Response response =
+        json_response(200, message_of(std::move(content), stop_reason(result.finish, message),
+                                      stop_sequence(result), result.ids.size()));
     for (const auto& [name, value] : headers_) response.headers.add(name, value);
     reply_->send(std::move(response));
   }
@@ -136,50 +151,8 @@ class Sink final : public gate::AnswerSink {
 
 }  // namespace
 
-Result<Generation> parse_messages(std::string_view body, Purpose purpose) {
-  LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
-  Fields fields(json);
-  Generation out;
-  fields.read("model", out.model, 512);
-  if (out.model.empty()) fields.fail("model", "the name of a model is needed");
-  refuse(fields, {"tools", "tool_choice", "thinking", "mcp_servers", "container", "output_config",
-                  "output_format"});
-  if (purpose == Purpose::kAnswer) {
-    auto& options = out.options;
-    fields.read("max_tokens", options.max_tokens, 1, kTokensMax);
-    if (options.max_tokens == 0) fields.fail("max_tokens", "a number of tokens is needed");
-    fields.read("temperature", options.sampler.temperature, 0.0f, 1.0f);
-    fields.read("top_p", options.sampler.top_p, 1e-6f, 1.0f);
-    fields.read("top_k", options.sampler.top_k, 0, INT32_MAX);
-    fields.read_strings("stop_sequences", options.stop, 64);
-    fields.read("stream", out.stream);
-    fields.ignore({"metadata", "service_tier"});
-  }
-  // How the vendor's own service goes about it; none changes the answer.
-  fields.ignore({"cache_control", "diagnostics", "inference_geo", "speed", "user_profile_id",
-                 "workspace_id"});
-  text::RenderInput input;
-  if (const OrderedJson* system = fields.find("system")) {
-    LANTERN_ASSIGN(std::string text, text_of_content(*system, "system"));
-    if (!text.empty()) input.messages.push_back({{"role", "system"}, {"content", std::move(text)}});
-  }
-  const OrderedJson* messages = fields.array("messages");
-  if (messages == nullptr || messages->empty() || messages->size() > kMessagesMax)
-    fields.fail("messages", fmt::format("an array of 1 to {} messages is needed", kMessagesMax));
-  LANTERN_TRY(fields.status());
-  if (const auto name = fields.unknown())
-    return make_error(ErrorCode::kInvalidArgument, "{}: Extra inputs are not permitted", *name);
-  for (size_t i = 0; i < messages->size(); ++i) {
-    LANTERN_ASSIGN(OrderedJson message, message_of((*messages)[i], i));
-    input.messages.push_back(std::move(message));
-  }
-  // An assistant's turn at the end is the beginning of the answer.
-  if (messages->back()["role"] == "assistant") {
-    input.add_generation_prompt = false;
-    input.continue_final_message = true;
-  }
-  out.prompt = std::move(input);
-  return out;
+std::shared_ptr<MessageSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply) {
+  return std::make_shared<Sink>(std::move(options), std::move(reply));
 }
 
 void run(Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
@@ -190,9 +163,16 @@ void run(Service& service, const Request& request, const std::shared_ptr<Reply>&
   Headers headers;
   settle_seed(*parsed, headers);
   headers.add("request-id", "req_" + request.id);
-  auto sink = std::make_shared<Sink>(parsed->stream, parsed->options.stop, request.id,
-                                     (*model)->name(), std::move(headers), reply);
-  generate(service, **model, std::move(*parsed), request, reply->gone(), std::move(sink));
+  Result<MessageReading> reading = prepare_message(**model, *parsed);
+  if (!reading.ok()) return reply->send(error_response(Api::kAnthropic, reading.error()));
+  auto sink = answer_sink({.stream = parsed->stream,
+                           .stop = parsed->options.stop,
+                           .id = request.id,
+                           .model = (*model)->name(),
+                           .headers = std::move(headers)},
+                          reply);
+  generate(service, **model, std::move(*parsed), request, reply->gone(),
+           read_messages(std::move(*reading), std::move(sink)));
 }
 
 void count_tokens(Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
@@ -200,6 +180,8 @@ void count_tokens(Service& service, const Request& request, const std::shared_pt
   if (!parsed.ok()) return reply->send(error_response(Api::kAnthropic, parsed.error()));
   const auto model = service.find(parsed->model);
   if (!model.ok()) return reply->send(error_response(Api::kAnthropic, model.error()));
+  const Result<MessageReading> reading = prepare_message(**model, *parsed);
+  if (!reading.ok()) return reply->send(error_response(Api::kAnthropic, reading.error()));
   const auto count = count_prompt(**model, std::move(*parsed), request);
   reply->send(count.ok() ? json_response(200, {{"input_tokens", *count}})
                          : error_response(Api::kAnthropic, count.error()));

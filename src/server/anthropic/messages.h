@@ -2,17 +2,23 @@
 #pragma once
 
 #include <memory>
-#include <string_view>
+#include <string>
+#include <vector>
 
-#include "server/generation.h"
+#include "server/anthropic/request.h"
+#include "server/message.h"
 #include "server/service.h"
 
 namespace lantern::server::anthropic {
 
-/// kInvalidArgument names the field; a field that the API does not have is refused, as Anthropic
-/// does. For counting tokens, max_tokens and how to draw are not asked for.
-enum class Purpose { kAnswer, kCount };
-Result<Generation> parse_messages(std::string_view body, Purpose purpose);
+struct AnswerOptions {
+  bool stream = false;
+  std::vector<std::string> stop = {};  // the request's
+  std::string id = {};
+  std::string model = {};
+  Headers headers = {};
+};
+std::shared_ptr<MessageSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply);
 
 /// Both answer `reply`, errors included.
 void run(Service& service, const Request& request, const std::shared_ptr<Reply>& reply);

@@ -17,7 +17,16 @@ const Endpoint k_v1_chat_completions = {
   "role":{"enum":["system","developer","user","assistant","tool"]},
   "content":{"anyOf":[{"type":"string"},{"type":"null"},{"type":"array","items":{"type":"object","required":["type","text"],
     "properties":{"type":{"const":"text"},"text":{"type":"string"}}}}]},
-  "name":{"type":"string"}}}},
+  "name":{"type":"string"},"reasoning_content":{"type":"string"},"tool_call_id":{"type":"string"},
+  "tool_calls":{"type":"array","items":{"type":"object","required":["function"],"properties":{
+    "id":{"type":"string"},"function":{"type":"object","required":["name"],"properties":{"name":{"type":"string","minLength":1},"arguments":{"type":"string"}}}}}}}}},
+"tools":{"type":"array","maxItems":128,"items":{"type":"object","required":["type","function"],"properties":{
+  "type":{"const":"function"},"function":{"type":"object","required":["name"],"properties":{
+    "name":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$"},"description":{"type":"string"},"parameters":{"type":"object"}}}}}},
+"tool_choice":{"anyOf":[{"enum":["auto","none","required"]},{"type":"object","required":["type","function"],"properties":{
+  "type":{"const":"function"},"function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}]},
+"parallel_tool_calls":{"type":"boolean"},"reasoning_effort":{"enum":["none","minimal","low","medium","high"]},
+"chat_template_kwargs":{"type":"object"},
 "stream":{"type":"boolean"},"stream_options":{"type":"object","properties":{"include_usage":{"type":"boolean"}}},
 "n":{"type":"integer","minimum":1,"maximum":16},
 "seed":{"type":"integer"},

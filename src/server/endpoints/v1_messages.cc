@@ -17,6 +17,12 @@ const Endpoint k_v1_messages = {
 "messages":{"type":"array","minItems":1,"maxItems":4096,"items":{"type":"object","required":["role","content"],"properties":{
   "role":{"enum":["user","assistant"]},"content":{"anyOf":[{"type":"string"},{"type":"array","items":{
     "type":"object","required":["type","text"],"properties":{"type":{"const":"text"},"text":{"type":"string"}}}}]}}}},
+"tools":{"type":"array","maxItems":128,"items":{"type":"object","required":["name","input_schema"],"properties":{
+  "name":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$"},"description":{"type":"string"},"input_schema":{"type":"object"}}}},
+"tool_choice":{"type":"object","required":["type"],"properties":{"type":{"enum":["auto","any","tool","none"]},
+  "name":{"type":"string"},"disable_parallel_tool_use":{"type":"boolean"}}},
+"thinking":{"type":"object","required":["type"],"properties":{"type":{"enum":["enabled","adaptive","disabled"]},
+  "budget_tokens":{"type":"integer","minimum":1}}},
 "max_tokens":{"type":"integer","minimum":1},"stream":{"type":"boolean"},
 "temperature":{"type":"number","minimum":0,"maximum":1},"top_p":{"type":"number","exclusiveMinimum":0,"maximum":1},
 "top_k":{"type":"integer","minimum":0},"stop_sequences":{"type":"array","maxItems":64,"items":{"type":"string"}}}})",

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/time.h"
+#include "server/message.h"
 
 namespace lantern::server::ollama {
 namespace {
@@ -15,7 +16,7 @@ std::string line(const OrderedJson& document) {
   return document.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
-class Sink final : public gate::AnswerSink {
+class Sink final : public MessageSink {
  public:
   Sink(Kind kind, bool stream, std::string model, Headers headers, std::shared_ptr<Reply> reply)
       : kind_(kind),
@@ -24,14 +25,25 @@ class Sink final : public gate::AnswerSink {
         headers_(std::move(headers)),
         reply_(std::move(reply)) {}
 
-  void on_text(uint32_t, std::string_view piece) override {
-    if (stream_) write(document(piece, false));
+  void on_piece(uint32_t, size_t, const Block& block, std::string_view piece) override {
+    if (!stream_ || block.kind == Block::Kind::kCall) return;
+    const bool reasons = block.kind == Block::Kind::kReasoning;
+    write(document(reasons ? std::string_view() : piece, reasons ? piece : std::string_view(),
+                   false));
   }
 
-  void on_done(Result<gate::Answer> answer) override {
+  /// This API gives a call in one piece.
+  void on_block_end(uint32_t, size_t, const Block& block) override {
+    if (!stream_ || block.kind != Block::Kind::kCall) return;
+    OrderedJson one = document({}, {}, false);
+    one["message"]["tool_calls"] = OrderedJson::array({call_of(block, n_calls_++)});
+    write(one);
+  }
+
+  void on_done(Result<gate::Answer> answer, const std::vector<Message>& messages) override {
     if (!answer.ok()) return fail(answer.error());
     const engine::GenerateResult& result = answer->choices.front();
-    OrderedJson last = document(stream_ ? std::string_view() : result.text, true);
+    OrderedJson last = stream_ ? document({}, {}, true) : whole(messages.front());
     last["done_reason"] = result.finish == engine::FinishReason::kLength ? "length" : "stop";
     const std::chrono::duration<double> total = std::chrono::steady_clock::now() - begun_;
     last["total_duration"] = nanoseconds(total.count());
@@ -50,15 +62,34 @@ class Sink final : public gate::AnswerSink {
   }
 
  private:
-  [[nodiscard]] OrderedJson document(std::string_view text, bool done) const {
+  [[nodiscard]] OrderedJson document(std::string_view text, std::string_view thinking,
+                                     bool done) const {
     OrderedJson out = {{"model", model_},
                        {"created_at", time_text(std::chrono::system_clock::now())}};
     if (kind_ == Kind::kChat)
       out["message"] = {{"role", "assistant"}, {"content", text}};
     else
       out["response"] = text;
+    if (!thinking.empty()) (kind_ == Kind::kChat ? out["message"] : out)["thinking"] = thinking;
     out["done"] = done;
     return out;
+  }
+
+  [[nodiscard]] OrderedJson whole(const Message& message) const {
+    OrderedJson out = document(message.text_of(Block::Kind::kText),
+                               message.text_of(Block::Kind::kReasoning), true);
+    for (const Block& block : message.blocks)
+      if (block.kind == Block::Kind::kCall) {
+        OrderedJson& calls = out["message"]["tool_calls"];
+        calls.push_back(call_of(block, calls.size()));
+      }
+    return out;
+  }
+
+  static OrderedJson call_of(const Block& block, size_t index) {
+    return {
+        {"id", "call_" + block.id},
+        {"function", {{"index", index}, {"name", block.name}, {"arguments", arguments_of(block)}}}};
   }
 
   void write(const OrderedJson& one) {
@@ -82,6 +113,7 @@ class Sink final : public gate::AnswerSink {
   const std::shared_ptr<Reply> reply_;
   const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   bool started_ = false;
+  size_t n_calls_ = 0;  // sent
 };
 
 Response loaded(Kind kind, const std::string& model) {
@@ -96,6 +128,12 @@ Response loaded(Kind kind, const std::string& model) {
 }
 
 }  // namespace
+
+std::shared_ptr<MessageSink> answer_sink(Kind kind, bool stream, std::string model, Headers headers,
+                                         std::shared_ptr<Reply> reply) {
+  return std::make_shared<Sink>(kind, stream, std::move(model), std::move(headers),
+                                std::move(reply));
+}
 
 std::string time_text(std::chrono::system_clock::time_point time) {
   return base::format_utc(std::chrono::floor<std::chrono::seconds>(time));
@@ -128,9 +166,11 @@ void run(Service& service, const Request& request, const std::shared_ptr<Reply>&
   if (parsed->only_loads) return reply->send(loaded(kind, generation.model));
   Headers headers;
   settle_seed(generation, headers);
-  auto sink =
-      std::make_shared<Sink>(kind, generation.stream, generation.model, std::move(headers), reply);
-  generate(service, **model, std::move(generation), request, reply->gone(), std::move(sink));
+  Result<MessageReading> reading = prepare_message(**model, generation);
+  if (!reading.ok()) return reply->send(error_response(Api::kOllama, reading.error()));
+  auto sink = answer_sink(kind, generation.stream, generation.model, std::move(headers), reply);
+  generate(service, **model, std::move(generation), request, reply->gone(),
+           read_messages(std::move(*reading), std::move(sink)));
 }
 
 }  // namespace lantern::server::ollama

@@ -3,12 +3,16 @@
 
 #include <memory>
 
+#include "server/message.h"
 #include "server/ollama/request.h"
 #include "server/service.h"
 
 namespace lantern::server::ollama {
 
 enum class Kind { kChat, kGenerate };
+
+std::shared_ptr<MessageSink> answer_sink(Kind kind, bool stream, std::string model, Headers headers,
+                                         std::shared_ptr<Reply> reply);
 
 /// Answers `reply`, errors included.
 void run(Service& service, const Request& request, const std::shared_ptr<Reply>& reply, Kind kind,

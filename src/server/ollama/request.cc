@@ -52,21 +52,59 @@ void read_common(Fields& fields, Generation& to) {
   fields.read("model", to.model, 512);
   if (to.model.empty()) fields.fail("model", "the name of a model is needed");
   fields.read("stream", to.stream);
-  refuse(fields, {"format", "tools", "think", "logprobs"});
+  refuse(fields, {"format", "logprobs"});
+  if (const OrderedJson* think = fields.find("think")) {
+    const bool level = *think == "low" || *think == "medium" || *think == "high";
+    if (think->is_boolean())
+      to.thinking = think->get<bool>();
+    else if (level)
+      to.thinking = true;
+    else
+      fields.fail("think", "true or false is needed");
+  }
 }
 
 Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
   const std::string path = fmt::format("messages[{}]", index);
   Fields fields(json, path);
-  std::string role, content;
+  std::string role, content, thinking, tool;
   fields.read("role", role, 64);
   fields.read("content", content, 16u << 20);
+  fields.read("thinking", thinking, 16u << 20);
+  fields.read("tool_name", tool, 1024);
+  std::string call_id;
+  fields.read("tool_call_id", call_id, 1024);
   if (const OrderedJson* images = fields.array("images"); images != nullptr && !images->empty())
     fields.fail("images", "images cannot be read here: this service answers text");
   static const std::set<std::string> kRoles = {"system", "user", "assistant", "tool"};
   if (!kRoles.contains(role)) fields.fail("role", "system, user, assistant or tool is needed");
+  const OrderedJson* calls = fields.array("tool_calls");
   LANTERN_TRY(fields.status());
-  return OrderedJson{{"role", role}, {"content", content}};
+  OrderedJson message = {{"role", role}, {"content", content}};
+  if (!thinking.empty()) message["reasoning_content"] = thinking;
+  if (!tool.empty()) message["name"] = tool;
+  if (!call_id.empty()) message["tool_call_id"] = call_id;
+  if (calls != nullptr && !calls->empty()) {
+    LANTERN_ASSIGN(message["tool_calls"], past_openai_calls(*calls, path + ".tool_calls"));
+  }
+  return message;
+}
+
+/// Clients of this API may leave out ids, and some templates need them: the n-th result is the
+/// n-th call's.
+void fill_ids(OrderedJson& messages) {
+  size_t n_calls = 0, n_results = 0;
+  for (OrderedJson& message : messages) {
+    if (const auto calls = message.find("tool_calls"); calls != message.end())
+      for (OrderedJson& call : *calls) {
+        if (!call.contains("id")) call["id"] = fmt::format("call{:05d}", n_calls);
+        ++n_calls;
+      }
+    if (message["role"] != "tool") continue;
+    if (!message.contains("tool_call_id"))
+      message["tool_call_id"] = fmt::format("call{:05d}", n_results);
+    ++n_results;
+  }
 }
 
 }  // namespace
@@ -86,6 +124,11 @@ Result<TextRequest> parse_chat(std::string_view body) {
     LANTERN_ASSIGN(OrderedJson message, message_of((*messages)[i], i));
     input.messages.push_back(std::move(message));
   }
+  fill_ids(input.messages);
+  name_results(input.messages);
+  if (const OrderedJson* tools = fields.array("tools"))
+    LANTERN_TRY(add_openai_tools(out.generation.tools, *tools));
+  LANTERN_TRY(fields.status());
   out.only_loads = input.messages.empty();
   out.generation.prompt = std::move(input);
   return out;

@@ -10,9 +10,12 @@ namespace {
 
 using base::OrderedJson;
 
-std::string_view finish_reason(engine::FinishReason reason) {
-  return reason == engine::FinishReason::kLength ? "length" : "stop";
+std::string_view finish_reason(engine::FinishReason reason, const Message& message) {
+  if (reason == engine::FinishReason::kLength) return "length";
+  return message.has_calls() ? "tool_calls" : "stop";
 }
+
+std::string call_id(const Block& call) { return "call_" + call.id; }
 
 OrderedJson usage_of(const gate::Answer& answer) {
   int64_t prompt = 0, cached = 0, completion = 0;
@@ -24,22 +27,38 @@ OrderedJson usage_of(const gate::Answer& answer) {
   return {{"prompt_tokens", prompt},
           {"completion_tokens", completion},
           {"total_tokens", prompt + completion},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}},
-          {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
+          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
 }
 
-class Sink final : public gate::AnswerSink {
+class Sink final : public MessageSink {
  public:
   Sink(AnswerOptions options, std::shared_ptr<Reply> reply)
       : options_(std::move(options)),
         reply_(std::move(reply)),
         begun_(options_.n_choices),
-        tokens_(options_.n_choices, OrderedJson::array()) {}
+        tokens_(options_.n_choices, OrderedJson::array()),
+        calls_(options_.n_choices) {}
 
-  void on_text(uint32_t choice, std::string_view piece) override {
+  void on_block(uint32_t choice, size_t index, const Block& block) override {
+    if (!options_.stream || block.kind != Block::Kind::kCall) return;
+    begin(choice);
+    write(chunk(choice,
+                call_delta(choice, index,
+                           {{"id", call_id(block)},
+                            {"type", "function"},
+                            {"function", {{"name", block.name}, {"arguments", ""}}}}),
+                nullptr));
+  }
+
+  void on_piece(uint32_t choice, size_t index, const Block& block,
+                std::string_view piece) override {
     if (!options_.stream) return;
     begin(choice);
-    write(chunk(choice, delta(piece), nullptr));
+    if (block.kind == Block::Kind::kCall)
+      write(chunk(choice, call_delta(choice, index, {{"function", {{"arguments", piece}}}}),
+                  nullptr));
+    else
+      write(chunk(choice, delta(piece, block.kind), nullptr));
   }
 
   void on_token(uint32_t choice, const engine::TokenEvent& token) override {
@@ -50,12 +69,13 @@ class Sink final : public gate::AnswerSink {
     tokens_[choice].push_back(std::move(one));
   }
 
-  void on_done(Result<gate::Answer> answer) override {
+  void on_done(Result<gate::Answer> answer, const std::vector<Message>& messages) override {
     if (!answer.ok()) return fail(answer.error());
-    if (!options_.stream) return reply_->send(whole(*answer));
+    if (!options_.stream) return reply_->send(whole(*answer, messages));
     for (uint32_t choice = 0; choice < options_.n_choices; ++choice) {
       begin(choice);
-      write(chunk(choice, delta({}), finish_reason(answer->choices[choice].finish)));
+      write(chunk(choice, delta({}),
+                  finish_reason(answer->choices[choice].finish, messages[choice])));
     }
     if (options_.include_usage) {
       OrderedJson last = document();
@@ -94,10 +114,21 @@ class Sink final : public gate::AnswerSink {
   }
 
   /// {"delta": {"content": piece}} or {"text": piece}; an empty piece is an empty delta.
-  [[nodiscard]] OrderedJson delta(std::string_view piece) const {
+  [[nodiscard]] OrderedJson delta(std::string_view piece,
+                                  Block::Kind kind = Block::Kind::kText) const {
     if (options_.kind == Kind::kCompletion) return {{"text", piece}};
     if (piece.empty()) return {{"delta", OrderedJson::object()}};
-    return {{"delta", {{"content", piece}}}};
+    return {
+        {"delta", {{kind == Block::Kind::kReasoning ? "reasoning_content" : "content", piece}}}};
+  }
+
+  /// Calls are counted apart from other blocks.
+  OrderedJson call_delta(uint32_t choice, size_t block, const OrderedJson& part) {
+    std::vector<size_t>& calls = calls_[choice];
+    if (calls.empty() || calls.back() != block) calls.push_back(block);
+    OrderedJson call = {{"index", calls.size() - 1}};
+    call.update(part);
+    return {{"delta", {{"tool_calls", OrderedJson::array({std::move(call)})}}}};
   }
 
   OrderedJson chunk(uint32_t choice, const OrderedJson& part, OrderedJson finish) {
@@ -143,18 +174,36 @@ class Sink final : public gate::AnswerSink {
     reply_->end();
   }
 
-  Response whole(const gate::Answer& answer) {
+  static OrderedJson message_of(const Message& message) {
+    const std::string text = message.text_of(Block::Kind::kText);
+    const std::string reasoning = message.text_of(Block::Kind::kReasoning);
+    const bool has_calls = message.has_calls();
+    OrderedJson out = {{"role", "assistant"},
+                       {"content", has_calls && text.empty() ? OrderedJson() : OrderedJson(text)},
+                       {"refusal", nullptr}};
+    if (!reasoning.empty()) out["reasoning_content"] = reasoning;
+    if (!has_calls) return out;
+    OrderedJson& calls = out["tool_calls"] = OrderedJson::array();
+    for (const Block& block : message.blocks)
+      if (block.kind == Block::Kind::kCall)
+        calls.push_back({{"id", call_id(block)},
+                         {"type", "function"},
+                         {"function", {{"name", block.name}, {"arguments", block.text}}}});
+    return out;
+  }
+
+  Response whole(const gate::Answer& answer, const std::vector<Message>& messages) {
     OrderedJson out = document();
     OrderedJson& choices = out["choices"] = OrderedJson::array();
     for (uint32_t i = 0; i < answer.choices.size(); ++i) {
       const engine::GenerateResult& choice = answer.choices[i];
       OrderedJson one = {{"index", i}};
       if (options_.kind == Kind::kChat)
-        one["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+        one["message"] = message_of(messages[i]);
       else
         one["text"] = options_.echo + choice.text;
       one["logprobs"] = take_logprobs(i);
-      one["finish_reason"] = finish_reason(choice.finish);
+      one["finish_reason"] = finish_reason(choice.finish, messages[i]);
       choices.push_back(std::move(one));
     }
     out["usage"] = usage_of(answer);
@@ -167,13 +216,14 @@ class Sink final : public gate::AnswerSink {
   std::shared_ptr<Reply> reply_;
   const int64_t created_ = unix_seconds();
   bool started_ = false;
-  std::vector<bool> begun_;          // by choice
-  std::vector<OrderedJson> tokens_;  // likewise: log-probabilities not sent yet
+  std::vector<bool> begun_;                 // by choice
+  std::vector<OrderedJson> tokens_;         // likewise: log-probabilities not sent yet
+  std::vector<std::vector<size_t>> calls_;  // likewise: the blocks that are calls
 };
 
 }  // namespace
 
-std::shared_ptr<gate::AnswerSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply) {
+std::shared_ptr<MessageSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply) {
   return std::make_shared<Sink>(std::move(options), std::move(reply));
 }
 

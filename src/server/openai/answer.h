@@ -9,6 +9,7 @@
 
 #include "gate/served_model.h"
 #include "server/http.h"
+#include "server/message.h"
 #include "text/tokenizer.h"
 
 namespace lantern::server::openai {
@@ -29,7 +30,7 @@ struct AnswerOptions {
   Headers headers = {};
 };
 
-std::shared_ptr<gate::AnswerSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply);
+std::shared_ptr<MessageSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply);
 
 /// Program and model, by digest: with the seed they decide the answer.
 std::string fingerprint_of(const gate::ServedModel& model);

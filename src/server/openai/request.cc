@@ -1,6 +1,7 @@
 #include "server/openai/request.h"
 
 #include <set>
+#include <utility>
 
 namespace lantern::server::openai {
 namespace {
@@ -23,7 +24,7 @@ bool is_text_format(const OrderedJson& value) {
   return value.is_object() && value.size() == 1 && value.contains("type") &&
          value["type"] == "text";
 }
-bool is_no_tool(const OrderedJson& value) { return value == "none" || value == "auto"; }
+bool is_no_function(const OrderedJson& value) { return value == "none" || value == "auto"; }
 bool is_text_only(const OrderedJson& value) { return value == OrderedJson::array({"text"}); }
 
 /// Fields that both APIs have.
@@ -68,6 +69,44 @@ Status finish(const Fields& fields) {
   return {};
 }
 
+Status read_choice(const OrderedJson& choice, ToolChoice& out) {
+  if (choice == "auto" || choice == "none" || choice == "required") {
+    out.kind = choice == "none"   ? ToolChoice::kNone
+               : choice == "auto" ? ToolChoice::kAuto
+                                  : ToolChoice::kRequired;
+    return {};
+  }
+  if (choice.is_object() && choice.value("type", OrderedJson()) == "function" &&
+      choice.contains("function") && choice["function"].is_object() &&
+      choice["function"].value("name", OrderedJson()).is_string()) {
+    out = {.kind = ToolChoice::kNamed, .name = choice["function"]["name"]};
+    return {};
+  }
+  return make_error(ErrorCode::kInvalidArgument,
+                    "tool_choice: \"auto\", \"none\", \"required\" or a function by its name is "
+                    "needed");
+}
+
+Status read_tools(Fields& fields, ToolUse& use) {
+  const OrderedJson* tools = fields.array("tools");
+  const OrderedJson* choice = fields.find("tool_choice");
+  fields.read("parallel_tool_calls", use.several);
+  LANTERN_TRY(fields.status());
+  if (tools != nullptr) LANTERN_TRY(add_openai_tools(use, *tools));
+  if (choice != nullptr) LANTERN_TRY(read_choice(*choice, use.choice));
+  return check_choice(use);
+}
+
+/// Variables of the chat template: OpenAI's own field, and the one that other servers have.
+Status read_variables(Fields& fields, text::RenderInput& input) {
+  std::string effort;
+  fields.read("reasoning_effort", effort, 64);
+  if (!effort.empty()) input.extra["reasoning_effort"] = effort;
+  if (effort == "none") input.extra["enable_thinking"] = false;
+  if (const OrderedJson* more = fields.object("chat_template_kwargs")) input.extra.update(*more);
+  return fields.status();
+}
+
 Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
   const std::string path = fmt::format("messages[{}]", index);
   Fields fields(json, path);
@@ -89,7 +128,12 @@ Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
     message["content"] = "";
   }
   if (!name.empty()) message["name"] = name;
-  if (const OrderedJson* calls = fields.array("tool_calls")) message["tool_calls"] = *calls;
+  if (const OrderedJson* calls = fields.array("tool_calls"); calls != nullptr && !calls->empty()) {
+    LANTERN_ASSIGN(message["tool_calls"], past_openai_calls(*calls, path + ".tool_calls"));
+  }
+  std::string reasoning;
+  fields.read("reasoning_content", reasoning, 16u << 20);
+  if (!reasoning.empty()) message["reasoning_content"] = reasoning;
   std::string call_id;
   fields.read("tool_call_id", call_id, 1024);
   if (!call_id.empty()) message["tool_call_id"] = call_id;
@@ -112,19 +156,19 @@ Result<TextRequest> parse_chat(std::string_view body) {
   if (top_logprobs > 0 && !logprobs) fields.fail("top_logprobs", "only where logprobs is true");
   if (logprobs) out.generation.options.logprobs = static_cast<int>(top_logprobs);
   refuse_unless(fields, "response_format", is_text_format);
-  refuse_unless(fields, "tools", is_empty);
   refuse_unless(fields, "functions", is_empty);
-  refuse_unless(fields, "tool_choice", is_no_tool);
-  refuse_unless(fields, "function_call", is_no_tool);
+  refuse_unless(fields, "function_call", is_no_function);
   refuse_unless(fields, "modalities", is_text_only);
   refuse_unless(fields, "audio", is_empty);
   refuse_unless(fields, "web_search_options", [](const OrderedJson&) { return false; });
   refuse_unless(fields, "store", is_false);
   // What these change is how the vendor's own service goes about it.
-  fields.ignore({"metadata", "parallel_tool_calls", "prediction", "service_tier", "verbosity",
-                 "reasoning_effort", "safety_identifier", "prompt_cache_key"});
+  fields.ignore({"metadata", "prediction", "service_tier", "verbosity", "safety_identifier",
+                 "prompt_cache_key"});
 
   text::RenderInput input;
+  LANTERN_TRY(read_tools(fields, out.generation.tools));
+  LANTERN_TRY(read_variables(fields, input));
   const OrderedJson* messages = fields.array("messages");
   if (messages == nullptr || messages->empty() || messages->size() > kMessagesMax)
     fields.fail("messages", fmt::format("an array of 1 to {} messages is needed", kMessagesMax));
@@ -133,6 +177,7 @@ Result<TextRequest> parse_chat(std::string_view body) {
     LANTERN_ASSIGN(OrderedJson message, message_of((*messages)[i], i));
     input.messages.push_back(std::move(message));
   }
+  name_results(input.messages);
   out.generation.prompt = std::move(input);
   return out;
 }

@@ -16,7 +16,7 @@ struct TextRequest {
 
 /// kInvalidArgument names the field. What the API has and this service cannot do is refused by
 /// name; a field that the API does not have is refused, as OpenAI does, except for top_k, min_p,
-/// repeat_penalty and ignore_eos.
+/// repeat_penalty, ignore_eos and chat_template_kwargs.
 Result<TextRequest> parse_chat(std::string_view body);
 Result<TextRequest> parse_completion(std::string_view body);
 

@@ -19,8 +19,10 @@ void run(Service& service, const Request& request, const std::shared_ptr<Reply>&
     options.echo = *raw;
   if (generation.options.logprobs >= 0) options.tokenizer = &(*model)->text().tokenizer();
   settle_seed(generation, options.headers);
+  Result<MessageReading> reading = prepare_message(**model, generation);
+  if (!reading.ok()) return reply->send(error_response(Api::kOpenAi, reading.error()));
   generate(service, **model, std::move(generation), request, reply->gone(),
-           answer_sink(std::move(options), reply));
+           read_messages(std::move(*reading), answer_sink(std::move(options), reply)));
 }
 
 }  // namespace lantern::server::openai

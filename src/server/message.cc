@@ -1,0 +1,180 @@
+#include "server/message.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/hash.h"
+
+namespace lantern::server {
+namespace {
+
+using base::OrderedJson;
+using text::MessageEvent;
+
+constexpr size_t kIdBytes = 24;
+
+std::string_view trimmed_end(std::string_view text) {
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\n')) text.remove_suffix(1);
+  return text;
+}
+
+class Reader final : public gate::AnswerSink {
+ public:
+  Reader(MessageReading reading, std::shared_ptr<MessageSink> sink)
+      : reading_(std::move(reading)),
+        sink_(std::move(sink)),
+        choices_(reading_.n_choices),
+        messages_(reading_.n_choices) {}
+
+  void on_prompt(std::string_view prompt) override {
+    if (reading_.parser.reasoning != nullptr)
+      reading_.parser.in_reasoning = trimmed_end(prompt).ends_with(reading_.parser.reasoning->open);
+    for (Choice& choice : choices_)
+      choice.parser = std::make_unique<text::MessageParser>(reading_.parser);
+  }
+  void on_accepted(int64_t n_prompt_tokens) override { sink_->on_accepted(n_prompt_tokens); }
+  void on_token(uint32_t choice, const engine::TokenEvent& token) override {
+    sink_->on_token(choice, token);
+  }
+  void on_text(uint32_t choice, std::string_view piece) override {
+    text::MessageParser::Events events;
+    choices_[choice].parser->push(piece, events);
+    tell(choice, events);
+  }
+  void on_marker(uint32_t choice, std::string_view spelling) override {
+    text::MessageParser::Events events;
+    choices_[choice].parser->push_token(spelling, events);
+    tell(choice, events);
+  }
+  void on_done(Result<gate::Answer> answer) override {
+    for (uint32_t choice = 0; answer.ok() && choice < choices_.size(); ++choice) {
+      text::MessageParser::Events events;
+      choices_[choice].parser->finish(events);
+      tell(choice, events);
+      end_block(choice);
+    }
+    sink_->on_done(std::move(answer), messages_);
+  }
+
+ private:
+  struct Choice {
+    std::unique_ptr<text::MessageParser> parser = {};
+    bool open = false;      // its last block still grows
+    bool dropping = false;  // the call that comes is left out
+  };
+
+  static Block::Kind kind_of(MessageEvent::Kind kind) {
+    if (kind == MessageEvent::Kind::kText) return Block::Kind::kText;
+    return kind == MessageEvent::Kind::kReasoning ? Block::Kind::kReasoning : Block::Kind::kCall;
+  }
+
+  void tell(uint32_t choice, const text::MessageParser::Events& events) {
+    Message& message = messages_[choice];
+    for (const MessageEvent& event : events) {
+      const Block::Kind kind = kind_of(event.kind);
+      if (kind == Block::Kind::kCall && left_out(choice, event)) continue;
+      if (event.kind == MessageEvent::Kind::kCallEnd) {
+        end_block(choice);
+        continue;
+      }
+      const bool begins = event.kind == MessageEvent::Kind::kCall || !choices_[choice].open ||
+                          message.blocks.back().kind != kind;
+      if (begins) begin_block(choice, kind, event);
+      if (event.kind == MessageEvent::Kind::kCall) continue;
+      Block& block = message.blocks.back();
+      block.text += event.text;
+      sink_->on_piece(choice, message.blocks.size() - 1, block, event.text);
+    }
+  }
+
+  /// Calls after the first, where only one was asked for.
+  bool left_out(uint32_t choice, const MessageEvent& event) {
+    if (event.kind == MessageEvent::Kind::kCall)
+      choices_[choice].dropping = !reading_.several_calls && messages_[choice].has_calls();
+    return choices_[choice].dropping;
+  }
+
+  void begin_block(uint32_t choice, Block::Kind kind, const MessageEvent& event) {
+    end_block(choice);
+    Message& message = messages_[choice];
+    Block& block = message.blocks.emplace_back(Block{.kind = kind});
+    const size_t index = message.blocks.size() - 1;
+    if (kind == Block::Kind::kCall) {
+      block.name = event.text;
+      block.id =
+          base::to_hex(base::sha256(fmt::format("{} {} {}", reading_.id_seed, choice, index)))
+              .substr(0, kIdBytes);
+    }
+    choices_[choice].open = true;
+    sink_->on_block(choice, index, block);
+  }
+
+  void end_block(uint32_t choice) {
+    if (!choices_[choice].open) return;
+    choices_[choice].open = false;
+    const Message& message = messages_[choice];
+    sink_->on_block_end(choice, message.blocks.size() - 1, message.blocks.back());
+  }
+
+  MessageReading reading_;
+  const std::shared_ptr<MessageSink> sink_;
+  std::vector<Choice> choices_;
+  std::vector<Message> messages_;  // by choice, too
+};
+
+}  // namespace
+
+std::string Message::text_of(Block::Kind kind) const {
+  std::string out;
+  for (const Block& block : blocks)
+    if (block.kind == kind) out += block.text;
+  return out;
+}
+
+bool Message::has_calls() const {
+  return std::any_of(blocks.begin(), blocks.end(),
+                     [](const Block& block) { return block.kind == Block::Kind::kCall; });
+}
+
+OrderedJson arguments_of(const Block& call) {
+  auto parsed = base::parse_ordered_json(call.text, "arguments");
+  return parsed.ok() && parsed->is_object() ? std::move(*parsed) : OrderedJson::object();
+}
+
+Result<MessageReading> prepare_message(const gate::ServedModel& model, Generation& generation) {
+  MessageReading out{.n_choices = generation.n_choices};
+  auto* input = std::get_if<text::RenderInput>(&generation.prompt);
+  if (input == nullptr) return out;
+  const engine::TextIo& text = model.text();
+  const text::MessageSyntax& syntax = text.message_syntax();
+  const ToolUse& use = generation.tools;
+  if (use.choice.kind == ToolChoice::kRequired || use.choice.kind == ToolChoice::kNamed)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "tool_choice: calls cannot be forced by this service; leave it out");
+  if (generation.thinking.value_or(false) && syntax.reasoning == nullptr)
+    return make_error(ErrorCode::kInvalidArgument, "\"{}\" does not support thinking",
+                      model.name());
+  if (generation.thinking) input->extra["enable_thinking"] = *generation.thinking;
+  // Equal requests have equal ids; another turn of the conversation has others.
+  out.id_seed = fmt::format("{} {}", generation.options.sampler.seed,
+                            base::to_hex(base::sha256(input->messages.dump(
+                                -1, ' ', false, OrderedJson::error_handler_t::replace))));
+  LANTERN_TRY(text::prepare_tools(syntax, use.offered() ? use.tools : OrderedJson(), *input));
+  out.parser.reasoning = syntax.reasoning;
+  out.parser.is_token = [&text](std::string_view word) { return text.is_special_word(word); };
+  if (use.offered()) {
+    out.parser.calls = syntax.calls;
+    for (const OrderedJson& tool : use.tools) out.parser.tools.insert(tool["function"]["name"]);
+    out.several_calls = use.several && syntax.several_calls;
+  }
+  if (out.parser.calls != nullptr || out.parser.reasoning != nullptr)
+    generation.options.markers = text.message_markers();
+  return out;
+}
+
+std::shared_ptr<gate::AnswerSink> read_messages(MessageReading reading,
+                                                std::shared_ptr<MessageSink> sink) {
+  return std::make_shared<Reader>(std::move(reading), std::move(sink));
+}
+
+}  // namespace lantern::server
