@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -128,5 +129,7 @@ uint64_t peak_resident_memory(const MemoryFiles& files) {
   auto text = read(files.proc / "self/status");
   return text ? field(*text, "VmHWM:").value_or(0) * 1024 : 0;
 }
+
+void release_free_memory() { ::malloc_trim(0); }
 
 }  // namespace lantern::base

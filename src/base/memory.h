@@ -20,4 +20,7 @@ uint64_t available_memory(const MemoryFiles& files = {});
 /// The most resident memory this process ever had (VmHWM); 0 where it is not known.
 uint64_t peak_resident_memory(const MemoryFiles& files = {});
 
+/// Gives the system back what was freed and is kept for allocations to come: after something large.
+void release_free_memory();
+
 }  // namespace lantern::base

@@ -6,25 +6,6 @@
 #include "gate/resolve.h"
 
 namespace lantern::gate {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-/// How long a decision stands for the same caller while nothing that it went by was written: what
-/// ends by the clock, or by a policy file, is seen this soon.
-constexpr auto kDecideAnew = std::chrono::seconds(1);
-constexpr size_t kVerdictsMax = 256;
-
-audit::Actor actor_of(const Caller& caller) {
-  return {
-      .user = caller.user, .uid = caller.uid, .program = caller.program, .key_id = caller.key_id};
-}
-
-audit::Action audit_action(policy::Action action) {
-  return action == policy::Action::kEmbed ? audit::Action::kEmbed : audit::Action::kChat;
-}
-
-}  // namespace
 
 /// A request that the scheduler has: collects its choices, then has it recorded and told.
 class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
@@ -38,7 +19,8 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
         sink_(std::move(sink)),
         results_(request_.n_choices),
         open_(request_.n_choices),
-        outside_(request_.options.cancel, [this] { cancel_.request_stop(); }) {}
+        outside_(request_.options.cancel, [this] { cancel_.request_stop(); }),
+        all_(model_.all_.get_token(), [this] { cancel_.request_stop(); }) {}
 
   void submit() {
     sink_->on_prompt(prompt_.text);
@@ -138,87 +120,56 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
   std::optional<Error> fault_;
   uint32_t open_;
   std::stop_source cancel_;
-  std::stop_callback<std::function<void()>> outside_;
+  std::stop_callback<std::function<void()>> outside_, all_;
 };
 
-ServedModel::ServedModel(Governance governance, Composition composition, std::string name,
-                         std::unique_ptr<engine::Scheduler> scheduler)
-    : name_(std::move(name)),
-      composition_(std::move(composition)),
-      governance_(std::move(governance)),
-      log_(governance_.log()),
+struct ServedModel::Parts {
+  Governance governance;
+  Composition composition;
+  uint64_t weight_bytes = 0;
+  std::shared_ptr<const format::Standing> standing;
+  std::unique_ptr<engine::Scheduler> scheduler;
+};
+
+ServedModel::ServedModel(Parts parts)
+    : name_(parts.scheduler->info().name),
+      composition_(std::move(parts.composition)),
+      weight_bytes_(parts.weight_bytes),
+      standing_(std::move(parts.standing)),
+      decisions_(std::move(parts.governance)),
+      log_(decisions_.log()),
       recorder_(log_),
-      scheduler_(std::move(scheduler)) {}
+      scheduler_(std::move(parts.scheduler)) {}
 
 ServedModel::~ServedModel() = default;
 
-Result<std::shared_ptr<ServedModel>> ServedModel::load(std::string_view reference,
-                                                       ServeModelOptions options) {
-  options.admit.action = policy::Action::kServe;
-  LANTERN_ASSIGN(format::AdmittedModel admitted, Admission::admit(reference, options.admit));
-  LANTERN_ASSIGN(Resolved resolved, resolve(reference, {.stop = options.admit.stop,
+Result<ServedModel::Admitted> ServedModel::admit(std::string_view reference, AdmitOptions options) {
+  options.action = policy::Action::kServe;
+  LANTERN_ASSIGN(format::AdmittedModel admitted, Admission::admit(reference, options));
+  LANTERN_ASSIGN(Resolved resolved, resolve(reference, {.stop = options.stop,
                                                         .progress = base::ProgressOutput::none()}));
   if (resolved.model.id != admitted.id())
     return make_error(ErrorCode::kCorrupt, "{}: the model changed while it was loaded", reference);
-  LANTERN_ASSIGN(engine::Engine engine,
-                 engine::Engine::load(std::move(admitted), std::move(options.engine)));
-  std::string name = engine.info().name;
-  LANTERN_ASSIGN(auto scheduler, engine::Scheduler::start(std::move(engine), options.scheduler));
+  LANTERN_ASSIGN(engine::ModelCost cost, engine::model_cost(admitted.checkpoint()));
+  return Admitted{.model = std::move(admitted),
+                  .composition = std::move(resolved.model),
+                  .cost = std::move(cost)};
+}
+
+Result<std::unique_ptr<ServedModel>> ServedModel::start(Admitted admitted,
+                                                        engine::EngineOptions engine,
+                                                        const engine::SchedulerOptions& scheduler) {
+  auto standing = admitted.model.standing();
+  LANTERN_ASSIGN(engine::Engine loaded,
+                 engine::Engine::load(std::move(admitted.model), std::move(engine)));
+  LANTERN_ASSIGN(auto started, engine::Scheduler::start(std::move(loaded), scheduler));
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  return std::shared_ptr<ServedModel>(new ServedModel(
-      std::move(governance), std::move(resolved.model), std::move(name), std::move(scheduler)));
-}
-
-/// What is known of the model, asked for by somebody who is not this process's own person.
-Result<policy::Facts> ServedModel::facts_of(const Caller& caller, policy::Action action) {
-  LANTERN_ASSIGN(policy::Facts facts, governance_.facts(composition_, action));
-  facts.user.reset();
-  facts.groups.reset();
-  if (!caller.user.empty()) {
-    facts.user = caller.user;
-    facts.groups = groups_of(caller.user);
-  }
-  facts.keys.emplace();
-  if (!caller.key_id.empty()) facts.keys->insert(caller.key_id);
-  facts.program.reset();
-  if (!caller.program.empty()) facts.program = caller.program;
-  // Approvals may be for some people alone.
-  facts.n_approvers.reset();
-  LANTERN_TRY(governance_.count_approvals(composition_, facts));
-  const bool approved = facts.n_approvers.value_or(0) > 0;
-  if (facts.state == policy::ModelState::kApproved && !approved)
-    facts.state = policy::ModelState::kQuarantined;
-  else if (approved && facts.state != policy::ModelState::kRevoked)
-    facts.state = policy::ModelState::kApproved;
-  return facts;
-}
-
-Result<policy::Decision> ServedModel::authorize(const Caller& caller, policy::Action action) {
-  const std::string key = fmt::format("{}\n{}\n{}\n{}", policy::action_name(action), caller.user,
-                                      caller.program, caller.key_id);
-  const std::lock_guard lock(governance_mutex_);
-  LANTERN_ASSIGN(const int64_t version, governance_.state().data_version());
-  const auto now = Clock::now();
-  std::erase_if(verdicts_, [&](const Verdict& verdict) {
-    return verdict.data_version != version || now - verdict.at > kDecideAnew;
-  });
-  for (const Verdict& verdict : verdicts_)
-    if (verdict.key == key) return verdict.decision;
-
-  LANTERN_ASSIGN(const policy::Facts facts, facts_of(caller, action));
-  policy::Decision decision = governance_.decide(facts);
-  if (!decision.allowed()) {
-    audit::Event event{.action = audit_action(action),
-                       .decision = audit::Decision::kDeny,
-                       .actor = actor_of(caller),
-                       .model = Governance::model_ref(composition_),
-                       .rule = decision.rule,
-                       .reason = decision.reason};
-    if (auto recorded = log_.append(event); !recorded.ok()) return std::move(recorded).error();
-    return decision;
-  }
-  if (verdicts_.size() < kVerdictsMax) verdicts_.push_back({key, decision, version, now});
-  return decision;
+  return std::unique_ptr<ServedModel>(
+      new ServedModel({.governance = std::move(governance),
+                       .composition = std::move(admitted.composition),
+                       .weight_bytes = admitted.cost.weight_bytes,
+                       .standing = std::move(standing),
+                       .scheduler = std::move(started)}));
 }
 
 Result<engine::Prompt> ServedModel::prompt_of(AnswerRequest& request) const {
@@ -237,7 +188,8 @@ Result<engine::Prompt> ServedModel::prompt_of(AnswerRequest& request) const {
 }
 
 void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink) {
-  Result<policy::Decision> decision = authorize(request.caller, request.action);
+  Result<policy::Decision> decision =
+      decisions_.decide(composition_, request.caller, request.action);
   if (!decision.ok()) return sink->on_done(std::move(decision).error());
   if (!decision->allowed()) return sink->on_done(decision->status().error());
   Result<engine::Prompt> prompt = prompt_of(request);
@@ -252,7 +204,8 @@ void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink
 }
 
 Result<int64_t> ServedModel::count_tokens(AnswerRequest request) {
-  LANTERN_ASSIGN(const policy::Decision decision, authorize(request.caller, request.action));
+  LANTERN_ASSIGN(const policy::Decision decision,
+                 decisions_.decide(composition_, request.caller, request.action));
   LANTERN_TRY(decision.status());
   LANTERN_ASSIGN(const engine::Prompt prompt, prompt_of(request));
   return static_cast<int64_t>(prompt.ids.size());

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -18,20 +19,16 @@
 #include "base/hash.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "engine/estimate.h"
 #include "engine/scheduler.h"
 #include "engine/text_io.h"
 #include "gate/admission.h"
 #include "gate/caller.h"
+#include "gate/caller_decision.h"
 #include "gate/recorder.h"
 #include "text/chat_template.h"
 
 namespace lantern::gate {
-
-struct ServeModelOptions {
-  AdmitOptions admit = {};  // its action is kServe, whatever it says here
-  engine::EngineOptions engine = {};
-  engine::SchedulerOptions scheduler = {};
-};
 
 struct AnswerRequest {
   Caller caller = {};
@@ -72,9 +69,17 @@ class AnswerSink {
 
 class ServedModel {
  public:
-  /// Errors: Admission::admit()'s, Engine::load()'s, Scheduler::start()'s.
-  static Result<std::shared_ptr<ServedModel>> load(std::string_view reference,
-                                                   ServeModelOptions options);
+  /// A model that may be served and is not loaded yet.
+  struct Admitted {
+    format::AdmittedModel model;
+    Composition composition = {};
+    engine::ModelCost cost = {};
+  };
+  /// Errors: Admission::admit()'s for Action::kServe, and engine::model_cost()'s.
+  static Result<Admitted> admit(std::string_view reference, AdmitOptions options);
+  /// Errors: Engine::load()'s, Scheduler::start()'s.
+  static Result<std::unique_ptr<ServedModel>> start(Admitted admitted, engine::EngineOptions engine,
+                                                    const engine::SchedulerOptions& scheduler);
   ~ServedModel();
   ServedModel(const ServedModel&) = delete;
   ServedModel& operator=(const ServedModel&) = delete;
@@ -85,6 +90,13 @@ class ServedModel {
   [[nodiscard]] const engine::EngineInfo& info() const { return scheduler_->info(); }
   [[nodiscard]] const engine::TextIo& text() const { return scheduler_->text(); }
   [[nodiscard]] engine::SchedulerStats stats() const { return scheduler_->stats(); }
+
+  /// Bytes of its weights.
+  [[nodiscard]] uint64_t weight_bytes() const { return weight_bytes_; }
+  /// Whether the gate withdrew it: it answers nothing any more, ever.
+  [[nodiscard]] bool withdrawn() const { return !standing_->check().ok(); }
+  /// Ends every answer under way, as if its client had gone.
+  void end_answers() { all_.request_stop(); }
 
   /// Decides, renders and submits; every outcome, refusals too, reaches `sink`. Blocks for the
   /// decision and the rendering only. Errors that the sink sees: kDenied with the rule (recorded
@@ -98,23 +110,16 @@ class ServedModel {
 
  private:
   class UnderWay;
-  struct Verdict {
-    std::string key = {};
-    policy::Decision decision = {};
-    int64_t data_version = -1;
-    std::chrono::steady_clock::time_point at = {};
-  };
-  ServedModel(Governance governance, Composition composition, std::string name,
-              std::unique_ptr<engine::Scheduler> scheduler);
-  Result<policy::Decision> authorize(const Caller& caller, policy::Action action);
-  Result<policy::Facts> facts_of(const Caller& caller, policy::Action action);
+  struct Parts;
+  explicit ServedModel(Parts parts);
   Result<engine::Prompt> prompt_of(AnswerRequest& request) const;
 
   std::string name_;
   Composition composition_;
-  std::mutex governance_mutex_;
-  Governance governance_;          // under the mutex
-  std::vector<Verdict> verdicts_;  // likewise
+  uint64_t weight_bytes_;
+  std::shared_ptr<const format::Standing> standing_;
+  std::stop_source all_;
+  CallerDecisions decisions_;
   AuditLog log_;
   Recorder recorder_;
   std::unique_ptr<engine::Scheduler> scheduler_;  // ends first: what it runs tells the recorder

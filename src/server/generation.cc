@@ -51,24 +51,23 @@ void settle_seed(Generation& generation, Headers& headers) {
 
 namespace {
 
-gate::AnswerRequest to_gate(Generation generation, const Request& request) {
-  gate::AnswerRequest out{.action = policy::Action::kChat,
-                          .id = request.id,
+gate::AnswerRequest to_gate(Generation generation, const Asker& asker) {
+  gate::AnswerRequest out{.caller = asker.caller,
+                          .action = policy::Action::kChat,
+                          .id = asker.id,
                           .prompt = std::move(generation.prompt),
                           .options = std::move(generation.options),
                           .n_choices = generation.n_choices};
-  if (request.identify) out.caller = request.identify();
   if (auto* chat = std::get_if<text::RenderInput>(&out.prompt))
     chat->date = engine::local_time_now();
   return out;
 }
 
-/// Measures what goes through it.
+/// Measures what goes through it, and keeps the model loaded.
 class MeteredSink final : public gate::AnswerSink {
  public:
-  MeteredSink(Metrics& metrics, const gate::ServedModel& model,
-              std::shared_ptr<gate::AnswerSink> sink)
-      : metrics_(metrics), model_(model), sink_(std::move(sink)) {}
+  MeteredSink(Metrics& metrics, gate::ModelUse model, std::shared_ptr<gate::AnswerSink> sink)
+      : metrics_(metrics), model_(std::move(model)), sink_(std::move(sink)) {}
   void on_prompt(std::string_view text) override { sink_->on_prompt(text); }
   void on_accepted(int64_t n_prompt_tokens) override { sink_->on_accepted(n_prompt_tokens); }
   void on_text(uint32_t choice, std::string_view piece) override { sink_->on_text(choice, piece); }
@@ -82,7 +81,7 @@ class MeteredSink final : public gate::AnswerSink {
     if (answer.ok()) {
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
       for (const engine::GenerateResult& choice : answer->choices)
-        metrics_.count_answer({.model = model_.name(),
+        metrics_.count_answer({.model = model_->name(),
                                .prompt_tokens = choice.prompt_tokens,
                                .completion_tokens = static_cast<int64_t>(choice.ids.size()),
                                .request_seconds = took.count(),
@@ -94,25 +93,41 @@ class MeteredSink final : public gate::AnswerSink {
 
  private:
   Metrics& metrics_;
-  const gate::ServedModel& model_;
+  const gate::ModelUse model_;  // until the answer's end is told
   const std::shared_ptr<gate::AnswerSink> sink_;
   const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace
 
-void generate(Service& service, gate::ServedModel& model, Generation generation,
-              const Request& request, const std::stop_token& gone,
-              std::shared_ptr<gate::AnswerSink> sink) {
-  gate::AnswerRequest out = to_gate(std::move(generation), request);
-  out.options.cancel = gone;
-  model.answer(std::move(out),
-               std::make_shared<MeteredSink>(service.metrics(), model, std::move(sink)));
+Asker asker_of(const Request& request) {
+  return {.caller = request.identify ? request.identify() : gate::Caller{}, .id = request.id};
 }
 
-Result<int64_t> count_prompt(gate::ServedModel& model, Generation generation,
-                             const Request& request) {
-  return model.count_tokens(to_gate(std::move(generation), request));
+void with_model(Service& service, const ModelWish& wish, const Asker& asker,
+                const std::shared_ptr<Reply>& reply, std::function<void(gate::ModelUse)> then) {
+  service.host().use(wish.name,
+                     {.caller = asker.caller,
+                      .action = wish.action,
+                      .keep_alive = wish.keep_alive,
+                      .gone = reply->gone()},
+                     [api = wish.api, reply, then = std::move(then)](Result<gate::ModelUse> model) {
+                       if (!model.ok()) return reply->send(error_response(api, model.error()));
+                       then(std::move(*model));
+                     });
+}
+
+void generate(Service& service, const gate::ModelUse& model, Generation generation,
+              const Asker& asker, const std::stop_token& gone,
+              std::shared_ptr<gate::AnswerSink> sink) {
+  gate::AnswerRequest out = to_gate(std::move(generation), asker);
+  out.options.cancel = gone;
+  model->answer(std::move(out),
+                std::make_shared<MeteredSink>(service.metrics(), model, std::move(sink)));
+}
+
+Result<int64_t> count_prompt(gate::ServedModel& model, Generation generation, const Asker& asker) {
+  return model.count_tokens(to_gate(std::move(generation), asker));
 }
 
 std::string sse_event(const base::OrderedJson& document, std::string_view name) {

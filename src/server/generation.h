@@ -4,13 +4,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
-#include "gate/served_model.h"
+#include "gate/model_host.h"
 #include "server/endpoint.h"
 #include "server/fields.h"
 #include "server/http.h"
@@ -42,14 +43,30 @@ Result<std::string> text_of_part(const base::OrderedJson& part, const std::strin
 
 class Service;
 
-/// Asks `model` on behalf of `request`; the sink is told everything, and the service's metrics are.
-void generate(Service& service, gate::ServedModel& model, Generation generation,
-              const Request& request, const std::stop_token& gone,
+/// Who asks; outlives the request.
+struct Asker {
+  gate::Caller caller = {};
+  std::string id = {};  // the request's
+};
+Asker asker_of(const Request& request);
+
+struct ModelWish {
+  std::string name = {};
+  Api api = Api::kPlain;  // of the error, where the model is not to be had
+  policy::Action action = policy::Action::kChat;
+  std::optional<std::chrono::seconds> keep_alive = {};
+};
+/// Calls `then` with the model, now or once it is loaded; or answers `reply` with the error.
+void with_model(Service& service, const ModelWish& wish, const Asker& asker,
+                const std::shared_ptr<Reply>& reply, std::function<void(gate::ModelUse)> then);
+
+/// Asks `model` on behalf of `asker`; the sink is told everything, and the service's metrics are.
+void generate(Service& service, const gate::ModelUse& model, Generation generation,
+              const Asker& asker, const std::stop_token& gone,
               std::shared_ptr<gate::AnswerSink> sink);
 
 /// The prompt's tokens, as generate() would run them. Errors: ServedModel::count_tokens()'s.
-Result<int64_t> count_prompt(gate::ServedModel& model, Generation generation,
-                             const Request& request);
+Result<int64_t> count_prompt(gate::ServedModel& model, Generation generation, const Asker& asker);
 
 /// As generate() will draw with: fills in a seed where there is none, and names it in a header.
 void settle_seed(Generation& generation, Headers& headers);

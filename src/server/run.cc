@@ -14,10 +14,10 @@ Status check_listen(const ListenAddress& address) {
                     address.host);
 }
 
-Status run_service(Models models, const RunOptions& options, const std::stop_token& stop) {
+Status run_service(std::unique_ptr<gate::ModelHost> host, const RunOptions& options,
+                   const std::stop_token& stop) {
   LANTERN_TRY(check_listen(options.listen));
-  Service service(options.listen.host);
-  for (auto& model : models) service.add(std::move(model));
+  Service service(options.listen.host, std::move(host));
   LANTERN_ASSIGN(const auto server,
                  HttpServer::listen(options.listen, options.limits,
                                     [&service](Request request, std::shared_ptr<Reply> reply) {

@@ -24,7 +24,8 @@ struct RunOptions {
 /// kDenied for an address that others reach. Checked before models load, which takes long.
 Status check_listen(const ListenAddress& address);
 
-/// Serves `models` until `stop`. Errors: check_listen()'s, kIo, on_ready's.
-Status run_service(Models models, const RunOptions& options, const std::stop_token& stop);
+/// Serves the host's models until `stop`. Errors: check_listen()'s, kIo, on_ready's.
+Status run_service(std::unique_ptr<gate::ModelHost> host, const RunOptions& options,
+                   const std::stop_token& stop);
 
 }  // namespace lantern::server

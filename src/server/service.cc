@@ -65,19 +65,6 @@ bool match_path(std::string_view pattern, std::string_view path,
   return pattern.empty() && path.empty();
 }
 
-Result<std::shared_ptr<gate::ServedModel>> Service::find(std::string_view name) const {
-  constexpr std::string_view kLatest = ":latest";
-  std::string_view bare = name;
-  if (bare.ends_with(kLatest)) bare.remove_suffix(kLatest.size());
-  std::string names;
-  for (const auto& model : models_) {
-    if (model->name() == name || model->name() == bare) return model;
-    names += (names.empty() ? "" : ", ") + model->name();
-  }
-  return make_error(ErrorCode::kNotFound, "model \"{}\" is not served here; there is: {}",
-                    base::printable(name), names);
-}
-
 void Service::handle(Request request, const std::shared_ptr<Reply>& reply) {
   Result<std::string> path = path_of_target(request.target);
   const Api api = api_of_path(path.ok() ? *path : std::string());

@@ -1,4 +1,4 @@
-// The service: which models answer, and the way of a request to its endpoint.
+// The service: the models that answer, and the way of a request to its endpoint.
 #pragma once
 
 #include <atomic>
@@ -10,33 +10,27 @@
 #include <vector>
 
 #include "base/result.h"
-#include "gate/served_model.h"
+#include "gate/model_host.h"
 #include "server/endpoint.h"
 #include "server/http.h"
 #include "server/metrics.h"
 
 namespace lantern::server {
 
-using Models = std::vector<std::shared_ptr<gate::ServedModel>>;
-
 class Service {
  public:
   /// `listened`: the address that is listened on, for the Host check.
-  explicit Service(std::string listened) : listened_(std::move(listened)) {}
-
-  /// Before the first request.
-  void add(std::shared_ptr<gate::ServedModel> model) { models_.push_back(std::move(model)); }
+  Service(std::string listened, std::unique_ptr<gate::ModelHost> host)
+      : listened_(std::move(listened)), host_(std::move(host)) {}
 
   /// After the last request: ends what the models still run. The replies' server must live.
-  void end() { models_.clear(); }
+  void end() { host_.reset(); }
 
   /// HttpServer's handler.
   void handle(Request request, const std::shared_ptr<Reply>& reply);
 
   // For endpoints; safe from any thread.
-  [[nodiscard]] const Models& models() const { return models_; }
-  /// By the name that it was loaded under, with or without ":latest". kNotFound names those here.
-  [[nodiscard]] Result<std::shared_ptr<gate::ServedModel>> find(std::string_view name) const;
+  [[nodiscard]] gate::ModelHost& host() { return *host_; }
   [[nodiscard]] std::chrono::system_clock::time_point started() const { return started_; }
   [[nodiscard]] Metrics& metrics() { return metrics_; }
   /// False from the moment on which it takes no more.
@@ -46,7 +40,7 @@ class Service {
  private:
   const std::string listened_;
   Metrics metrics_;
-  Models models_;  // end first: what they still tell is counted
+  std::unique_ptr<gate::ModelHost> host_;  // ends first: what its models still tell is counted
   std::atomic<bool> ready_ = true;
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
 };

@@ -155,36 +155,53 @@ std::shared_ptr<MessageSink> answer_sink(AnswerOptions options, std::shared_ptr<
   return std::make_shared<Sink>(std::move(options), std::move(reply));
 }
 
+namespace {
+
+void answer(Service& service, const gate::ModelUse& model, Generation generation,
+            const Asker& asker, const std::shared_ptr<Reply>& reply) {
+  Headers headers;
+  settle_seed(generation, headers);
+  headers.add("request-id", "req_" + asker.id);
+  Result<MessageReading> reading = prepare_message(*model, generation);
+  if (!reading.ok()) return reply->send(error_response(Api::kAnthropic, reading.error()));
+  auto sink = answer_sink({.stream = generation.stream,
+                           .stop = generation.options.stop,
+                           .id = asker.id,
+                           .model = model->name(),
+                           .headers = std::move(headers)},
+                          reply);
+  generate(service, model, std::move(generation), asker, reply->gone(),
+           read_messages(std::move(*reading), std::move(sink)));
+}
+
+}  // namespace
+
 void run(Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
   Result<Generation> parsed = parse_messages(request.body, Purpose::kAnswer);
   if (!parsed.ok()) return reply->send(error_response(Api::kAnthropic, parsed.error()));
-  const auto model = service.find(parsed->model);
-  if (!model.ok()) return reply->send(error_response(Api::kAnthropic, model.error()));
-  Headers headers;
-  settle_seed(*parsed, headers);
-  headers.add("request-id", "req_" + request.id);
-  Result<MessageReading> reading = prepare_message(**model, *parsed);
-  if (!reading.ok()) return reply->send(error_response(Api::kAnthropic, reading.error()));
-  auto sink = answer_sink({.stream = parsed->stream,
-                           .stop = parsed->options.stop,
-                           .id = request.id,
-                           .model = (*model)->name(),
-                           .headers = std::move(headers)},
-                          reply);
-  generate(service, **model, std::move(*parsed), request, reply->gone(),
-           read_messages(std::move(*reading), std::move(sink)));
+  const Asker asker = asker_of(request);
+  const ModelWish wish{.name = parsed->model, .api = Api::kAnthropic};
+  with_model(service, wish, asker, reply,
+             [&service, reply, asker,
+              generation = std::move(*parsed)](const gate::ModelUse& model) mutable {
+               answer(service, model, std::move(generation), asker, reply);
+             });
 }
 
 void count_tokens(Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
   Result<Generation> parsed = parse_messages(request.body, Purpose::kCount);
   if (!parsed.ok()) return reply->send(error_response(Api::kAnthropic, parsed.error()));
-  const auto model = service.find(parsed->model);
-  if (!model.ok()) return reply->send(error_response(Api::kAnthropic, model.error()));
-  const Result<MessageReading> reading = prepare_message(**model, *parsed);
-  if (!reading.ok()) return reply->send(error_response(Api::kAnthropic, reading.error()));
-  const auto count = count_prompt(**model, std::move(*parsed), request);
-  reply->send(count.ok() ? json_response(200, {{"input_tokens", *count}})
-                         : error_response(Api::kAnthropic, count.error()));
+  const Asker asker = asker_of(request);
+  const ModelWish wish{.name = parsed->model, .api = Api::kAnthropic};
+  with_model(service, wish, asker, reply,
+             [reply, asker, generation = std::move(*parsed)](const gate::ModelUse& model) mutable {
+               const Result<MessageReading> reading = prepare_message(*model, generation);
+               if (!reading.ok())
+                 return reply->send(error_response(Api::kAnthropic, reading.error()));
+               const auto count = count_prompt(*model, std::move(generation), asker);
+               reply->send(count.ok() ? json_response(200, {{"input_tokens", *count}})
+                                      : error_response(Api::kAnthropic, count.error()));
+             });
 }
 
 }  // namespace lantern::server::anthropic

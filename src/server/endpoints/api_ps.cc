@@ -14,13 +14,14 @@ const Endpoint k_api_ps = {
     .handle =
         [](Service& service, const Request&, const std::shared_ptr<Reply>& reply) {
           base::OrderedJson models = base::OrderedJson::array();
-          for (const auto& model : service.models()) {
-            base::OrderedJson one =
-                ollama::model_document(*model, ollama::time_text(service.started()));
-            one.erase("modified_at");
-            one["expires_at"] = "9999-12-31T23:59:59Z";  // stays until the service ends
+          for (const gate::LoadedModel& model : service.host().loaded()) {
+            if (model.is_loading) continue;
+            base::OrderedJson one = ollama::model_document(
+                {model.name, model.id, model.memory_bytes, model.architecture});
+            one["expires_at"] =
+                model.expires ? ollama::time_text(*model.expires) : "9999-12-31T23:59:59Z";
             one["size_vram"] = 0;
-            one["context_length"] = model->info().context;
+            one["context_length"] = model.context;
             models.push_back(std::move(one));
           }
           reply->send(json_response(200, {{"models", std::move(models)}}));

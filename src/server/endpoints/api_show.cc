@@ -17,19 +17,18 @@ const Endpoint k_api_show = {
         [](Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
           const auto name = ollama::parse_show(request.body);
           if (!name.ok()) return reply->send(error_response(Api::kOllama, name.error()));
-          const auto model = service.find(*name);
+          const auto model = service.host().describe(*name, asker_of(request).caller);
           if (!model.ok()) return reply->send(error_response(Api::kOllama, model.error()));
-          const engine::EngineInfo& info = (*model)->info();
-          const std::string& family = info.model.architecture;
+          const gate::ServableModel& is = model->model;
           base::OrderedJson out =
-              ollama::model_document(**model, ollama::time_text(service.started()));
-          const text::ChatTemplate* chat = (*model)->text().chat_template();
-          out["template"] = chat == nullptr ? std::string() : chat->source();
-          out["license"] = (*model)->composition().licence;
+              ollama::model_document({is.name, is.id, is.file_bytes, is.architecture});
+          out["modified_at"] = ollama::time_text(is.at);
+          out["template"] = model->chat_template;
+          out["license"] = is.licence;
           out["capabilities"] = base::OrderedJson::array({"completion"});
-          out["model_info"] = {{"general.architecture", family},
-                               {family + ".context_length", info.model.n_context_train},
-                               {family + ".vocab_size", info.model.n_vocab}};
+          out["model_info"] = {{"general.architecture", is.architecture},
+                               {is.architecture + ".context_length", model->n_context_train},
+                               {is.architecture + ".vocab_size", model->n_vocab}};
           reply->send(json_response(200, out));
         },
 };

@@ -5,7 +5,7 @@
 namespace lantern::server {
 namespace {
 
-void write_gauges(const Service& service, std::string& out) {
+void write_gauges(Service& service, std::string& out) {
   struct Gauge {
     const char *name, *type, *help;
     uint64_t (*of)(const engine::SchedulerStats& stats);
@@ -32,11 +32,13 @@ void write_gauges(const Service& service, std::string& out) {
       {"lantern_kept_tokens_total", "counter", "Guessed tokens that were drawn then.",
        [](const auto& stats) { return stats.kept_tokens; }},
   };
+  const std::vector<gate::LoadedModel> models = service.host().loaded();
   for (const Gauge& gauge : kGauges) {
     write_metric_head(gauge.name, gauge.type, gauge.help, out);
-    for (const auto& model : service.models())
-      out += fmt::format("{}{{gen_ai_request_model=\"{}\"}} {}\n", gauge.name,
-                         label_value(model->name()), gauge.of(model->stats()));
+    for (const gate::LoadedModel& model : models)
+      if (!model.is_loading)
+        out += fmt::format("{}{{gen_ai_request_model=\"{}\"}} {}\n", gauge.name,
+                           label_value(model.name), gauge.of(model.stats));
   }
   write_metric_head("lantern_peak_resident_bytes", "gauge", "The most memory it ever had.", out);
   out += fmt::format("lantern_peak_resident_bytes {}\n", base::peak_resident_memory());

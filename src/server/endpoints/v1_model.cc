@@ -14,8 +14,9 @@ const Endpoint k_v1_model = {
     .summary = "one of the models that are served",
     .handle =
         [](Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
-          const auto model = service.find(request.parameters.at("model"));
-          reply->send(model.ok() ? json_response(200, openai::model_document(service, **model))
+          const auto model =
+              service.host().find(request.parameters.at("model"), asker_of(request).caller);
+          reply->send(model.ok() ? json_response(200, openai::model_document(*model))
                                  : error_response(Api::kOpenAi, model.error()));
         },
 };

@@ -11,12 +11,14 @@ const Endpoint k_v1_models = {
     .scope = Scope::kModels,
     .audit = AuditClass::kNone,
     .api = Api::kOpenAi,
-    .summary = "the models that are served",
+    .summary = "the models that may be asked for",
     .handle =
-        [](Service& service, const Request&, const std::shared_ptr<Reply>& reply) {
+        [](Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
+          const auto all = service.host().servable(asker_of(request).caller);
+          if (!all.ok()) return reply->send(error_response(Api::kOpenAi, all.error()));
           base::OrderedJson data = base::OrderedJson::array();
-          for (const auto& model : service.models())
-            data.push_back(openai::model_document(service, *model));
+          for (const gate::ServableModel& model : *all)
+            data.push_back(openai::model_document(model));
           reply->send(json_response(200, {{"object", "list"}, {"data", std::move(data)}}));
         },
 };

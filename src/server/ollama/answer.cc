@@ -116,14 +116,15 @@ class Sink final : public MessageSink {
   size_t n_calls_ = 0;  // sent
 };
 
-Response loaded(Kind kind, const std::string& model) {
+/// The answer to a request without a prompt.
+Response nothing_said(Kind kind, const std::string& model, std::string_view why) {
   OrderedJson out = {{"model", model}, {"created_at", time_text(std::chrono::system_clock::now())}};
   if (kind == Kind::kChat)
     out["message"] = {{"role", "assistant"}, {"content", ""}};
   else
     out["response"] = "";
   out["done"] = true;
-  out["done_reason"] = "load";
+  out["done_reason"] = why;
   return json_response(200, out);
 }
 
@@ -139,38 +140,66 @@ std::string time_text(std::chrono::system_clock::time_point time) {
   return base::format_utc(std::chrono::floor<std::chrono::seconds>(time));
 }
 
-OrderedJson model_document(const gate::ServedModel& model, std::string_view modified_at) {
-  const engine::EngineInfo& info = model.info();
-  uint64_t bytes = 0;
-  for (const auto& file : model.composition().paths) bytes += file.size;
-  return {{"name", model.name()},
-          {"model", model.name()},
-          {"modified_at", modified_at},
-          {"size", bytes},
-          {"digest", base::to_hex(model.composition().id)},
+OrderedJson model_document(const ModelWords& model) {
+  return {{"name", model.name},
+          {"model", model.name},
+          {"size", model.bytes},
+          {"digest", base::to_hex(model.id)},
           {"details",
            {{"parent_model", ""},
             {"format", "gguf"},
-            {"family", info.model.architecture},
-            {"families", OrderedJson::array({info.model.architecture})},
+            {"family", model.family},
+            {"families",
+             model.family.empty() ? OrderedJson::array() : OrderedJson::array({model.family})},
             {"parameter_size", ""},
             {"quantization_level", ""}}}};
 }
 
+namespace {
+
+struct Asked {
+  Kind kind;
+  TextRequest request;
+  Asker asker;
+};
+
+void answer(Service& service, const gate::ModelUse& model, Asked asked,
+            const std::shared_ptr<Reply>& reply) {
+  Generation& generation = asked.request.generation;
+  if (asked.request.only_loads) {
+    const bool unload = asked.request.keep_alive == std::chrono::seconds(0);
+    return reply->send(nothing_said(asked.kind, generation.model, unload ? "unload" : "load"));
+  }
+  Headers headers;
+  settle_seed(generation, headers);
+  Result<MessageReading> reading = prepare_message(*model, generation);
+  if (!reading.ok()) return reply->send(error_response(Api::kOllama, reading.error()));
+  auto sink =
+      answer_sink(asked.kind, generation.stream, generation.model, std::move(headers), reply);
+  generate(service, model, std::move(generation), asked.asker, reply->gone(),
+           read_messages(std::move(*reading), std::move(sink)));
+}
+
+}  // namespace
+
 void run(Service& service, const Request& request, const std::shared_ptr<Reply>& reply, Kind kind,
          Result<TextRequest> parsed) {
   if (!parsed.ok()) return reply->send(error_response(Api::kOllama, parsed.error()));
-  Generation& generation = parsed->generation;
-  const auto model = service.find(generation.model);
-  if (!model.ok()) return reply->send(error_response(Api::kOllama, model.error()));
-  if (parsed->only_loads) return reply->send(loaded(kind, generation.model));
-  Headers headers;
-  settle_seed(generation, headers);
-  Result<MessageReading> reading = prepare_message(**model, generation);
-  if (!reading.ok()) return reply->send(error_response(Api::kOllama, reading.error()));
-  auto sink = answer_sink(kind, generation.stream, generation.model, std::move(headers), reply);
-  generate(service, **model, std::move(generation), request, reply->gone(),
-           read_messages(std::move(*reading), std::move(sink)));
+  const Asker asker = asker_of(request);
+  const ModelWish wish{
+      .name = parsed->generation.model, .api = Api::kOllama, .keep_alive = parsed->keep_alive};
+  // To be told to forget a model that is not here is no reason to load it.
+  if (parsed->only_loads && parsed->keep_alive == std::chrono::seconds(0) &&
+      !service.host().use_loaded(wish.name)) {
+    const auto found = service.host().find(wish.name, asker.caller);
+    return reply->send(found.ok() ? nothing_said(kind, wish.name, "unload")
+                                  : error_response(Api::kOllama, found.error()));
+  }
+  with_model(service, wish, asker, reply,
+             [&service, reply, kind, asker,
+              parsed = std::move(*parsed)](const gate::ModelUse& model) mutable {
+               answer(service, model, {kind, std::move(parsed), asker}, reply);
+             });
 }
 
 }  // namespace lantern::server::ollama

@@ -18,8 +18,14 @@ std::shared_ptr<MessageSink> answer_sink(Kind kind, bool stream, std::string mod
 void run(Service& service, const Request& request, const std::shared_ptr<Reply>& reply, Kind kind,
          Result<TextRequest> parsed);
 
-/// A model as /api/tags and /api/ps list it.
-base::OrderedJson model_document(const gate::ServedModel& model, std::string_view modified_at);
+/// A model as /api/tags, /api/ps and /api/show tell of it; each adds its own.
+struct ModelWords {
+  std::string_view name;
+  base::Digest id;
+  uint64_t bytes;
+  std::string_view family;
+};
+base::OrderedJson model_document(const ModelWords& model);
 
 /// "2026-01-31T12:00:00Z"
 std::string time_text(std::chrono::system_clock::time_point time);

@@ -1,6 +1,10 @@
 #include "server/ollama/request.h"
 
+#include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <set>
+#include <utility>
 
 namespace lantern::server::ollama {
 namespace {
@@ -11,6 +15,43 @@ bool asks_for_something(const OrderedJson& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_string()) return !value.get_ref<const std::string&>().empty();
   return !(value.is_structured() && value.empty());
+}
+
+/// Go's notation for durations ("1h30m", "-1s", "500ms"), or a number of seconds; a negative one
+/// is for ever, what is shorter than a second a whole one. Nothing for anything else.
+std::optional<std::chrono::seconds> keep_alive_of(const OrderedJson& json) {
+  constexpr double kSecondsMax = 10.0 * 366 * 86'400;
+  if (json.is_number()) {
+    const double seconds = json.get<double>();
+    if (seconds < 0) return gate::kForever;
+    return std::chrono::seconds(static_cast<int64_t>(std::ceil(std::min(seconds, kSecondsMax))));
+  }
+  if (!json.is_string()) return std::nullopt;
+  std::string_view text = json.get_ref<const std::string&>();
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  if (text.empty() || text.size() > 64) return std::nullopt;
+  static constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"h", 3600}};
+  double seconds = 0;
+  while (!text.empty()) {
+    double count = 0;
+    const auto [end, fault] =
+        std::from_chars(text.data(), text.data() + text.size(), count, std::chars_format::fixed);
+    if (fault != std::errc() || !(count >= 0)) return std::nullopt;
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    const auto n = std::min(text.find_first_of("0123456789."), text.size());
+    const std::string_view unit = text.substr(0, n);
+    const auto found = std::find_if(std::begin(kUnits), std::end(kUnits),
+                                    [&](const auto& one) { return one.first == unit; });
+    if (found == std::end(kUnits)) {
+      if (unit.empty() && seconds == 0 && text.empty()) return keep_alive_of(negative ? -1 : count);
+      return std::nullopt;
+    }
+    seconds += count * found->second;
+    text.remove_prefix(n);
+  }
+  return keep_alive_of(negative ? -1 : seconds);
 }
 
 void refuse(Fields& fields, std::initializer_list<std::string_view> names) {
@@ -47,7 +88,13 @@ Status read_options(Fields& fields, Generation& to) {
   return inner.status();
 }
 
-void read_common(Fields& fields, Generation& to) {
+void read_common(Fields& fields, TextRequest& request) {
+  Generation& to = request.generation;
+  if (const OrderedJson* keep_alive = fields.find("keep_alive")) {
+    request.keep_alive = keep_alive_of(*keep_alive);
+    if (!request.keep_alive)
+      fields.fail("keep_alive", "seconds, or a duration such as \"5m\" or \"1h30m\"; -1: for ever");
+  }
   to.stream = true;
   fields.read("model", to.model, 512);
   if (to.model.empty()) fields.fail("model", "the name of a model is needed");
@@ -113,7 +160,7 @@ Result<TextRequest> parse_chat(std::string_view body) {
   LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
   Fields fields(json);
   TextRequest out;
-  read_common(fields, out.generation);
+  read_common(fields, out);
   const OrderedJson* messages = fields.array("messages");
   if (messages != nullptr && messages->size() > kMessagesMax)
     fields.fail("messages", fmt::format("at most {} are taken", kMessagesMax));
@@ -138,7 +185,7 @@ Result<TextRequest> parse_generate(std::string_view body) {
   LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
   Fields fields(json);
   TextRequest out;
-  read_common(fields, out.generation);
+  read_common(fields, out);
   std::string prompt, system;
   bool raw = false;
   fields.read("prompt", prompt, 16u << 20);

@@ -1,20 +1,23 @@
 // A model as OpenAI's API describes it.
 #pragma once
 
+#include <chrono>
+
+#include "server/generation.h"
 #include "server/service.h"
 
 namespace lantern::server::openai {
 
-inline base::OrderedJson model_document(const Service& service, const gate::ServedModel& model) {
-  const auto started =
-      std::chrono::duration_cast<std::chrono::seconds>(service.started().time_since_epoch())
-          .count();
-  return {{"id", model.name()},
-          {"object", "model"},
-          {"created", started},
-          {"owned_by", "lantern"},
-          {"digest", "sha256:" + base::to_hex(model.composition().id)},
-          {"context_length", model.info().context}};
+inline base::OrderedJson model_document(const gate::ServableModel& model) {
+  const auto created =
+      std::chrono::duration_cast<std::chrono::seconds>(model.at.time_since_epoch()).count();
+  base::OrderedJson out = {{"id", model.name},
+                           {"object", "model"},
+                           {"created", created},
+                           {"owned_by", "lantern"},
+                           {"digest", "sha256:" + base::to_hex(model.id)}};
+  if (model.context) out["context_length"] = *model.context;
+  return out;
 }
 
 }  // namespace lantern::server::openai

@@ -1,0 +1,633 @@
+#include "gate/model_host.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/memory.h"
+#include "base/printable.h"
+#include "gate/caller_decision.h"
+#include "gate/resolve.h"
+
+namespace lantern::gate {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::system_clock;
+using Then = std::function<void(Result<ModelUse>)>;
+
+constexpr auto kTick = std::chrono::seconds(1);  // withdrawn models and short memory are seen
+constexpr size_t kAtTheDoorMax = 1024;
+/// A composition that the door found out is good for so long: it reads headers.
+constexpr auto kComposedAnew = std::chrono::seconds(1);
+/// The context for which there must be room, where a model may have less than its own.
+constexpr int64_t kContextUsual = 4096;
+/// Less than this left, and what idles goes.
+constexpr uint64_t kMemoryLeast = uint64_t{256} << 20;
+
+/// What a name leads to.
+struct Target {
+  std::string key = {};        // the id's digits of a stored model, or "path:" and the reference
+  std::string reference = {};  // for locate()
+  std::string name = {};
+  std::optional<supply::StoredModel> stored = {};
+};
+
+Target target_of(supply::StoredModel stored) {
+  std::string id = base::to_hex(stored.manifest.id);
+  std::string name = stored.name();
+  return {.key = id, .reference = id, .name = std::move(name), .stored = std::move(stored)};
+}
+
+Result<Target> target_of_reference(const std::string& reference) {
+  LANTERN_ASSIGN(Located located, locate(reference));
+  if (located.stored) return target_of(std::move(*located.stored));
+  return Target{.key = "path:" + reference, .reference = reference, .name = located.name};
+}
+
+enum class Phase { kAbsent, kLoading, kLoaded, kUnloading };
+
+struct Waiter {
+  ModelHost::UseOptions options;
+  Then then;
+};
+
+/// A model that is loaded or wanted.
+struct Slot {
+  Target target = {};
+  bool named = false;
+  Phase phase = Phase::kAbsent;
+  std::unique_ptr<ServedModel> model = {};
+  bool ending = false;  // goes as soon as nobody uses it
+  int64_t uses = 0;
+  Clock::time_point last_used = {};
+  system_clock::time_point since = {}, last_used_at = {};
+  std::chrono::seconds keep_alive{};
+  std::vector<Waiter> waiters = {};  // whom the door let in
+  // Since it was loaded for the first time:
+  std::optional<ServableModel> shown = {};
+  Composition composition = {};
+
+  [[nodiscard]] bool is_usable() const {
+    return phase == Phase::kLoaded && !ending && !model->withdrawn();
+  }
+  [[nodiscard]] bool is_due(Clock::time_point now) const {
+    if (phase != Phase::kLoaded || uses > 0) return false;
+    if (ending || model->withdrawn()) return true;
+    return keep_alive != kForever && now - last_used >= keep_alive;
+  }
+};
+using SlotPtr = std::shared_ptr<Slot>;
+
+/// What those who use models hold on to, also past the host's end.
+struct Shared {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::map<std::string, SlotPtr> slots;  // by key; under the mutex, as all of a slot is
+};
+
+std::string_view without_tag(std::string_view name) {
+  constexpr std::string_view kLatest = ":latest";
+  if (name.ends_with(kLatest)) name.remove_suffix(kLatest.size());
+  return name;
+}
+
+Error cancelled() {
+  return make_error(ErrorCode::kCancelled, "the service ended before the model was loaded");
+}
+
+uint64_t bytes_of(const Composition& model) {
+  uint64_t bytes = 0;
+  for (const ComposedFile& file : model.paths) bytes += file.size;
+  return bytes;
+}
+
+ServableModel described(const ServedModel& model) {
+  return {.name = model.name(),
+          .id = model.composition().id,
+          .file_bytes = bytes_of(model.composition()),
+          .architecture = model.info().model.architecture,
+          .licence = model.composition().licence,
+          .context = model.info().context,
+          .at = system_clock::now()};
+}
+
+/// As the store alone knows it.
+Result<std::pair<ServableModel, Composition>> described(const supply::StoredModel& stored) {
+  LANTERN_ASSIGN(Composition model, composition_of(stored));
+  if (const auto tier = expected_tier(stored); tier.ok()) model.tier = *tier;
+  ServableModel out{.name = stored.name(),
+                    .id = model.id,
+                    .file_bytes = bytes_of(model),
+                    .licence = model.licence};
+  if (const auto at = base::parse_utc(stored.manifest.pulled_at)) out.at = *at;
+  return std::pair(std::move(out), std::move(model));
+}
+
+}  // namespace
+
+struct ModelHost::Impl {
+  Impl(HostOptions given, Governance governance)
+      : options(std::move(given)), decisions(std::move(governance)) {}
+
+  [[nodiscard]] uint64_t available() const {
+    return options.available_memory ? options.available_memory() : base::available_memory();
+  }
+  Result<Target> target(std::string_view name) const;
+  ModelUse hold(const SlotPtr& slot, const UseOptions& use);
+  std::optional<ModelUse> hold_usable(const std::string& key, const UseOptions& use);
+
+  void run_door(const std::stop_token& stop);
+  Result<Composition> composition(const Target& target);
+  void let_in(const Target& target, Waiter waiter);
+
+  using Lock = std::unique_lock<std::mutex>;
+  void run_keeper(const std::stop_token& stop);
+  SlotPtr next_to_unload(Clock::time_point now) const;
+  SlotPtr next_to_load() const;
+  SlotPtr longest_idle(bool named_too) const;
+  void unload(const SlotPtr& slot, Lock& lock);
+  void load_wanted(const SlotPtr& slot, Lock& lock, const std::stop_token& stop);
+  Result<std::unique_ptr<ServedModel>> load_model(const Target& target, const LoadOptions& how);
+  Status make_room(const Target& target, const engine::ModelCost& cost,
+                   const std::stop_token& stop);
+  void put(const SlotPtr& slot, std::unique_ptr<ServedModel> model);
+  void end();
+
+  const HostOptions options;
+  mutable CallerDecisions decisions;
+  const std::shared_ptr<Shared> shared = std::make_shared<Shared>();
+  std::mutex loading;  // one load at a time; taken before the shared mutex
+
+  std::mutex door_mutex;
+  std::condition_variable_any knocked;
+  std::deque<std::pair<Target, Waiter>> at_the_door;  // under its mutex
+  // The door's thread alone:
+  std::map<std::string, std::pair<Composition, Clock::time_point>> composed;
+
+  std::jthread door, keeper;
+};
+
+Result<Target> ModelHost::Impl::target(std::string_view name) const {
+  const std::string_view bare = without_tag(name);
+  {
+    const std::lock_guard lock(shared->mutex);
+    for (const auto& [key, slot] : shared->slots)
+      if (slot->named && (slot->target.name == name || slot->target.name == bare ||
+                          slot->target.reference == bare))
+        return slot->target;
+  }
+  if (!options.named_only) {
+    LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
+    auto stored = store.find(bare);
+    if (stored.ok()) return target_of(std::move(*stored));
+    if (stored.error().code != ErrorCode::kNotFound) return std::move(stored).error();
+  }
+  return make_error(ErrorCode::kNotFound,
+                    "model \"{}\" is not served here; the list of models has those that are",
+                    base::printable(name));
+}
+
+/// Under the shared mutex.
+ModelUse ModelHost::Impl::hold(const SlotPtr& slot, const UseOptions& use) {
+  ++slot->uses;
+  slot->keep_alive = use.keep_alive.value_or(slot->named ? kForever : options.keep_alive);
+  return ModelUse(
+      std::shared_ptr<ServedModel>(slot->model.get(), [slot, shared = shared](ServedModel*) {
+        const std::lock_guard lock(shared->mutex);
+        slot->last_used = Clock::now();
+        slot->last_used_at = system_clock::now();
+        if (--slot->uses == 0) shared->changed.notify_all();
+      }));
+}
+
+std::optional<ModelUse> ModelHost::Impl::hold_usable(const std::string& key,
+                                                     const UseOptions& use) {
+  const std::lock_guard lock(shared->mutex);
+  const auto found = shared->slots.find(key);
+  if (found == shared->slots.end() || !found->second->is_usable()) return std::nullopt;
+  return hold(found->second, use);
+}
+
+// The door.
+
+void ModelHost::Impl::run_door(const std::stop_token& stop) {
+  for (;;) {
+    std::pair<Target, Waiter> next;
+    {
+      std::unique_lock lock(door_mutex);
+      knocked.wait(lock, stop, [&] { return !at_the_door.empty(); });
+      if (stop.stop_requested()) return;
+      next = std::move(at_the_door.front());
+      at_the_door.pop_front();
+    }
+    auto& [target, waiter] = next;
+    if (waiter.options.gone.stop_requested()) {
+      waiter.then(make_error(ErrorCode::kCancelled, "the client has gone"));
+      continue;
+    }
+    const Result<Composition> model = composition(target);
+    if (!model.ok()) {
+      waiter.then(model.error());
+      continue;
+    }
+    const auto decision = decisions.decide(*model, waiter.options.caller, waiter.options.action);
+    if (!decision.ok()) {
+      waiter.then(decision.error());
+    } else if (!decision->allowed()) {
+      waiter.then(decision->status().error());
+    } else {
+      let_in(target, std::move(waiter));
+    }
+  }
+}
+
+Result<Composition> ModelHost::Impl::composition(const Target& target) {
+  const auto now = Clock::now();
+  std::erase_if(composed, [&](const auto& one) { return now - one.second.second > kComposedAnew; });
+  if (const auto found = composed.find(target.key); found != composed.end())
+    return found->second.first;
+  LANTERN_ASSIGN(Resolved resolved, resolve(target.reference, {.paranoid = options.paranoid}));
+  composed[target.key] = {resolved.model, now};
+  return std::move(resolved.model);
+}
+
+void ModelHost::Impl::let_in(const Target& target, Waiter waiter) {
+  std::unique_lock lock(shared->mutex);
+  SlotPtr& slot = shared->slots[target.key];
+  if (!slot) slot = std::make_shared<Slot>(Slot{.target = target});
+  if (slot->is_usable()) {
+    Result<ModelUse> use = hold(slot, waiter.options);
+    lock.unlock();
+    return waiter.then(std::move(use));
+  }
+  if (std::ssize(slot->waiters) >= options.scheduler.queue_max) {
+    lock.unlock();
+    return waiter.then(make_error(ErrorCode::kExhausted,
+                                  "{}: too many requests wait for it to be loaded; try again later",
+                                  target.name));
+  }
+  slot->waiters.push_back(std::move(waiter));
+  shared->changed.notify_all();
+}
+
+// The keeper.
+
+void ModelHost::Impl::run_keeper(const std::stop_token& stop) {
+  Lock lock(shared->mutex);
+  while (!stop.stop_requested()) {
+    const auto now = Clock::now();
+    if (const SlotPtr due = next_to_unload(now)) {
+      unload(due, lock);
+      continue;
+    }
+    if (const SlotPtr wanted = next_to_load()) {
+      load_wanted(wanted, lock, stop);
+      continue;
+    }
+    auto wake = now + kTick;
+    for (const auto& [key, slot] : shared->slots)
+      if (slot->phase == Phase::kLoaded && slot->uses == 0 && slot->keep_alive != kForever)
+        wake = std::min(wake, slot->last_used + slot->keep_alive);
+    shared->changed.wait_until(lock, stop, wake, [&] {
+      return next_to_load() != nullptr || next_to_unload(Clock::now()) != nullptr;
+    });
+  }
+}
+
+SlotPtr ModelHost::Impl::next_to_unload(Clock::time_point now) const {
+  for (const auto& [key, slot] : shared->slots)
+    if (slot->is_due(now)) return slot;
+  const SlotPtr idle = longest_idle(false);
+  return idle && now - idle->last_used > kTick && available() < kMemoryLeast ? idle : nullptr;
+}
+
+SlotPtr ModelHost::Impl::next_to_load() const {
+  for (const auto& [key, slot] : shared->slots)
+    if (slot->phase == Phase::kAbsent && !slot->waiters.empty()) return slot;
+  return nullptr;
+}
+
+SlotPtr ModelHost::Impl::longest_idle(bool named_too) const {
+  SlotPtr found;
+  for (const auto& [key, slot] : shared->slots) {
+    if (slot->phase != Phase::kLoaded || slot->uses > 0 || (slot->named && !named_too)) continue;
+    if (!found ||
+        std::pair(slot->named, slot->last_used) < std::pair(found->named, found->last_used))
+      found = slot;
+  }
+  return found;
+}
+
+/// Gives the lock back meanwhile.
+void ModelHost::Impl::unload(const SlotPtr& slot, Lock& lock) {
+  slot->phase = Phase::kUnloading;
+  std::unique_ptr<ServedModel> model = std::move(slot->model);
+  lock.unlock();
+  model.reset();
+  base::release_free_memory();
+  lock.lock();
+  slot->phase = Phase::kAbsent;
+  slot->ending = false;
+  if (slot->waiters.empty() && !slot->named) shared->slots.erase(slot->target.key);
+  shared->changed.notify_all();
+}
+
+/// Likewise.
+void ModelHost::Impl::load_wanted(const SlotPtr& slot, Lock& lock, const std::stop_token& stop) {
+  slot->phase = Phase::kLoading;
+  const auto is_gone = [](const Waiter& waiter) { return waiter.options.gone.stop_requested(); };
+  const bool is_wanted = !std::all_of(slot->waiters.begin(), slot->waiters.end(), is_gone);
+  lock.unlock();
+  auto model = [&]() -> Result<std::unique_ptr<ServedModel>> {
+    if (!is_wanted) return make_error(ErrorCode::kCancelled, "the client has gone");
+    const std::lock_guard one(loading);
+    return load_model(slot->target, {.stop = stop});
+  }();
+  lock.lock();
+  std::vector<Waiter> waiters = std::exchange(slot->waiters, {});
+  std::vector<Result<ModelUse>> uses;
+  if (model.ok()) {
+    put(slot, std::move(*model));
+    for (const Waiter& waiter : waiters) uses.emplace_back(hold(slot, waiter.options));
+  } else {
+    slot->phase = Phase::kAbsent;
+    if (!slot->named) shared->slots.erase(slot->target.key);
+    for (size_t i = 0; i < waiters.size(); ++i) uses.emplace_back(model.error());
+  }
+  lock.unlock();
+  for (size_t i = 0; i < waiters.size(); ++i) waiters[i].then(std::move(uses[i]));
+  waiters.clear();
+  uses.clear();
+  lock.lock();
+}
+
+/// Under the shared mutex.
+void ModelHost::Impl::put(const SlotPtr& slot, std::unique_ptr<ServedModel> model) {
+  slot->shown = described(*model);
+  slot->composition = model->composition();
+  slot->model = std::move(model);
+  slot->phase = Phase::kLoaded;
+  slot->ending = false;
+  slot->last_used = Clock::now();
+  slot->since = slot->last_used_at = system_clock::now();
+  slot->keep_alive = slot->named ? kForever : options.keep_alive;
+  shared->changed.notify_all();
+}
+
+Result<std::unique_ptr<ServedModel>> ModelHost::Impl::load_model(const Target& target,
+                                                                 const LoadOptions& how) {
+  LANTERN_ASSIGN(ServedModel::Admitted admitted,
+                 ServedModel::admit(target.reference, {.consent = how.consent,
+                                                       .stop = how.stop,
+                                                       .progress = how.hashing,
+                                                       .paranoid = options.paranoid,
+                                                       .warn = how.warn}));
+  LANTERN_TRY(make_room(target, admitted.cost, how.stop));
+  engine::EngineOptions engine = options.engine;
+  engine.progress = [&](uint64_t done, uint64_t total) {
+    return !how.stop.stop_requested() && (!how.progress || how.progress(done, total));
+  };
+  auto model = ServedModel::start(std::move(admitted), std::move(engine), options.scheduler);
+  // To come again later would not help.
+  if (!model.ok() && model.error().code == ErrorCode::kExhausted)
+    return make_error(ErrorCode::kUnsupported, "{}: {}", target.name, model.error().message);
+  return model;
+}
+
+Status ModelHost::Impl::make_room(const Target& target, const engine::ModelCost& cost,
+                                  const std::stop_token& stop) {
+  const int64_t context = options.engine.context > 0
+                              ? options.engine.context
+                              : std::min(cost.n_context_train, kContextUsual);
+  LANTERN_ASSIGN(const uint64_t need, cost.memory_bytes(options.engine.kv_type, context));
+  const auto deadline = Clock::now() + options.room_wait_max;
+  Lock lock(shared->mutex);
+  for (;;) {
+    if (stop.stop_requested()) return cancelled();
+    const auto n_loaded =
+        std::count_if(shared->slots.begin(), shared->slots.end(),
+                      [](const auto& one) { return one.second->phase == Phase::kLoaded; });
+    const bool full = options.models_max > 0 && n_loaded >= options.models_max;
+    // Alone it may try: the engine has the words for what does not fit.
+    if (n_loaded == 0 || (!full && available() >= need)) return {};
+    if (const SlotPtr idle = longest_idle(true)) {
+      unload(idle, lock);
+      continue;
+    }
+    if (Clock::now() >= deadline)
+      return make_error(ErrorCode::kExhausted,
+                        "{}: there is no room to load it ({} of memory are needed, {} are left), "
+                        "and every loaded model is in use; try again later",
+                        target.name, base::format_bytes(need), base::format_bytes(available()));
+    shared->changed.wait_until(lock, stop, std::min(deadline, Clock::now() + kTick),
+                               [&] { return longest_idle(true) != nullptr; });
+  }
+}
+
+void ModelHost::Impl::end() {
+  for (std::jthread* thread : {&door, &keeper}) thread->request_stop();
+  if (door.joinable()) door.join();
+  if (keeper.joinable()) keeper.join();
+  std::vector<Waiter> waiters;
+  for (auto& [target, waiter] : std::exchange(at_the_door, {}))
+    waiters.push_back(std::move(waiter));
+  std::vector<std::unique_ptr<ServedModel>> models;
+  {
+    const std::lock_guard lock(shared->mutex);
+    for (auto& [key, slot] : shared->slots) {
+      for (Waiter& waiter : slot->waiters) waiters.push_back(std::move(waiter));
+      slot->waiters.clear();
+      slot->phase = Phase::kAbsent;
+      if (slot->model) models.push_back(std::move(slot->model));
+    }
+    shared->slots.clear();
+  }
+  for (Waiter& waiter : waiters) waiter.then(cancelled());
+}
+
+// The host.
+
+ModelHost::ModelHost(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<ModelHost>> ModelHost::create(HostOptions options) {
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(governance));
+  Impl* raw = impl.get();
+  impl->door = std::jthread([raw](const std::stop_token& stop) { raw->run_door(stop); });
+  impl->keeper = std::jthread([raw](const std::stop_token& stop) { raw->run_keeper(stop); });
+  return std::unique_ptr<ModelHost>(new ModelHost(std::move(impl)));
+}
+
+ModelHost::~ModelHost() { impl_->end(); }
+
+Result<ModelUse> ModelHost::load(const std::string& reference, const LoadOptions& options) {
+  LANTERN_ASSIGN(const Target target, target_of_reference(reference));
+  const std::lock_guard one(impl_->loading);
+  SlotPtr slot;
+  {
+    const std::lock_guard lock(impl_->shared->mutex);
+    SlotPtr& there = impl_->shared->slots[target.key];
+    if (!there) there = std::make_shared<Slot>(Slot{.target = target});
+    slot = there;
+    slot->named = true;
+    if (slot->is_usable()) return impl_->hold(slot, {});
+    slot->phase = Phase::kLoading;
+  }
+  auto model = impl_->load_model(target, options);
+  const std::lock_guard lock(impl_->shared->mutex);
+  if (!model.ok()) {
+    impl_->shared->slots.erase(target.key);
+    return std::move(model).error();
+  }
+  impl_->put(slot, std::move(*model));
+  return impl_->hold(slot, {});
+}
+
+void ModelHost::use(std::string_view name, UseOptions options, Then then) {
+  Result<Target> target = impl_->target(name);
+  if (!target.ok()) return then(std::move(target).error());
+  if (auto use = impl_->hold_usable(target->key, options)) return then(std::move(*use));
+  {
+    const std::lock_guard lock(impl_->door_mutex);
+    if (impl_->at_the_door.size() < kAtTheDoorMax) {
+      impl_->at_the_door.emplace_back(std::move(*target),
+                                      Waiter{std::move(options), std::move(then)});
+      impl_->knocked.notify_one();
+      return;
+    }
+  }
+  then(make_error(ErrorCode::kExhausted, "too many requests wait for models; try again later"));
+}
+
+std::optional<ModelUse> ModelHost::use_loaded(std::string_view name) {
+  const Result<Target> target = impl_->target(name);
+  if (!target.ok()) return std::nullopt;
+  const std::lock_guard lock(impl_->shared->mutex);
+  const auto found = impl_->shared->slots.find(target->key);
+  if (found == impl_->shared->slots.end() || !found->second->is_usable()) return std::nullopt;
+  return impl_->hold(found->second, {.keep_alive = found->second->keep_alive});
+}
+
+std::vector<ModelUse> ModelHost::all_loaded() {
+  std::vector<ModelUse> uses;
+  const std::lock_guard lock(impl_->shared->mutex);
+  for (const auto& [key, slot] : impl_->shared->slots)
+    if (slot->is_usable()) uses.push_back(impl_->hold(slot, {.keep_alive = slot->keep_alive}));
+  return uses;
+}
+
+std::vector<LoadedModel> ModelHost::loaded() const {
+  std::vector<LoadedModel> out;
+  const std::lock_guard lock(impl_->shared->mutex);
+  for (const auto& [key, slot] : impl_->shared->slots) {
+    if (slot->phase == Phase::kLoading)
+      out.push_back({.name = slot->target.name, .is_loading = true});
+    if (slot->phase != Phase::kLoaded) continue;
+    const ServedModel& model = *slot->model;
+    LoadedModel one{.name = model.name(),
+                    .id = model.composition().id,
+                    .file_bytes = bytes_of(model.composition()),
+                    .context = model.info().context,
+                    .architecture = model.info().model.architecture,
+                    .is_ending = slot->ending || model.withdrawn(),
+                    .uses = slot->uses,
+                    .stats = model.stats(),
+                    .since = slot->since};
+    one.memory_bytes = model.weight_bytes() + one.stats.kv_bytes_in_use;
+    if (slot->keep_alive != kForever) {
+      const auto from = slot->uses > 0 ? system_clock::now() : slot->last_used_at;
+      one.expires = from + slot->keep_alive;
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+Result<std::vector<ServableModel>> ModelHost::servable(const Caller& caller) const {
+  std::vector<std::pair<ServableModel, Composition>> all;
+  {
+    const std::lock_guard lock(impl_->shared->mutex);
+    for (const bool named : {true, false})
+      for (const auto& [key, slot] : impl_->shared->slots)
+        if (slot->shown && slot->named == named) all.emplace_back(*slot->shown, slot->composition);
+  }
+  if (!impl_->options.named_only) {
+    LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
+    LANTERN_ASSIGN(const auto listing, store.list());
+    for (const supply::StoredModel& stored : listing.models) {
+      const bool there = std::any_of(all.begin(), all.end(), [&](const auto& one) {
+        return one.first.id == stored.manifest.id;
+      });
+      if (there) continue;
+      LANTERN_ASSIGN(auto one, described(stored));
+      all.push_back(std::move(one));
+    }
+  }
+  std::vector<ServableModel> out;
+  for (auto& [model, composition] : all) {
+    LANTERN_ASSIGN(const bool allowed,
+                   impl_->decisions.would_allow(composition, caller, policy::Action::kChat));
+    if (allowed) out.push_back(std::move(model));
+  }
+  return out;
+}
+
+Result<ServableModel> ModelHost::find(std::string_view name, const Caller& caller) const {
+  LANTERN_ASSIGN(const Target target, impl_->target(name));
+  std::optional<std::pair<ServableModel, Composition>> found;
+  {
+    const std::lock_guard lock(impl_->shared->mutex);
+    const auto at = impl_->shared->slots.find(target.key);
+    if (at != impl_->shared->slots.end() && at->second->shown)
+      found.emplace(*at->second->shown, at->second->composition);
+  }
+  if (!found && target.stored) {
+    LANTERN_ASSIGN(found, described(*target.stored));
+  }
+  if (!found) return make_error(ErrorCode::kNotFound, "{}: not loaded at the moment", target.name);
+  LANTERN_ASSIGN(const policy::Decision decision,
+                 impl_->decisions.decide(found->second, caller, policy::Action::kChat));
+  LANTERN_TRY(decision.status());
+  return std::move(found->first);
+}
+
+Result<ModelHost::Described> ModelHost::describe(std::string_view name, const Caller& caller) {
+  LANTERN_ASSIGN(ServableModel model, find(name, caller));
+  Described out{.model = std::move(model)};
+  if (const auto use = use_loaded(name)) {
+    const text::ChatTemplate* chat = (*use)->text().chat_template();
+    if (chat != nullptr) out.chat_template = chat->source();
+    out.n_context_train = (*use)->info().model.n_context_train;
+    out.n_vocab = (*use)->info().model.n_vocab;
+    return out;
+  }
+  LANTERN_ASSIGN(const Target target, impl_->target(name));
+  LANTERN_ASSIGN(const auto checkpoint, inspect(target.reference));
+  const format::Metadata& metadata = checkpoint->metadata();
+  LANTERN_ASSIGN(out.model.architecture, metadata.get_string("general.architecture"));
+  LANTERN_ASSIGN(out.chat_template, metadata.get_string_or("tokenizer.chat_template", {}));
+  LANTERN_ASSIGN(const engine::ModelCost cost, engine::model_cost(*checkpoint));
+  out.n_context_train = cost.n_context_train;
+  for (const format::Tensor& tensor : checkpoint->tensors())
+    if (tensor.name == "token_embd.weight" && !tensor.shape.empty()) out.n_vocab = tensor.shape[0];
+  return out;
+}
+
+Status ModelHost::unload(std::string_view name, UnloadWhen when) {
+  LANTERN_ASSIGN(const Target target, impl_->target(name));
+  const std::lock_guard lock(impl_->shared->mutex);
+  const auto found = impl_->shared->slots.find(target.key);
+  if (found == impl_->shared->slots.end() || found->second->phase != Phase::kLoaded)
+    return make_error(ErrorCode::kNotFound, "{}: not loaded", target.name);
+  found->second->ending = true;
+  if (when == UnloadWhen::kNow) found->second->model->end_answers();
+  impl_->shared->changed.notify_all();
+  return {};
+}
+
+}  // namespace lantern::gate
