@@ -50,15 +50,20 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
   impl->admitted.emplace(std::move(model));
   const format::Checkpoint& checkpoint = impl->admitted->checkpoint();
   const int threads = options.threads > 0 ? options.threads : base::usable_physical_cores();
-  impl->pool = std::make_unique<base::ThreadPool>(threads);
-  impl->context = {.isa = isa, .pool = impl->pool.get()};
+  impl->pool = options.pool ? std::move(options.pool) : std::make_shared<base::SharedPool>(threads);
+  // Others run on shared threads meanwhile.
+  std::optional<base::ThreadPool> loading;
+  if (impl->pool.use_count() > 1) loading.emplace(threads);
+  const kernels::Context load_context{.isa = isa,
+                                      .pool = loading ? &*loading : &impl->pool->threads()};
+  impl->context = {.isa = isa, .pool = &impl->pool->threads()};
 
   // A vocabulary takes as long to build as a small model's weights to read. Deferred too: where no
   // further thread may be had, it is built afterwards instead.
   auto text = std::async(std::launch::async | std::launch::deferred,
                          [&] { return TextIo::load(checkpoint); });
   auto loaded = arch::Model::load(
-      *impl->admitted, {.context = &impl->context, .progress = std::move(options.progress)});
+      *impl->admitted, {.context = &load_context, .progress = std::move(options.progress)});
   auto text_loaded = text.get();
   if (!loaded.ok()) return std::move(loaded).error();
   if (!text_loaded.ok() && options.text == TextSide::kNeeded) return std::move(text_loaded).error();
@@ -90,6 +95,7 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
 
   impl->length_unlimited = options.context > 0 ? options.context : info.model.n_context_train;
   info.name = impl->admitted->name();
+  info.id = impl->admitted->id();
   info.context = plan.context;
   info.kv_type = options.kv_type;
   info.kv_bytes_per_position =

@@ -31,6 +31,10 @@
 #include "kernels/isa.h"
 #include "kernels/ops.h"
 
+namespace lantern::base {
+class SharedPool;
+}
+
 namespace lantern::engine {
 
 /// Whether a model without tokenizer loads too: for logits(), which needs ids alone. Nothing that
@@ -43,6 +47,9 @@ struct EngineOptions {
   kernels::KvType kv_type = kernels::KvType::kF16;
   int64_t context = 0;           // positions a sequence may have; 0: the model's own, or what fits
   uint64_t memory = UINT64_MAX;  // bytes it may take, beside what the machine has left
+  /// Kernels run on these threads, in turns with the other engines that have them; such an engine
+  /// is for a Scheduler. None: on `threads` of its own.
+  std::shared_ptr<base::SharedPool> pool = {};
   /// Called while weights load, with bytes done and in all; false cancels (kCancelled).
   std::function<bool(uint64_t done, uint64_t total)> progress = {};
 };
@@ -51,6 +58,7 @@ struct EngineOptions {
 struct EngineInfo {
   arch::ModelInfo model;
   std::string name;     // as the model was admitted
+  base::Digest id{};    // likewise
   int64_t context = 0;  // positions a sequence may have
   kernels::KvType kv_type = kernels::KvType::kF16;
   uint64_t kv_bytes_per_position = 0;
@@ -228,6 +236,14 @@ class Conversation {
   void clear();
   /// [{"role": ..., "content": ...}, ...], the system turn included.
   [[nodiscard]] base::OrderedJson messages() const;
+  /// Everything of it, the cache included, as bytes that restore() takes where model, arithmetic
+  /// and cache are the same; they hold the conversation's content. Answers afterwards have the
+  /// bits that they would have had here.
+  [[nodiscard]] std::string save() const;
+  /// Takes the place of what is here. kInvalidArgument for another model's, another arithmetic's
+  /// or another cache type's, or more than the context holds; kCorrupt for what save() did not
+  /// write; kExhausted memory. On an error the conversation is as after clear().
+  Status restore(std::string_view bytes, std::string_view what);
   /// Ids in the cache.
   [[nodiscard]] int64_t tokens() const;
   /// Notices of the last turn's prompt.

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/shared_pool.h"
 #include "engine/batch.h"
 #include "engine/engine.h"
 #include "engine/speculation.h"
@@ -19,8 +19,8 @@ inline constexpr const char* kNoTemplateNotice =
     "the model has no chat template: the text is completed as it stands";
 
 struct Engine::Impl {
-  std::unique_ptr<base::ThreadPool> pool;
-  kernels::Context context;  // borrows `pool`
+  std::shared_ptr<base::SharedPool> pool;
+  kernels::Context context;  // borrows its threads
   std::optional<format::AdmittedModel> admitted;
   std::optional<arch::Model> model;
   std::optional<TextIo> text;

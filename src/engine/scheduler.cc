@@ -452,7 +452,7 @@ void Scheduler::Impl::take_in(std::span<Running* const> planned) {
   }
   const auto n_vocab = static_cast<size_t>(impl.info.model.n_vocab);
   while (!drawing.empty()) {
-    impl.pool->parallel_for(std::ssize(drawing), 1, [&](int64_t begin, int64_t end) {
+    impl.pool->threads().parallel_for(std::ssize(drawing), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const Running& r = *drawing[static_cast<size_t>(i)];
         const float* row = r.logits + static_cast<size_t>(r.n_drawn) * n_vocab;
@@ -500,6 +500,7 @@ void Scheduler::Impl::step() {
   std::vector<Running*> planned;
   plan(planned);
   if (planned.empty()) return;
+  const auto turn = impl.pool->take_turn();
   const Stopwatch watch;
   Status status = forward(planned);
   const double seconds = watch.seconds();

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/printable.h"
+#include "base/shared_pool.h"
 #include "gate/caller_decision.h"
 #include "gate/resolve.h"
 
@@ -142,7 +143,7 @@ struct ModelHost::Impl {
   std::optional<ModelUse> hold_usable(const std::string& key, const UseOptions& use);
 
   void run_door(const std::stop_token& stop);
-  Result<Composition> composition(const Target& target);
+  Result<Composition> composition(const Target& target, const std::stop_token& stop);
   void let_in(const Target& target, Waiter waiter);
 
   using Lock = std::unique_lock<std::mutex>;
@@ -230,7 +231,7 @@ void ModelHost::Impl::run_door(const std::stop_token& stop) {
       waiter.then(make_error(ErrorCode::kCancelled, "the client has gone"));
       continue;
     }
-    const Result<Composition> model = composition(target);
+    const Result<Composition> model = composition(target, stop);
     if (!model.ok()) {
       waiter.then(model.error());
       continue;
@@ -246,12 +247,14 @@ void ModelHost::Impl::run_door(const std::stop_token& stop) {
   }
 }
 
-Result<Composition> ModelHost::Impl::composition(const Target& target) {
+Result<Composition> ModelHost::Impl::composition(const Target& target,
+                                                 const std::stop_token& stop) {
   const auto now = Clock::now();
   std::erase_if(composed, [&](const auto& one) { return now - one.second.second > kComposedAnew; });
   if (const auto found = composed.find(target.key); found != composed.end())
     return found->second.first;
-  LANTERN_ASSIGN(Resolved resolved, resolve(target.reference, {.paranoid = options.paranoid}));
+  LANTERN_ASSIGN(Resolved resolved,
+                 resolve(target.reference, {.stop = stop, .paranoid = options.paranoid}));
   composed[target.key] = {resolved.model, now};
   return std::move(resolved.model);
 }
@@ -456,6 +459,9 @@ ModelHost::ModelHost(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<ModelHost>> ModelHost::create(HostOptions options) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
+  const int threads =
+      options.engine.threads > 0 ? options.engine.threads : base::usable_physical_cores();
+  options.engine.pool = std::make_shared<base::SharedPool>(threads);
   auto impl = std::make_unique<Impl>(std::move(options), std::move(governance));
   Impl* raw = impl.get();
   impl->door = std::jthread([raw](const std::stop_token& stop) { raw->run_door(stop); });
@@ -513,12 +519,10 @@ std::optional<ModelUse> ModelHost::use_loaded(std::string_view name) {
   return impl_->hold(found->second, {.keep_alive = found->second->keep_alive});
 }
 
-std::vector<ModelUse> ModelHost::all_loaded() {
-  std::vector<ModelUse> uses;
+void ModelHost::let_go(const ModelUse& use) {
   const std::lock_guard lock(impl_->shared->mutex);
   for (const auto& [key, slot] : impl_->shared->slots)
-    if (slot->is_usable()) uses.push_back(impl_->hold(slot, {.keep_alive = slot->keep_alive}));
-  return uses;
+    if (slot->model.get() == &*use) slot->ending = true;
 }
 
 std::vector<LoadedModel> ModelHost::loaded() const {

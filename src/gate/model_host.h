@@ -134,8 +134,8 @@ class ModelHost {
   /// Unloads once nobody uses it, or ends what it answers first. Returns at once; the model comes
   /// back when somebody asks for it. kNotFound: it is not loaded.
   Status unload(std::string_view name, UnloadWhen when);
-  /// Every loaded model in use now.
-  [[nodiscard]] std::vector<ModelUse> all_loaded();
+  /// As unload(kIdle), of a model that has lost its name.
+  void let_go(const ModelUse& use);
 
  private:
   struct Impl;
