@@ -7,9 +7,12 @@
 // space trimmed) fall back to an older checkpoint or to none; then ids in common with the cache
 // still need no computation.
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "base/check.h"
 #include "engine/engine_impl.h"
+#include "engine/session.h"
 
 namespace lantern::engine {
 
@@ -141,6 +144,124 @@ void Conversation::clear() {
   impl_->text.clear();
   impl_->ids.clear();
   impl_->checkpoints.clear();
+}
+
+namespace {
+
+Result<std::vector<Session::LayerBytes>> layer_bytes(const Engine::Impl& engine) {
+  std::vector<Session::LayerBytes> out;
+  for (const auto& layer : engine.info.model.layers) {
+    const kernels::KvType type = engine.info.kv_type;
+    Session::LayerBytes bytes;
+    LANTERN_ASSIGN(bytes.keys, kernels::kv_page_bytes(type, layer.n_kv_heads, layer.head_dim));
+    LANTERN_ASSIGN(bytes.values, kernels::kv_page_bytes(type, layer.n_kv_heads, layer.value_dim));
+    out.push_back(bytes);
+  }
+  return out;
+}
+
+/// kInvalidArgument where `session` was made by something else.
+Status check_same(const Session& session, const Engine::Impl& engine) {
+  auto differs = [](std::string_view what) {
+    return make_error(ErrorCode::kInvalidArgument, "the session was saved with another {}", what);
+  };
+  if (session.model != engine.info.id) return differs("model");
+  if (session.arithmetic != static_cast<uint32_t>(kernels::kArithmeticVersion))
+    return differs("version of the arithmetic; its text can be read with the Lantern that made it");
+  if (session.kv_type != static_cast<uint32_t>(engine.info.kv_type))
+    return differs("type of cache (--kv)");
+  const int64_t long_after = engine.info.model.long_rope_after;
+  if (long_after > 0 &&
+      (session.planned_length > long_after) != (engine.length_unlimited > long_after))
+    return differs("kind of rope (--context)");
+  const auto n_ids = std::max(std::ssize(session.ids), std::ssize(session.cached));
+  if (n_ids > engine.info.context)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "the session has {} tokens, the context {}; give a longer --context", n_ids,
+                      engine.info.context);
+  LANTERN_TRY(engine.check_ids(session.ids));
+  LANTERN_TRY(engine.check_ids(session.cached));
+  LANTERN_ASSIGN(const auto layers, layer_bytes(engine));
+  const bool same = std::ranges::equal(layers, session.layers, [](const auto& a, const auto& b) {
+    return a.keys == b.keys && a.values == b.values;
+  });
+  if (!same) return make_error(ErrorCode::kCorrupt, "its pages are not this model's");
+  return {};
+}
+
+/// Into an empty cache.
+Status fill_pages(const Session& session, Sequence& sequence) {
+  const auto n = std::ssize(session.cached);
+  LANTERN_TRY(sequence.kv.reserve(n));
+  const auto views = sequence.kv.views();
+  for (size_t i = 0; i < session.pages.size(); ++i) {
+    const Session::Pages& pages = session.pages[i];
+    const kernels::KvView& view = views[i % views.size()];
+    const size_t page = i / views.size();
+    if (pages.keys.empty()) continue;
+    std::memcpy(view.key_pages[page], pages.keys.data(), pages.keys.size());
+    std::memcpy(view.value_pages[page], pages.values.data(), pages.values.size());
+  }
+  sequence.ids = session.cached;
+  sequence.kv.release_passed(n);
+  // What was not saved must be what no query sees any more.
+  const auto after = sequence.kv.views();
+  for (size_t i = 0; i < session.pages.size(); ++i)
+    if (session.pages[i].keys.empty() &&
+        after[i % after.size()].key_pages[i / after.size()] != nullptr)
+      return make_error(ErrorCode::kCorrupt, "a page that is needed is missing");
+  return {};
+}
+
+}  // namespace
+
+std::string Conversation::save() const {
+  const Engine::Impl& engine = impl_->engine;
+  Session session{.arithmetic = static_cast<uint32_t>(kernels::kArithmeticVersion),
+                  .kv_type = static_cast<uint32_t>(engine.info.kv_type),
+                  .planned_length = engine.length_unlimited,
+                  .model = engine.info.id,
+                  .system = impl_->system,
+                  .turns = impl_->turns,
+                  .text = impl_->text,
+                  .ids = impl_->ids,
+                  .cached = impl_->sequence.ids};
+  for (const Impl::Checkpoint& checkpoint : impl_->checkpoints)
+    session.checkpoints.push_back({checkpoint.text_bytes, checkpoint.n_ids});
+  auto layers = layer_bytes(engine);
+  LANTERN_CHECK(layers.ok());  // the cache has such pages
+  session.layers = std::move(*layers);
+  const auto views = impl_->sequence.kv.views();
+  const uint64_t n_pages = session_pages(session.cached.size());
+  for (uint64_t page = 0; page < n_pages; ++page) {
+    for (size_t l = 0; l < views.size(); ++l) {
+      Session::Pages pages;
+      if (const std::byte* keys = views[l].key_pages[page])
+        pages = {.keys = {keys, session.layers[l].keys},
+                 .values = {views[l].value_pages[page], session.layers[l].values}};
+      session.pages.push_back(pages);
+    }
+  }
+  return write_session(session);
+}
+
+Status Conversation::restore(std::string_view bytes, std::string_view what) {
+  clear();
+  LANTERN_ASSIGN(Session session, read_session(bytes, what));
+  Status restored = check_same(session, impl_->engine);
+  if (restored.ok()) restored = fill_pages(session, impl_->sequence);
+  if (!restored.ok()) {
+    clear();
+    return std::move(restored).error().within(what);
+  }
+  impl_->system = std::move(session.system);
+  impl_->turns = std::move(session.turns);
+  impl_->text = std::move(session.text);
+  impl_->ids = std::move(session.ids);
+  for (const Session::Checkpoint& checkpoint : session.checkpoints)
+    impl_->checkpoints.push_back({.text_bytes = static_cast<size_t>(checkpoint.text_bytes),
+                                  .n_ids = static_cast<size_t>(checkpoint.n_ids)});
+  return {};
 }
 
 base::OrderedJson Conversation::messages() const { return impl_->all_messages(); }

@@ -9,6 +9,7 @@
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/output.h"
+#include "gate/session.h"
 
 namespace lantern::cli {
 namespace {
@@ -28,6 +29,7 @@ struct Flags {
   SamplingFlags sampling;
   SpeculationFlags speculation;
   std::string system;
+  std::string session;
   bool no_history = false;
 };
 
@@ -73,6 +75,17 @@ class Chat {
       : flags_(flags), engine_(engine), conversation_(engine) {
     conversation_.set_system(flags.system);
   }
+
+  /// Goes on with the conversation that was saved there, if one was.
+  Status resume(const std::filesystem::path& file) {
+    LANTERN_ASSIGN(const bool there, gate::restore_session(conversation_, file));
+    if (!there) return {};
+    if (!flags_.system.empty()) conversation_.set_system(flags_.system);
+    tell(fmt::format("{} messages, {} tokens: the conversation goes on",
+                     conversation_.messages().size(), conversation_.tokens()));
+    return {};
+  }
+  Status keep(const std::filesystem::path& file) { return gate::save_session(conversation_, file); }
 
   Result<Exit> loop(LineEditor& editor) {
     for (;;) {
@@ -170,7 +183,13 @@ Result<Exit> run(const Flags& flags) {
   if (stdin_is_terminal())
     tell(fmt::format("{}, {} tokens of context. /help lists the commands, Ctrl-D leaves.",
                      engine.info().name, engine.info().context));
-  return Chat(flags, engine).loop(editor);
+  Chat chat(flags, engine);
+  if (flags.session.empty()) return chat.loop(editor);
+  LANTERN_ASSIGN(const std::filesystem::path session, gate::session_path(flags.session));
+  LANTERN_TRY(chat.resume(session));
+  LANTERN_ASSIGN(const Exit exit, chat.loop(editor));
+  LANTERN_TRY(chat.keep(session));
+  return exit;
 }
 
 Action define(CLI::App& app) {
@@ -179,6 +198,9 @@ Action define(CLI::App& app) {
   app.add_option("--system", flags->system, "the system message");
   flags->sampling.define(app);
   flags->speculation.define(app);
+  app.add_option("--session", flags->session,
+                 "a name: go on with the conversation that was kept under it, and keep this one, "
+                 "encrypted, with its cache");
   app.add_flag("--no-history", flags->no_history, "keep no history of what was typed");
   return [flags] { return run(*flags); };
 }
@@ -192,6 +214,7 @@ const Command k_chat = {
     .summary = "talk with a model",
     .examples =
         "  lantern chat smollm2\n"
+        "  lantern chat smollm2 --session work\n"
         "  lantern chat ./model.gguf --system \"You are terse.\" --context 8192",
     .define = define,
 };
