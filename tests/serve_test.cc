@@ -43,18 +43,21 @@ constexpr auto kPatience = std::chrono::seconds(60);
 /// `lantern serve` on a free port, with a tiny model that knows 264 tokens.
 class Served {
  public:
-  explicit Served(std::vector<std::string> more = {}, const engine::TinyModel& tiny = {}) {
-    const std::string model = tiny.write(folder_).string();
+  enum class Named { kTinyModel, kNone };
+
+  explicit Served(std::vector<std::string> more = {}, const engine::TinyModel& tiny = {},
+                  Named named = Named::kTinyModel) {
     std::vector<std::string> words = {std::string(LANTERN_BUILD_DIR) + "/lantern",
                                       "serve",
-                                      model,
                                       "--listen",
                                       "127.0.0.1:0",
                                       "--json",
                                       "--threads",
-                                      "1",
-                                      "--approve",
-                                      "made by this test"};
+                                      "1"};
+    if (named == Named::kTinyModel)
+      for (const std::string& word : {tiny.write(folder_).string(), std::string("--approve"),
+                                      std::string("made by this test")})
+        words.push_back(word);
     words.insert(words.end(), more.begin(), more.end());
     std::array<int, 2> out{-1, -1};
     EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
@@ -79,7 +82,8 @@ class Served {
     EXPECT_EQ(schema_violations(nlohmann::json::parse(schema), nlohmann::json::parse(line)), "");
     const std::string url = (*said)["url"];
     port_ = static_cast<uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
-    name_ = get_json("/v1/models")["data"][0]["id"];
+    const OrderedJson models = get_json("/v1/models");
+    if (!models["data"].empty()) name_ = models["data"][0]["id"];
   }
   ~Served() { EXPECT_EQ(stop(), 0); }
   Served(const Served&) = delete;
@@ -138,10 +142,14 @@ class Served {
 
   [[nodiscard]] std::string post(const std::string& path, const std::string& body,
                                  const std::string& headers = {}) const {
+    return send("POST", path, body, headers);
+  }
+  [[nodiscard]] std::string send(const std::string& method, const std::string& path,
+                                 const std::string& body, const std::string& headers = {}) const {
     return exchange(
-        fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                     "Content-Length: {}\r\n{}\r\n{}",
-                    path, body.size(), headers, body));
+                    method, path, body.size(), headers, body));
   }
   [[nodiscard]] std::string get(const std::string& path, const std::string& headers = {}) const {
     return exchange(fmt::format("GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{}\r\n",
@@ -157,10 +165,20 @@ class Served {
     return json.ok() ? *json : OrderedJson();
   }
   [[nodiscard]] std::string chat(const std::string& text, const std::string& more = {}) const {
+    return chat_with(name_, text, more);
+  }
+  [[nodiscard]] std::string chat_with(const std::string& model, const std::string& text,
+                                      const std::string& more = {}) const {
     return post("/v1/chat/completions",
                 fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"{}"}}],)"
                             R"("max_tokens":24,"seed":7{}}})",
-                            name_, text, more));
+                            model, text, more));
+  }
+  /// Those of /api/ps or /api/tags.
+  [[nodiscard]] std::vector<std::string> models(const std::string& path) const {
+    std::vector<std::string> names;
+    for (const auto& model : get_json(path)["models"]) names.push_back(model["name"]);
+    return names;
   }
   static std::string text_of(const std::string& answer) {
     const OrderedJson body = body_of(answer);
@@ -501,8 +519,7 @@ TEST(ServeTools, TellsReasoningApartWholeAndStreamed) {
   const ScopedHome home("serve-reasoning");
   const Served served({}, tools_model());
   const std::string thinking = R"(,"chat_template_kwargs":{"enable_thinking":true})";
-  const OrderedJson message =
-      Served::body_of(served.chat("Hi", thinking))["choices"][0]["message"];
+  const OrderedJson message = Served::body_of(served.chat("Hi", thinking))["choices"][0]["message"];
   EXPECT_EQ(message["content"], "");
   EXPECT_NE(message["reasoning_content"], "");
   const std::string events = served.chat("Hi", thinking + R"(,"stream":true)");
@@ -515,8 +532,8 @@ TEST(ServeTools, TellsReasoningApartWholeAndStreamed) {
     streamed += (*event)["choices"][0]["delta"].value("reasoning_content", "");
   }
   EXPECT_EQ(streamed, message["reasoning_content"]);
-  const OrderedJson none = Served::body_of(
-      served.chat("Hi", R"(,"reasoning_effort":"none")"))["choices"][0]["message"];
+  const OrderedJson none =
+      Served::body_of(served.chat("Hi", R"(,"reasoning_effort":"none")"))["choices"][0]["message"];
   EXPECT_FALSE(none.contains("reasoning_content"));
 }
 
@@ -561,6 +578,136 @@ TEST(ServeAlone, ARevocationEndsWhatItAnswers) {
   const std::string answer = served.chat("Hi");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 403"));
   EXPECT_THAT(answer, HasSubstr("lantern.revoked"));
+}
+
+/// A store with the approved models "one", "two" and "three", and "four", which nobody approved.
+void pull_models(const format::TemporaryFolder& folder) {
+  int64_t context = 512;
+  for (const std::string name : {"one", "two", "three", "four"}) {
+    engine::TinyModel model;
+    model.context = context += 128;
+    const std::string file = model.write(folder, name + ".gguf").string();
+    std::vector<std::string> words = {"pull", file, "--name", name};
+    if (name != "four") words.insert(words.end(), {"--approve", "made by this test"});
+    const Ran ran = run_lantern(words);
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  }
+}
+
+TEST(ServeModels, LoadsWhatIsAskedForAndDropsWhatIdlesLongest) {
+  const ScopedHome home("serve-models");
+  const format::TemporaryFolder folder;
+  pull_models(folder);
+  const Served served({"--models-max", "2"}, {}, Served::Named::kNone);
+  using ::testing::ElementsAre;
+  using ::testing::UnorderedElementsAre;
+  EXPECT_THAT(served.models("/api/ps"), ElementsAre());
+  EXPECT_THAT(served.models("/api/tags"), UnorderedElementsAre("one", "two", "three"));
+
+  std::array<std::string, 8> answers;
+  {
+    std::vector<std::jthread> threads;
+    for (std::string& answer : answers)
+      threads.emplace_back([&] { answer = served.chat_with("one", "Hi"); });
+  }
+  for (const std::string& answer : answers)
+    EXPECT_EQ(Served::text_of(answer), Served::text_of(answers[0]));
+  EXPECT_THAT(served.models("/api/ps"), ElementsAre("one"));
+  EXPECT_THAT(served.chat_with("two:latest", "Hi"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(served.models("/api/ps"), UnorderedElementsAre("one", "two"));
+  EXPECT_THAT(served.chat_with("three", "Hi"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(served.models("/api/ps"), UnorderedElementsAre("two", "three"));
+  EXPECT_EQ(Served::text_of(served.chat_with("one", "Hi")), Served::text_of(answers[0]))
+      << "loaded again";
+
+  const std::string unloaded =
+      served.post("/api/generate", R"({"model":"one","keep_alive":0,"stream":false})");
+  EXPECT_EQ(Served::body_of(unloaded)["done_reason"], "unload");
+  const auto end = Clock::now() + kPatience;
+  while (Clock::now() < end && served.models("/api/ps") != std::vector<std::string>{"three"})
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_THAT(served.models("/api/ps"), ElementsAre("three"));
+}
+
+TEST(ServeModels, RefusesWhatIsUnknownOrNotApprovedInTheShapeOfEachApi) {
+  const ScopedHome home("serve-refused");
+  const format::TemporaryFolder folder;
+  pull_models(folder);
+  const Served served({}, {}, Served::Named::kNone);
+  const std::string unknown = served.chat_with("nobody", "Hi");
+  EXPECT_THAT(unknown, StartsWith("HTTP/1.1 404"));
+  EXPECT_EQ(Served::body_of(unknown)["error"]["code"], "model_not_found");
+  EXPECT_THAT(served.chat_with(folder.path() / "one.gguf", "Hi"), StartsWith("HTTP/1.1 404"))
+      << "a path is no name";
+  const std::string refused = served.chat_with("four", "Hi");
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(refused, HasSubstr("lantern.approvers"));
+  EXPECT_EQ(Served::body_of(refused)["error"]["type"], "permission_error");
+  const std::string question = R"("messages":[{"role":"user","content":"Hi"}],"max_tokens":4})";
+  EXPECT_EQ(Served::body_of(
+                served.post("/v1/messages", R"({"model":"four",)" + question))["error"]["type"],
+            "permission_error");
+  const std::string ollama = served.post("/api/show", R"({"model":"four"})");
+  EXPECT_THAT(ollama, StartsWith("HTTP/1.1 403"));
+  EXPECT_TRUE(Served::body_of(ollama)["error"].is_string());
+  const OrderedJson shown = Served::body_of(served.post("/api/show", R"({"model":"one"})"));
+  EXPECT_EQ(shown["model_info"]["llama.context_length"], 640) << "without loading it";
+  EXPECT_TRUE(served.models("/api/ps").empty());
+
+  const std::string id = served.get_json("/v1/models/one")["digest"];
+  EXPECT_THAT(served.chat_with("one", "Hi"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(served.chat_with("two", "Hi"), StartsWith("HTTP/1.1 200"));
+  ASSERT_EQ(run_lantern({"revoke", id, "--reason", "test"}).exit_code, 0);
+  const std::string revoked = served.chat_with("one", "Hi");
+  EXPECT_THAT(revoked, StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(revoked, HasSubstr("lantern.revoked"));
+  EXPECT_THAT(served.chat_with("two", "Hi"), StartsWith("HTTP/1.1 200")) << "others go on";
+}
+
+TEST(ServeModels, HonoursWhatOllamasClientsAskOfModels) {
+  const ScopedHome home("serve-ollama");
+  const format::TemporaryFolder folder;
+  pull_models(folder);
+  const Served served({}, {}, Served::Named::kNone);
+  const auto chat = [&](const std::string& options) {
+    return served.post("/api/chat", R"({"model":"one","stream":false,"messages":[{"role":"user",)"
+                                    R"("content":"Hi"}],"options":)" +
+                                        options + "}");
+  };
+  const OrderedJson cut = Served::body_of(chat(R"({"num_ctx":40,"seed":1})"));
+  EXPECT_LE(cut["prompt_eval_count"].get<int>() + cut["eval_count"].get<int>(), 40);
+  const std::string large = chat(R"({"num_ctx":4096})");
+  EXPECT_THAT(large, StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(large, HasSubstr("num_ctx: 4096 is more than the context of 640"));
+  EXPECT_THAT(chat(R"({"num_ctx":4})"), HasSubstr("num_ctx: the prompt has"));
+
+  for (const char* wrong : {"\"x\"", "\"5 parsecs\"", "true", "\"\"", "\"1h-2m\""})
+    EXPECT_THAT(
+        served.post("/api/generate", fmt::format(R"({{"model":"one","keep_alive":{}}})", wrong)),
+        HasSubstr("keep_alive"))
+        << wrong;
+  (void)served.post("/api/generate", R"({"model":"one","keep_alive":"1h30m"})");
+  EXPECT_THAT(served.get_json("/api/ps")["models"][0]["expires_at"].get<std::string>(),
+              Not(StartsWith("9999")));
+  (void)served.post("/api/generate", R"({"model":"one","keep_alive":-1})");
+  EXPECT_THAT(served.get_json("/api/ps")["models"][0]["expires_at"].get<std::string>(),
+              StartsWith("9999"));
+
+  EXPECT_THAT(served.post("/api/pull", R"({"model":"/etc/passwd"})"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(served.post("/api/pull", R"({"model":"https://localhost/x.gguf"})"),
+              StartsWith("HTTP/1.1 400"));
+  const std::string there = served.post("/api/pull", R"({"model":"two","stream":true})");
+  EXPECT_THAT(there, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(there, HasSubstr(R"({"status":"success"})"));
+  EXPECT_THAT(served.post("/api/pull", R"({"model":"four","stream":false})"),
+              StartsWith("HTTP/1.1 403"))
+      << "it stays in quarantine";
+
+  EXPECT_THAT(served.send("DELETE", "/api/delete", R"({"model":"one"})"),
+              StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(served.chat_with("one", "Hi"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(served.send("DELETE", "/api/delete", R"({"model":"one"})"),
+              StartsWith("HTTP/1.1 404"));
 }
 
 TEST(ServeAlone, AFullQueueSaysWhenToComeBack) {

@@ -187,6 +187,28 @@ Result<engine::Prompt> ServedModel::prompt_of(AnswerRequest& request) const {
   return prompt;
 }
 
+/// Settles how long the answer may become.
+Status ServedModel::limit(AnswerRequest& request, int64_t n_prompt) const {
+  int64_t& wanted = request.options.max_tokens;
+  if (request.context > info().context)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "num_ctx: {} is more than the context of {} that {} has here (it was made "
+                      "for {})",
+                      request.context, info().context, name_, info().model.n_context_train);
+  if (request.context > 0) {
+    if (n_prompt >= request.context)
+      return make_error(ErrorCode::kInvalidArgument,
+                        "num_ctx: the prompt has {} tokens and {} were asked for, one at least for "
+                        "the answer; nothing is cut off a prompt",
+                        n_prompt, request.context);
+    const int64_t room = request.context - n_prompt;
+    wanted = wanted > 0 ? std::min(wanted, room) : room;
+  }
+  // More than the context holds is the same as no limit: the answer ends where the context does.
+  if (wanted > info().context - n_prompt) wanted = 0;
+  return {};
+}
+
 void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink) {
   Result<policy::Decision> decision =
       decisions_.decide(composition_, request.caller, request.action);
@@ -194,9 +216,8 @@ void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink
   if (!decision->allowed()) return sink->on_done(decision->status().error());
   Result<engine::Prompt> prompt = prompt_of(request);
   if (!prompt.ok()) return sink->on_done(std::move(prompt).error());
-  // More than the context holds is the same as no limit: the answer ends where the context does.
   const auto n_prompt = static_cast<int64_t>(prompt->ids.size());
-  if (request.options.max_tokens > info().context - n_prompt) request.options.max_tokens = 0;
+  if (const Status fits = limit(request, n_prompt); !fits.ok()) return sink->on_done(fits.error());
   request.n_choices = std::max<uint32_t>(request.n_choices, 1);
   std::make_shared<UnderWay>(*this, std::move(request), std::move(*decision), std::move(*prompt),
                              std::move(sink))

@@ -39,6 +39,7 @@ struct AnswerRequest {
   /// `cancel` ends every choice; `on_text` is the sink's.
   engine::GenerateOptions options = {};
   uint32_t n_choices = 1;
+  int64_t context = 0;  // positions that prompt and answer may have; 0: as many as the model has
 };
 
 struct Answer {
@@ -113,6 +114,7 @@ class ServedModel {
   struct Parts;
   explicit ServedModel(Parts parts);
   Result<engine::Prompt> prompt_of(AnswerRequest& request) const;
+  Status limit(AnswerRequest& request, int64_t n_prompt) const;
 
   std::string name_;
   Composition composition_;

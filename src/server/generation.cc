@@ -57,7 +57,8 @@ gate::AnswerRequest to_gate(Generation generation, const Asker& asker) {
                           .id = asker.id,
                           .prompt = std::move(generation.prompt),
                           .options = std::move(generation.options),
-                          .n_choices = generation.n_choices};
+                          .n_choices = generation.n_choices,
+                          .context = generation.context};
   if (auto* chat = std::get_if<text::RenderInput>(&out.prompt))
     chat->date = engine::local_time_now();
   return out;

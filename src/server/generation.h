@@ -30,6 +30,7 @@ struct Generation {
   engine::GenerateOptions options = {};
   std::optional<uint64_t> seed = {};  // absent: one is drawn, and named in the answer's header
   uint32_t n_choices = 1;
+  int64_t context = 0;  // positions that prompt and answer may have; 0: the model's
   bool stream = false;
   ToolUse tools = {};
   std::optional<bool> thinking = {};  // whether the model shall reason first; absent: its own way

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "gate/model_host.h"
+#include "gate/model_pulls.h"
 #include "server/endpoint.h"
 #include "server/http.h"
 #include "server/metrics.h"
@@ -24,13 +25,17 @@ class Service {
       : listened_(std::move(listened)), host_(std::move(host)) {}
 
   /// After the last request: ends what the models still run. The replies' server must live.
-  void end() { host_.reset(); }
+  void end() {
+    pulls_.reset();
+    host_.reset();
+  }
 
   /// HttpServer's handler.
   void handle(Request request, const std::shared_ptr<Reply>& reply);
 
   // For endpoints; safe from any thread.
   [[nodiscard]] gate::ModelHost& host() { return *host_; }
+  [[nodiscard]] gate::ModelPulls& pulls() { return *pulls_; }
   [[nodiscard]] std::chrono::system_clock::time_point started() const { return started_; }
   [[nodiscard]] Metrics& metrics() { return metrics_; }
   /// False from the moment on which it takes no more.
@@ -40,6 +45,7 @@ class Service {
  private:
   const std::string listened_;
   Metrics metrics_;
+  std::unique_ptr<gate::ModelPulls> pulls_ = std::make_unique<gate::ModelPulls>();
   std::unique_ptr<gate::ModelHost> host_;  // ends first: what its models still tell is counted
   std::atomic<bool> ready_ = true;
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();

@@ -47,12 +47,23 @@ def check_generate(client, text):
     assert raw and raw != text, raw
 
 
+def check_store(client):
+    equal(client.generate("smollm2", keep_alive=0).done_reason, "unload", "keep_alive 0")
+    equal(client.generate("smollm2", keep_alive="10m").done_reason, "load", "keep_alive 10m")
+    short = client.chat("smollm2", messages=QUESTION, options={"num_ctx": 64, "temperature": 0})
+    assert short.prompt_eval_count + short.eval_count <= 64
+    equal([p.status for p in client.pull("smollm2", stream=True)][-1], "success", "was here already")
+    equal(raises(ollama.ResponseError, lambda: client.delete("nobody"), "nobody").status_code, 404, "404")
+    equal(raises(ollama.ResponseError, lambda: client.pull("./file.gguf"), "hf.co").status_code, 400, "400")
+
+
 def check_errors(client):
     def refused(part, **more):
         given = {"model": "smollm2", "messages": QUESTION, **more}
         error = raises(ollama.ResponseError, lambda: client.chat(**given), part)
         equal(error.status_code, 400, "status")
 
+    refused("num_ctx: 1000000", options={"num_ctx": 1_000_000})
     refused("temperature", options={"temperature": -1})
     refused("format", format="json")
     refused("images", messages=[{"role": "user", "content": "x", "images": [b"\x89PNG"]}])
@@ -63,4 +74,5 @@ with Service() as service:
     check_models(client)
     check_generate(client, check_chat(client))
     check_errors(client)
+    check_store(client)
 print("ollama: ok")

@@ -74,6 +74,7 @@ Status read_options(Fields& fields, Generation& to) {
   inner.read("repeat_last_n", sampler.repeat_last_n, -1, 1 << 20);
   inner.read_seed("seed", to.seed);
   inner.read_strings("stop", to.options.stop, 64);
+  inner.read("num_ctx", to.context, 1, kTokensMax);
   int64_t n_predict = -1;  // no limit, as -2 (the context's end) is
   inner.read("num_predict", n_predict, -2, kTokensMax);
   if (n_predict == 0) inner.fail("num_predict", "1 at least, or -1 for no limit");
@@ -205,6 +206,21 @@ Result<TextRequest> parse_generate(std::string_view body) {
   if (!system.empty()) input.messages.push_back({{"role", "system"}, {"content", system}});
   input.messages.push_back({{"role", "user"}, {"content", prompt}});
   out.generation.prompt = std::move(input);
+  return out;
+}
+
+Result<PullRequest> parse_pull(std::string_view body) {
+  LANTERN_ASSIGN(const OrderedJson json, parse_body(body));
+  Fields fields(json);
+  PullRequest out;
+  fields.read("name", out.model, 512);
+  fields.read("model", out.model, 512);
+  fields.read("stream", out.stream);
+  if (out.model.empty()) fields.fail("model", "the name of a model is needed");
+  bool insecure = false;
+  fields.read("insecure", insecure);
+  if (insecure) fields.fail("insecure", "models come over verified connections only");
+  LANTERN_TRY(fields.status());
   return out;
 }
 

@@ -20,7 +20,12 @@ struct TextRequest {
 Result<TextRequest> parse_chat(std::string_view body);
 /// `raw` decides at run time: the text as it stands, or a user's turn through the chat template.
 Result<TextRequest> parse_generate(std::string_view body);
-/// The name of /api/show.
+struct PullRequest {
+  std::string model = {};
+  bool stream = true;
+};
+Result<PullRequest> parse_pull(std::string_view body);
+/// The name of /api/show and /api/delete.
 Result<std::string> parse_show(std::string_view body);
 
 }  // namespace lantern::server::ollama
