@@ -177,7 +177,8 @@ class Served {
   /// Those of /api/ps or /api/tags.
   [[nodiscard]] std::vector<std::string> models(const std::string& path) const {
     std::vector<std::string> names;
-    for (const auto& model : get_json(path)["models"]) names.push_back(model["name"]);
+    const OrderedJson all = get_json(path);
+    for (const auto& model : all["models"]) names.push_back(model["name"]);
     return names;
   }
   static std::string text_of(const std::string& answer) {

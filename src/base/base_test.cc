@@ -2,8 +2,10 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <atomic>
 #include <filesystem>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "base/byte_reader.h"
@@ -11,6 +13,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/shared_pool.h"
 #include "base/thread_pool.h"
 
 namespace lantern::base {
@@ -62,6 +65,13 @@ TEST(Json, NamesWhatIsWrong) {
   EXPECT_FALSE(parse_json("\"\xff\"", "x").ok());
 }
 
+TEST(ReadTextFile, ReadsTheKernelsFilesThatSayTheyAreEmpty) {
+  const auto text = read_text_file("/proc/self/status", 1 << 20);
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_NE(text->find("Pid:"), std::string::npos);
+  EXPECT_EQ(read_text_file("/proc/self/status", 16).error().code, ErrorCode::kExhausted);
+}
+
 TEST(AtomicFile, LeavesTheOldContentUntilCommit) {
   auto folder = std::filesystem::temp_directory_path() / "lantern-atomic-test";
   std::filesystem::create_directories(folder);
@@ -109,6 +119,26 @@ TEST(ThreadPool, CoversEveryItemOnce) {
     EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(threads), 200));
   }
   EXPECT_GE(usable_physical_cores(), 1);
+}
+
+TEST(SharedPool, OneAtATimeHasItsThreads) {
+  SharedPool pool(2);
+  constexpr int kLoops = 3, kSteps = 200, kItems = 64;
+  int64_t sum = 0;  // whoever has the turn
+  {
+    std::vector<std::jthread> loops;
+    for (int loop = 0; loop < kLoops; ++loop)
+      loops.emplace_back([&] {
+        for (int step = 0; step < kSteps; ++step) {
+          const auto turn = pool.take_turn();
+          std::atomic<int64_t> part{0};
+          pool.threads().parallel_for(kItems, 4,
+                                      [&](int64_t begin, int64_t end) { part += end - begin; });
+          sum += part;
+        }
+      });
+  }
+  EXPECT_EQ(sum, int64_t{kLoops} * kSteps * kItems);
 }
 
 }  // namespace

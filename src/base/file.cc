@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -86,11 +87,29 @@ Status ReadFile::read_at(uint64_t offset, std::span<std::byte> out) const {
   return {};
 }
 
+/// Of the kernel's files, which say that they are empty.
+static Result<std::string> read_to_end(const ReadFile& file, uint64_t max_bytes) {
+  std::string text;
+  std::array<char, 16384> piece{};
+  for (;;) {
+    const ssize_t n =
+        ::pread(file.fd(), piece.data(), piece.size(), static_cast<off_t>(text.size()));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error(errno, file.path().string());
+    if (n == 0) return text;
+    text.append(piece.data(), static_cast<size_t>(n));
+    if (text.size() > max_bytes)
+      return make_error(ErrorCode::kExhausted, "{}: more than {} bytes", file.path().string(),
+                        max_bytes);
+  }
+}
+
 Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t max_bytes) {
   LANTERN_ASSIGN(ReadFile file, ReadFile::open(path));
   if (file.size() > max_bytes)
     return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", path.string(),
                       file.size(), max_bytes);
+  if (file.size() == 0) return read_to_end(file, max_bytes);
   std::string text(file.size(), '\0');
   LANTERN_TRY(file.read_at(0, std::as_writable_bytes(std::span(text))));
   return text;

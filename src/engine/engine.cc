@@ -101,7 +101,7 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
   info.kv_bytes_per_position =
       impl->kv->bytes_for(kernels::kKvPagePositions) / kernels::kKvPagePositions;
   info.isa = isa;
-  info.threads = impl->pool->n_threads();
+  info.threads = impl->pool->threads().n_threads();
   info.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return Engine(std::move(impl));
