@@ -6,8 +6,8 @@
 
 #include <array>
 #include <cstring>
-#include <memory>
 
+#include "base/aead.h"
 #include "base/byte_reader.h"
 #include "base/hash.h"
 
@@ -23,8 +23,6 @@ constexpr size_t kHeaderBytes = 80;
 // What a file may ask of its reader: at most 1 GiB of memory, four times over.
 constexpr uint32_t kCostMin = 14, kCostMax = 20, kPassesMax = 4;
 constexpr size_t kKeysMax = 10'000;
-
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 
 unsigned char* raw(char* bytes) { return reinterpret_cast<unsigned char*>(bytes); }
 const unsigned char* raw(std::string_view bytes) {
@@ -113,12 +111,6 @@ Result<base::Secret> derive(std::string_view passphrase, std::string_view salt, 
   return key;
 }
 
-Cipher new_cipher() {
-  Cipher cipher(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
-  LANTERN_CHECK(cipher != nullptr);
-  return cipher;
-}
-
 }  // namespace
 
 Result<std::string> seal_backup(std::span<const KeyCopy> keys, std::string_view passphrase,
@@ -141,19 +133,7 @@ Result<std::string> seal_backup(std::span<const KeyCopy> keys, std::string_view 
   LANTERN_CHECK(file.size() == kHeaderBytes);
   LANTERN_ASSIGN(const base::Secret key, derive(passphrase, salt, cost));
 
-  std::string ciphertext(content.size(), '\0'), tag(kTagBytes, '\0');
-  const Cipher cipher = new_cipher();
-  int n = 0;
-  LANTERN_CHECK(EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, raw(key.view()),
-                                   raw(nonce)) == 1);
-  LANTERN_CHECK(
-      EVP_EncryptUpdate(cipher.get(), nullptr, &n, raw(file), static_cast<int>(file.size())) == 1);
-  LANTERN_CHECK(EVP_EncryptUpdate(cipher.get(), raw(ciphertext.data()), &n, raw(content.view()),
-                                  static_cast<int>(content.size())) == 1);
-  LANTERN_CHECK(EVP_EncryptFinal_ex(cipher.get(), raw(ciphertext.data()), &n) == 1);
-  LANTERN_CHECK(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, kTagBytes, tag.data()) ==
-                1);
-  file += ciphertext + tag;
+  file += base::aead_seal({.key = key.view(), .nonce = nonce, .context = file}, content.view());
   return file + sum_of(file);
 }
 
@@ -167,28 +147,15 @@ Result<std::vector<KeyCopy>> open_backup(std::string_view file, std::string_view
                                          std::string_view what) {
   LANTERN_ASSIGN(const Parts parts, parse(file, what));
   LANTERN_ASSIGN(const base::Secret key, derive(passphrase, parts.salt, parts.cost));
-  base::Secret content(parts.ciphertext.size());
-  std::string tag(parts.tag);
-  const Cipher cipher = new_cipher();
-  int n = 0;
-  LANTERN_CHECK(EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, raw(key.view()),
-                                   raw(parts.nonce)) == 1);
-  LANTERN_CHECK(EVP_DecryptUpdate(cipher.get(), nullptr, &n, raw(parts.header),
-                                  static_cast<int>(parts.header.size())) == 1);
-  LANTERN_CHECK(EVP_DecryptUpdate(cipher.get(), raw(content.bytes().data()), &n,
-                                  raw(parts.ciphertext),
-                                  static_cast<int>(parts.ciphertext.size())) == 1);
-  LANTERN_CHECK(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) ==
-                1);
-  unsigned char rest[16];
-  if (EVP_DecryptFinal_ex(cipher.get(), rest, &n) != 1) {
-    ERR_clear_error();
+  const auto content =
+      base::aead_open({.key = key.view(), .nonce = parts.nonce, .context = parts.header},
+                      std::string(parts.ciphertext).append(parts.tag));
+  if (!content.ok())
     return make_error(ErrorCode::kInvalidArgument,
                       "{}: the passphrase is wrong (or somebody changed the backup and its "
                       "checksum)",
                       what);
-  }
-  return parse_backup_content(content.view(), what);
+  return parse_backup_content(content->view(), what);
 }
 
 base::Secret backup_content(std::span<const KeyCopy> keys) {
