@@ -99,6 +99,7 @@ TEST(Schemas, HoldOnTheDefaultModel) {
   const std::string model = default_model();
   if (model.empty()) GTEST_SKIP() << "the default model is not here: lantern pull smollm2";
   expect_follows("run", {"run", model, "--json", "--max-tokens", "4", "Hello"});
+  expect_follows("embed", {"embed", model, "--json", "Hello", "a second text"});
   expect_follows("tokenize", {"tokenize", model, "--json", "Hello, \xe4\xb8\x96\xe7\x95\x8c"});
   expect_follows("template", {"template", model, "--json", "--messages", "-"},
                  R"([{"role":"user","content":"Hi"}])");

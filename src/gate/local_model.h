@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "engine/benchmark.h"
+#include "engine/embedder.h"
 #include "engine/engine.h"
 #include "engine/estimate.h"
 #include "gate/admission.h"

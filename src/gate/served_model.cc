@@ -1,5 +1,7 @@
 #include "gate/served_model.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -123,6 +125,82 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
   std::stop_callback<std::function<void()>> outside_, all_;
 };
 
+/// An embedding under way: its record, then its vectors.
+class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnderWay> {
+ public:
+  EmbedUnderWay(ServedModel& model, EmbedRequest request, policy::Decision decision,
+                std::function<void(Result<engine::EmbedResult>)> done)
+      : model_(model),
+        request_(std::move(request)),
+        decision_(std::move(decision)),
+        done_(std::move(done)),
+        outside_(request_.cancel, [this] { cancel_.request_stop(); }),
+        all_(model_.all_.get_token(), [this] { cancel_.request_stop(); }) {}
+
+  void submit() {
+    engine::EmbedJob job{.user = request_.caller.user, .cancel = cancel_.get_token()};
+    for (const auto& input : request_.inputs) {
+      const auto* text = std::get_if<std::string>(&input);
+      job.inputs.push_back(text == nullptr ? std::get<std::vector<int32_t>>(input) : encode(*text));
+    }
+    job.on_done = [self = shared_from_this()](Result<engine::EmbedResult> result) {
+      self->finished(std::move(result));
+    };
+    if (Status submitted = model_.scheduler_->submit(std::move(job)); !submitted.ok())
+      finished(std::move(submitted).error());
+  }
+
+ private:
+  [[nodiscard]] std::vector<int32_t> encode(std::string_view text) const {
+    return model_.text().encode_to_embed(text, request_.truncate ? model_.info().context : 0);
+  }
+
+  void finished(Result<engine::EmbedResult> result) {
+    audit::Event event = event_of(result);
+    auto shared = std::make_shared<Result<engine::EmbedResult>>(std::move(result));
+    model_.recorder_.record(std::move(event), [self = shared_from_this(), shared](Status recorded) {
+      if (!recorded.ok())
+        self->done_(std::move(recorded).error().within(
+            "the audit log cannot be written, so the embeddings are withheld"));
+      else
+        self->done_(std::move(*shared));
+    });
+  }
+
+  [[nodiscard]] audit::Event event_of(const Result<engine::EmbedResult>& result) const {
+    audit::Event event{.action = audit::Action::kEmbed,
+                       .decision = result.ok() ? audit::Decision::kAllow : audit::Decision::kError,
+                       .actor = actor_of(request_.caller),
+                       .model = Governance::model_ref(model_.composition_),
+                       .rule = decision_.rule};
+    if (!result.ok()) event.reason = error_code_name(result.error().code);
+    // One digest over all of a request: lengths keep texts apart, so no two requests have the same.
+    std::string texts, vectors;
+    for (const auto& input : request_.inputs) {
+      const auto* text = std::get_if<std::string>(&input);
+      const auto* ids = std::get_if<std::vector<int32_t>>(&input);
+      texts += text != nullptr ? fmt::format("text {} {}", text->size(), *text)
+                               : fmt::format("ids {}\n", fmt::join(*ids, ","));
+    }
+    event.digests.push_back(model_.log_.digest("request", texts));
+    event.facts = {{.name = "request_id", .value = request_.id},
+                   {.name = "texts", .value = static_cast<int64_t>(request_.inputs.size())}};
+    if (!result.ok()) return event;
+    for (const std::vector<float>& vector : result->vectors)
+      vectors.append(reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float));
+    event.digests.push_back(model_.log_.digest("answer", vectors));
+    event.facts.push_back({.name = "prompt_tokens", .value = result->n_tokens});
+    return event;
+  }
+
+  ServedModel& model_;
+  const EmbedRequest request_;
+  const policy::Decision decision_;
+  const std::function<void(Result<engine::EmbedResult>)> done_;
+  std::stop_source cancel_;
+  std::stop_callback<std::function<void()>> outside_, all_;
+};
+
 struct ServedModel::Parts {
   Governance governance;
   Composition composition;
@@ -221,6 +299,16 @@ void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink
   request.n_choices = std::max<uint32_t>(request.n_choices, 1);
   std::make_shared<UnderWay>(*this, std::move(request), std::move(*decision), std::move(*prompt),
                              std::move(sink))
+      ->submit();
+}
+
+void ServedModel::embed(EmbedRequest request,
+                        std::function<void(Result<engine::EmbedResult>)> done) {
+  Result<policy::Decision> decision =
+      decisions_.decide(composition_, request.caller, policy::Action::kEmbed);
+  if (!decision.ok()) return done(std::move(decision).error());
+  if (!decision->allowed()) return done(decision->status().error());
+  std::make_shared<EmbedUnderWay>(*this, std::move(request), std::move(*decision), std::move(done))
       ->submit();
 }
 

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -68,6 +69,15 @@ class AnswerSink {
   virtual void on_done(Result<Answer> answer) = 0;
 };
 
+struct EmbedRequest {
+  Caller caller = {};
+  std::string id = {};  // of the request, for the record
+  /// Each a text, or the ids of one, which are run as they are.
+  std::vector<std::variant<std::string, std::vector<int32_t>>> inputs = {};
+  bool truncate = false;  // a text that is longer than the context loses its end
+  std::stop_token cancel = {};
+};
+
 class ServedModel {
  public:
   /// A model that may be served and is not loaded yet.
@@ -105,12 +115,21 @@ class ServedModel {
   /// request, kCancelled, kIo where the log cannot be written.
   void answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink);
 
+  /// Decides, tokenizes and submits; `done` is called once, after the record is durable, from any
+  /// thread. Errors: as answer()'s, and kInvalidArgument for what Engine::embed() does not take.
+  void embed(EmbedRequest request, std::function<void(Result<engine::EmbedResult>)> done);
+  /// Whether the model was made for embeddings; of others they are the mean of the states.
+  [[nodiscard]] bool is_made_to_embed() const {
+    return info().model.pooling != arch::Pooling::kNone || info().model.is_encoder;
+  }
+
   /// The prompt's tokens, as answer() would count them; decided on and recorded as far as a
   /// refusal goes.
   Result<int64_t> count_tokens(AnswerRequest request);
 
  private:
   class UnderWay;
+  class EmbedUnderWay;
   struct Parts;
   explicit ServedModel(Parts parts);
   Result<engine::Prompt> prompt_of(AnswerRequest& request) const;

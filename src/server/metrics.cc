@@ -69,7 +69,7 @@ void Metrics::count_request(std::string_view endpoint, int status, double second
 
 void Metrics::count_answer(const AnswerMeasures& answer) {
   const std::lock_guard lock(mutex_);
-  OfModel& model = models_[std::string(answer.model)];
+  OfModel& model = models_[{std::string(answer.model), std::string(answer.operation)}];
   model.duration.add(answer.request_seconds);
   model.input.add(static_cast<double>(answer.prompt_tokens));
   model.output.add(static_cast<double>(answer.completion_tokens));
@@ -95,12 +95,12 @@ std::string Metrics::text() const {
   const auto write = [&](std::string_view name, std::string_view help, Histogram OfModel::*which,
                          std::string_view more) {
     if (!help.empty()) write_metric_head(name, "histogram", help, out);
-    for (const auto& [model, measures] : models_)
+    for (const auto& [key, measures] : models_)
       (measures.*which)
           .write(name,
-                 fmt::format("gen_ai_provider_name=\"lantern\",gen_ai_operation_name=\"chat\","
+                 fmt::format("gen_ai_provider_name=\"lantern\",gen_ai_operation_name=\"{}\","
                              "gen_ai_request_model=\"{}\"{}",
-                             label_value(model), more),
+                             key.second, label_value(key.first), more),
                  out);
   };
   write("gen_ai_server_request_duration_seconds", "From the request to the last token.",

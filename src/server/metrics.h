@@ -33,6 +33,7 @@ class Histogram {
 /// What became of an answer that came to its end.
 struct AnswerMeasures {
   std::string_view model = {};
+  std::string_view operation = "chat";  // "embeddings", as the conventions have it
   int64_t prompt_tokens = 0, completion_tokens = 0;
   double request_seconds = 0, first_token_seconds = 0, decode_seconds = 0;
 };
@@ -53,7 +54,7 @@ class Metrics {
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, uint64_t> requests_;
   std::map<std::string, Histogram> seconds_;
-  std::map<std::string, OfModel> models_;
+  std::map<std::pair<std::string, std::string>, OfModel> models_;  // by name and operation
 };
 
 /// A metric's two comment lines.

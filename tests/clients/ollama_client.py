@@ -57,6 +57,14 @@ def check_store(client):
     equal(raises(ollama.ResponseError, lambda: client.pull("./file.gguf"), "hf.co").status_code, 400, "400")
 
 
+def check_embed(client):
+    many = client.embed("smollm2", input=["other", "a text"])
+    equal([len(v) for v in many.embeddings], [576, 576], "dimensions")
+    assert many.prompt_eval_count > 2
+    equal(client.embed("smollm2", input="a text").embeddings[0], many.embeddings[1], "alone")
+    equal(client.embeddings("smollm2", prompt="a text").embedding, many.embeddings[1], "older API")
+
+
 def check_errors(client):
     def refused(part, **more):
         given = {"model": "smollm2", "messages": QUESTION, **more}
@@ -73,6 +81,7 @@ with Service() as service:
     client = ollama.Client(host=service.url)
     check_models(client)
     check_generate(client, check_chat(client))
+    check_embed(client)
     check_errors(client)
     check_store(client)
 print("ollama: ok")
