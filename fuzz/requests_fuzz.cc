@@ -7,9 +7,11 @@
 #include <string_view>
 
 #include "server/anthropic/messages.h"
+#include "server/embedding.h"
 #include "server/endpoint.h"
 #include "server/ollama/request.h"
 #include "server/openai/request.h"
+#include "server/openai/responses.h"
 #include "server/origin.h"
 
 namespace {
@@ -64,6 +66,22 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 's':
       check(Api::kOllama, server::ollama::parse_show(body));
+      break;
+    case 'e':
+      check(Api::kOpenAi, server::parse_openai_embeddings(body));
+      break;
+    case 'm':
+      check(Api::kOllama, server::parse_ollama_embed(body));
+      break;
+    case 'M':
+      check(Api::kOllama, server::parse_ollama_embeddings(body));
+      break;
+    case 'r':
+      check(Api::kOpenAi, server::openai::parse_responses(body));
+      break;
+    case 'k':
+      if (const auto kept = server::openai::parse_kept(body); !kept.ok())
+        require(kept.error().message.find('\n') == std::string::npos);
       break;
     case 'a':
       check(Api::kAnthropic,

@@ -506,6 +506,109 @@ TEST_F(Serve, RecordsEachAnswerWithoutItsContent) {
   EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 0);
 }
 
+TEST_F(Serve, EmbedsTheSameAloneAmongOthersAndInEachApi) {
+  const auto ask = [&](const std::string& input, const std::string& more = {}) {
+    return service().post("/v1/embeddings", fmt::format(R"({{"model":"{}","input":{}{}}})",
+                                                        service().name_, input, more));
+  };
+  const std::string whole = ask(R"("a text")");
+  EXPECT_THAT(whole, HasSubstr("Warning: 299 "));
+  const OrderedJson alone = Served::body_of(whole);
+  const OrderedJson vector = alone["data"][0]["embedding"];
+  ASSERT_EQ(vector.size(), static_cast<size_t>(engine::TinyModel::kEmbd)) << whole;
+  double squares = 0;
+  for (const OrderedJson& x : vector) squares += x.get<double>() * x.get<double>();
+  EXPECT_NEAR(squares, 1.0, 1e-6);
+  EXPECT_EQ(alone["usage"]["prompt_tokens"], 7);  // six bytes and the beginning of a text
+
+  const OrderedJson many =
+      Served::body_of(ask(R"(["x","a text",")" + std::string(700, 'y') + R"(","a text"])"));
+  ASSERT_EQ(many["data"].size(), 4u);
+  EXPECT_EQ(many["data"][1]["embedding"], vector);
+  EXPECT_EQ(many["data"][3]["embedding"], vector);
+  EXPECT_NE(many["data"][0]["embedding"], vector);
+  std::string beside;
+  {
+    const std::jthread other([] { (void)service().chat("Somebody else asks"); });
+    beside = ask(R"("a text")");
+  }
+  EXPECT_EQ(Served::body_of(beside)["data"][0]["embedding"], vector);
+
+  const OrderedJson first = Served::body_of(ask(R"("a text")", R"(,"dimensions":1)"));
+  EXPECT_EQ(std::abs(first["data"][0]["embedding"][0].get<double>()), 1.0);
+  EXPECT_EQ(Served::body_of(ask(R"([259,97])"))["usage"]["prompt_tokens"], 2);
+  const OrderedJson ollama = Served::body_of(service().post(
+      "/api/embed", fmt::format(R"({{"model":"{}","input":["a text"]}})", service().name_)));
+  EXPECT_EQ(ollama["embeddings"][0], vector);
+  const OrderedJson older = Served::body_of(service().post(
+      "/api/embeddings", fmt::format(R"({{"model":"{}","prompt":"a text"}})", service().name_)));
+  EXPECT_EQ(older["embedding"], vector);
+
+  for (const char* wrong : {R"([])", R"([""," ",{}])", R"([-1])", R"([99999])", R"({})", "7"})
+    EXPECT_THAT(ask(wrong), StartsWith("HTTP/1.1 400")) << wrong;
+  EXPECT_THAT(ask(R"("a")", R"(,"dimensions":65)"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(ask("\"" + std::string(3000, 'z') + "\""), HasSubstr("context"));
+  const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
+  EXPECT_THAT(log.out, HasSubstr("\"embed\""));
+  EXPECT_THAT(log.out, Not(HasSubstr("a text")));
+}
+
+TEST_F(Serve, AResponseIsKeptOnlyWhereItIsAskedFor) {
+  const auto ask = [&](const std::string& input, const std::string& more = {}) {
+    return service().post(
+        "/v1/responses",
+        fmt::format(R"({{"model":"{}","input":{},"max_output_tokens":8,"seed":7{}}})",
+                    service().name_, input, more));
+  };
+  const OrderedJson plain = Served::body_of(ask(R"("Hello")"));
+  EXPECT_EQ(plain["store"], false);
+  EXPECT_EQ(plain["output"][0]["content"][0]["type"], "output_text");
+  const std::string id = plain["id"];
+  EXPECT_THAT(service().get("/v1/responses/" + id), StartsWith("HTTP/1.1 404"));
+
+  const OrderedJson kept = Served::body_of(ask(R"("Hello")", R"(,"store":true)"));
+  const std::string kept_id = kept["id"];
+  EXPECT_EQ(kept["output"][0]["content"], plain["output"][0]["content"]);
+  EXPECT_EQ(service().get_json("/v1/responses/" + kept_id), kept);
+  const OrderedJson next =
+      Served::body_of(ask(R"("And?")", fmt::format(R"(,"previous_response_id":"{}")", kept_id)));
+  EXPECT_GT(next["usage"]["input_tokens"], kept["usage"]["input_tokens"]);
+  EXPECT_THAT(ask(R"("And?")", R"(,"previous_response_id":"resp_unknown")"),
+              StartsWith("HTTP/1.1 404"));
+  const std::string deleted = service().exchange(fmt::format(
+      "DELETE /v1/responses/{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", kept_id));
+  EXPECT_THAT(deleted, HasSubstr("\"deleted\":true"));
+  EXPECT_THAT(service().get("/v1/responses/" + kept_id), StartsWith("HTTP/1.1 404"));
+}
+
+TEST_F(Serve, AResponseStreamsTheEventsOfItsText) {
+  const std::string body = fmt::format(
+      R"({{"model":"{}","input":"Hello","max_output_tokens":8,"seed":7,"stream":true}})",
+      service().name_);
+  const std::string events = service().post("/v1/responses", body);
+  std::string text, done;
+  std::vector<std::string> types;
+  for (size_t at = events.find("data: {"); at != std::string::npos;
+       at = events.find("data: {", at + 1)) {
+    const auto event = base::parse_ordered_json(
+        std::string_view(events).substr(at + 6, events.find("\n\n", at) - at - 6), "event");
+    ASSERT_TRUE(event.ok()) << event.error().message;
+    EXPECT_EQ((*event)["sequence_number"], types.size());
+    types.push_back((*event)["type"]);
+    if (types.back() == "response.output_text.delta") text += (*event)["delta"];
+    if (types.back() == "response.output_text.done") done = (*event)["text"];
+  }
+  ASSERT_GE(types.size(), 8u) << events;
+  EXPECT_EQ(types.front(), "response.created");
+  EXPECT_THAT(types.back(), ::testing::AnyOf("response.completed", "response.incomplete"));
+  EXPECT_EQ(text, done);
+  EXPECT_THAT(service().post("/v1/responses",
+                             fmt::format(R"({{"model":"{}","input":[{{"role":"user","content":)"
+                                         R"([{{"type":"input_image","image_url":"x"}}]}}]}})",
+                                         service().name_)),
+              HasSubstr("images cannot be read"));
+}
+
 /// A tiny model whose template knows tools and reasoning.
 engine::TinyModel tools_model() {
   std::ifstream in(std::string(LANTERN_SOURCE_DIR) +

@@ -65,6 +65,14 @@ bool match_path(std::string_view pattern, std::string_view path,
   return pattern.empty() && path.empty();
 }
 
+Result<gate::KeptResponses*> Service::kept_responses() {
+  const std::lock_guard lock(kept_mutex_);
+  if (kept_ == nullptr) {
+    LANTERN_ASSIGN(kept_, gate::KeptResponses::open());
+  }
+  return kept_.get();
+}
+
 void Service::handle(Request request, const std::shared_ptr<Reply>& reply) {
   Result<std::string> path = path_of_target(request.target);
   const Api api = api_of_path(path.ok() ? *path : std::string());

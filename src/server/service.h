@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "gate/kept_responses.h"
 #include "gate/model_host.h"
 #include "gate/model_pulls.h"
 #include "server/endpoint.h"
@@ -38,6 +40,8 @@ class Service {
   [[nodiscard]] gate::ModelPulls& pulls() { return *pulls_; }
   [[nodiscard]] std::chrono::system_clock::time_point started() const { return started_; }
   [[nodiscard]] Metrics& metrics() { return metrics_; }
+  /// Opened with the first request that asks for it. Errors: KeptResponses::open()'s.
+  [[nodiscard]] Result<gate::KeptResponses*> kept_responses();
   /// False from the moment on which it takes no more.
   [[nodiscard]] bool ready() const { return ready_.load(); }
   void set_ready(bool ready) { ready_.store(ready); }
@@ -48,6 +52,8 @@ class Service {
   std::unique_ptr<gate::ModelPulls> pulls_ = std::make_unique<gate::ModelPulls>();
   std::unique_ptr<gate::ModelHost> host_;  // ends first: what its models still tell is counted
   std::atomic<bool> ready_ = true;
+  std::mutex kept_mutex_;
+  std::unique_ptr<gate::KeptResponses> kept_;  // under the mutex until it is there
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
 };
 

@@ -1,5 +1,7 @@
 """OpenAI's own client against `lantern serve`."""
 
+import struct
+
 import openai
 
 from common import Service, equal, raises
@@ -89,6 +91,55 @@ def check_completions(client):
     equal(echoed.choices[0].text, "Once upon a" + text, "echo")
 
 
+def check_responses(client):
+    def ask(**more):
+        return client.responses.create(**{"model": "smollm2", "instructions": QUESTION[0]["content"], "temperature": 0,
+                                          "input": QUESTION[1]["content"], "max_output_tokens": 64, **more})
+
+    whole = ask()
+    assert "Paris" in whole.output_text, whole
+    equal((whole.status, whole.store), ("completed", False), "status")
+    equal(whole.usage.total_tokens, whole.usage.input_tokens + whole.usage.output_tokens, "usage")
+    equal(ask(input=[{"role": "user", "content": [{"type": "input_text", "text": QUESTION[1]["content"]}]}]).output_text,
+          whole.output_text, "input in parts")
+    events = list(ask(stream=True))
+    equal([e.sequence_number for e in events], list(range(len(events))), "sequence")
+    equal("".join(e.delta for e in events if e.type == "response.output_text.delta"), whole.output_text, "streamed")
+    equal(events[-1].type, "response.completed", "last event")
+    equal(events[-1].response.output_text, whole.output_text, "last event's text")
+    with client.responses.stream(model="smollm2", instructions=QUESTION[0]["content"], input=QUESTION[1]["content"],
+                                 temperature=0, max_output_tokens=64) as stream:
+        equal(stream.get_final_response().output_text, whole.output_text, "the client's own accumulation")
+    cut = ask(max_output_tokens=2)
+    equal((cut.status, cut.incomplete_details.reason), ("incomplete", "max_output_tokens"), "cut")
+
+    raises(openai.NotFoundError, lambda: client.responses.retrieve(whole.id), "not kept")
+    kept = ask(store=True, metadata={"for": "a test"})
+    again = client.responses.retrieve(kept.id)
+    equal((again.output_text, again.metadata), (whole.output_text, {"for": "a test"}), "kept")
+    more = ask(input="And of Italy?", previous_response_id=kept.id)
+    assert more.usage.input_tokens > kept.usage.input_tokens + kept.usage.output_tokens - 4, more.usage
+    client.responses.delete(kept.id)
+    raises(openai.NotFoundError, lambda: client.responses.retrieve(kept.id), "not kept")
+    raises(openai.BadRequestError, lambda: ask(input=[{"role": "user", "content": [
+        {"type": "input_image", "image_url": "data:image/png;base64,AA"}]}]), "images")
+    raises(openai.NotFoundError, lambda: ask(model="nobody"), "not served")
+
+
+def check_embeddings(client):
+    one = client.embeddings.create(model="smollm2", input="a text")  # the client asks for base64
+    numbers = client.embeddings.create(model="smollm2", input=["other", "a text"], encoding_format="float")
+    equal(len(one.data[0].embedding), 576, "dimensions")
+    equal([struct.pack("f", x) for x in one.data[0].embedding],
+          [struct.pack("f", x) for x in numbers.data[1].embedding], "alone and among others, base64 and numbers")
+    equal([d.index for d in numbers.data], [0, 1], "order")
+    short = client.embeddings.create(model="smollm2", input="a text", dimensions=8)
+    assert abs(sum(x * x for x in short.data[0].embedding) - 1) < 1e-5
+    raw = client.embeddings.with_raw_response.create(model="smollm2", input="a text")
+    assert "not made for embeddings" in raw.headers["warning"]
+    raises(openai.BadRequestError, lambda: client.embeddings.create(model="smollm2", input=[]), "input")
+
+
 def check_errors(client):
     def ask(**more):
         given = {"model": "smollm2", "messages": QUESTION, "max_tokens": 1, **more}
@@ -113,5 +164,7 @@ with Service() as service:
         check_chat(client)
         check_logprobs(client)
         check_completions(client)
+        check_responses(client)
+        check_embeddings(client)
         check_errors(client)
 print("openai: ok")
