@@ -29,6 +29,7 @@ std::map<std::string, std::vector<std::string>> arguments_of_users(const std::st
           {"chat", {"chat", model}},
           {"serve", {"serve", model, "--listen", "127.0.0.1:0"}},
           {"bench", {"bench", model, "--prompt", "4", "--generate", "1", "--repetitions", "1"}},
+          {"embed", {"embed", model, "Hi"}},
           {"logits", {"logits", model, "--tokens", "1,2", "--out", scratch_file("refused.npy")}},
           {"convert", {"convert", model, "--out", scratch_file("refused.gguf")}},
           {"tokenize", {"tokenize", model, "Hi"}},
