@@ -487,7 +487,6 @@ bool Scheduler::Impl::deliver(Running& r) {
 void Scheduler::Impl::embed() {
   if (embedder.idle()) return;
   const auto turn = impl.pool->take_turn();
-  const auto turn = impl.pool->take_turn();
   const int64_t before = embedder.n_jobs();
   const int64_t n_tokens = embedder.step(
       {.tokens = running.empty() ? options.step_tokens : pace.prompt_tokens(std::ssize(running)),
