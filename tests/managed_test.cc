@@ -13,6 +13,7 @@
 #include <thread>
 #include <tuple>
 
+#include "audit/spool.h"
 #include "base/file.h"
 #include "base/keys.h"
 #include "base/time.h"
@@ -401,6 +402,40 @@ TEST_F(Managed, ALogThatIsShorterOrAnotherThanTheStateKnowsIsRefused) {
   fs::remove_all(kState / "state/audit");
   fs::remove_all(kState / "state/audit-anchor");
   expect_refused(use(), "lantern.audit-log");
+}
+
+TEST_F(Managed, ThatTheClockIsRightAgainIsRootsToSay) {
+  install_policy(1);
+  ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
+  const auto put_ahead = [] {
+    const auto time = base::utc_clock() + std::chrono::hours(2);
+    ASSERT_TRUE(audit::spool_event(kState / "state/audit-spool",
+                                   {.action = audit::Action::kScan,
+                                    .time_ms = 1000 * time.time_since_epoch().count()})
+                    .ok());
+  };
+  const auto correct = [] { return run_lantern({"audit", "clock", "--reason", "set by NTP"}); };
+  const auto consent = [](const std::string& entries) {
+    ASSERT_TRUE(base::write_file_atomically(kEtc / "clock", entries + "\n").ok());
+  };
+  put_ahead();
+  expect_refused(use(), "the clock says");
+  const Ran refused = correct();
+  expect_refused(refused, "lantern.clock");
+  const size_t at = refused.err.find("number of entries, ");
+  ASSERT_NE(at, std::string::npos) << refused.err;
+  const int n_entries = std::stoi(refused.err.substr(at + 19));
+  consent(std::to_string(n_entries + 100));
+  expect_refused(correct(), "lantern.clock");
+  consent(std::to_string(n_entries) + "x");
+  expect_refused(correct(), "lantern.clock");
+  consent(std::to_string(n_entries));
+  const Ran corrected = correct();
+  EXPECT_EQ(corrected.exit_code, 0) << corrected.err;
+  EXPECT_EQ(use().exit_code, 0);
+  put_ahead();
+  expect_refused(use(), "the clock says");
+  expect_refused(correct(), "lantern.clock");
 }
 
 TEST_F(Managed, AListThatIsExpiredOrNotYetValidIsNotTakenIn) {

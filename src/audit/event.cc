@@ -44,8 +44,9 @@ constexpr std::string_view kActions[] = {"load",
                                          "key_backup",
                                          "key_restore",
                                          "log_export",
-                                         "log_prune"};
-static_assert(std::size(kActions) == static_cast<size_t>(Action::kLogPrune) + 1);
+                                         "log_prune",
+                                         "clock_corrected"};
+static_assert(std::size(kActions) == static_cast<size_t>(Action::kClockCorrected) + 1);
 constexpr std::string_view kDecisions[] = {"allow", "deny", "record", "error"};
 static_assert(std::size(kDecisions) == static_cast<size_t>(Decision::kError) + 1);
 

@@ -43,7 +43,8 @@ enum class Action {
   kKeyBackup,
   kKeyRestore,
   kLogExport,
-  kLogPrune,  // a sealed prefix was dropped
+  kLogPrune,        // a sealed prefix was dropped
+  kClockCorrected,  // the newest records' times were ahead; time goes on from this entry's
 };
 /// "load", "policy_change", ...
 std::string_view action_name(Action action);
@@ -97,7 +98,8 @@ struct Event {
   std::string reason = {};  // what the person gave, or why the rule applied
   std::vector<KeyedDigest> digests = {};
   std::vector<Fact> facts = {};
-  /// Milliseconds since 1970 (UTC). 0: the log sets it, never before its newest entry's.
+  /// Milliseconds since 1970 (UTC). 0: the log sets it, never before its newest entry's. Only
+  /// kClockCorrected makes the log go on from a time before that.
   int64_t time_ms = 0;
   /// Set by the log for what waited outside it while it could not be written: the same id twice
   /// is one event.

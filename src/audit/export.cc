@@ -57,6 +57,7 @@ Activity activity_of(Action action) {
     case Action::kAdvisoriesImport:
     case Action::kKeyRotate:
     case Action::kKeyRestore:
+    case Action::kClockCorrected:
       return kUpdate;
     case Action::kRemove:
     case Action::kLogPrune:
@@ -70,7 +71,9 @@ Activity activity_of(Action action) {
 
 // Severities: 1 informational, 2 low, 3 medium, 4 high.
 int severity_of(const Event& event) {
-  if (event.action == Action::kBreakGlass || event.action == Action::kRevoke) return 4;
+  if (event.action == Action::kBreakGlass || event.action == Action::kRevoke ||
+      event.action == Action::kClockCorrected)
+    return 4;
   if (event.decision == Decision::kDeny || event.action == Action::kFinding) return 3;
   return event.decision == Decision::kError ? 2 : 1;
 }

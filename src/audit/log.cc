@@ -34,7 +34,10 @@ struct Log::Sequencer : audit::Sequencer {
     Event timed = event;
     if (timed.time_ms == 0) timed.time_ms = std::max(now_ms(), newest_time_ms());
     LANTERN_ASSIGN(std::string line, event_to_json(timed));
-    note_time(timed.time_ms);
+    if (timed.action == Action::kClockCorrected && event.time_ms != 0)
+      set_time(timed.time_ms);
+    else
+      note_time(timed.time_ms);
     return line;
   }
 

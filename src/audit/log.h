@@ -123,7 +123,7 @@ class Log {
 
   /// The newest head that this object knows.
   [[nodiscard]] Checkpoint head() const;
-  /// The newest entry's time, 0 for an empty log.
+  /// The newest entry's time, since the clock was last corrected; 0 for an empty log.
   [[nodiscard]] int64_t newest_time_ms() const { return newest_time_ms_.load(); }
 
  private:

@@ -153,8 +153,7 @@ Status Sequencer::load() {
   }
   if (view.size() > view.first_kept()) {
     LANTERN_ASSIGN(const std::string last, view.entry(view.size() - 1));
-    if (const auto event = event_from_json(last, "the newest entry"); event.ok())
-      note_time(event->time_ms);
+    take_time_of(last);
   }
   const Journal& journal = view.journal();
   const bool leftover = journal.base < published_.size;  // sealed, and the journal outlived it
@@ -251,8 +250,7 @@ Status Sequencer::load_tail(uint64_t bytes) {
         head.checkpoint.origin != head_.checkpoint.origin)
       return make_error(ErrorCode::kCorrupt,
                         "{}: another process's checkpoint does not follow from this log", what);
-    if (const auto event = event_from_json(added.back().entry, "the newest entry"); event.ok())
-      note_time(event->time_ms);
+    take_time_of(added.back().entry);
     for (Pending& pending : added) {
       pending_bytes_ += pending.entry.size();
       pending_.push_back(std::move(pending));
@@ -261,6 +259,15 @@ Status Sequencer::load_tail(uint64_t bytes) {
     head_ = head;
   }
   return open_journal(journal_bytes_ + records.bytes);
+}
+
+void Sequencer::take_time_of(std::string_view last_entry) {
+  const auto event = event_from_json(last_entry, "the newest entry");
+  if (!event.ok()) return;
+  if (event->spool_id.empty())
+    set_time(event->time_ms);
+  else
+    note_time(event->time_ms);
 }
 
 void Sequencer::roll_back() {

@@ -45,6 +45,7 @@ class Sequencer {
   [[nodiscard]] const Checkpoint& published() const { return published_; }
   [[nodiscard]] int64_t newest_time_ms() const { return newest_time_ms_; }
   void note_time(int64_t time_ms) { newest_time_ms_ = std::max(newest_time_ms_, time_ms); }
+  void set_time(int64_t time_ms) { newest_time_ms_ = time_ms; }
   void step(LogStep at) const {
     if (options_.at_step) options_.at_step(at);
   }
@@ -64,6 +65,9 @@ class Sequencer {
   Status replace_journal();
   Status append_record(const std::string& record);
   void roll_back();
+  /// The time that the log goes on from is its last entry's, which may be before that of entries
+  /// from before the clock was corrected. What waited in the spool has times of its own.
+  void take_time_of(std::string_view last_entry);
   /// A checkpoint of this log, signed by one of its keys.
   Result<SignedCheckpoint> open_known(std::string_view note, std::string_view what);
   [[nodiscard]] std::filesystem::path file(std::string_view name) const {

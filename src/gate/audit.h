@@ -24,6 +24,7 @@
 #include "audit/retention.h"
 #include "audit/verify.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace lantern::gate {
 
@@ -107,6 +108,18 @@ struct PruneRequest {
   bool dry_run = false;
 };
 Result<audit::DropPlan> prune_audit_log(const PruneRequest& request);
+
+/// The safe way on after a record was written while the clock was ahead: until then no approval
+/// counts, for a clock that lags behind the log may have been set back to make one count again.
+/// Records that the clock is right now; from there on time goes by the clock again. What the wrong
+/// time had ended stays ended: approvals from before count only where they also hold at the wrong
+/// time, and a break-glass statement is dropped.
+/// On a managed machine root consents: its file `clock` in the managed folder says how many entries
+/// the log had; it counts once. kInvalidArgument where the clock does not lag; kDenied, recorded.
+struct ClockCorrection {
+  base::UtcTime now = {}, ahead_until = {};
+};
+Result<ClockCorrection> correct_clock(std::string_view reason);
 
 // Keys. What changes the ring is recorded in the audit log.
 

@@ -87,7 +87,8 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
                             .issued = now,
                             .expires = terms.expires,
                             .users = terms.users,
-                            .groups = terms.groups};
+                            .groups = terms.groups,
+                            .clock_corrections = corrections.count};
   LANTERN_ASSIGN(const policy::ApprovalTrust trust, governance.approval_trust());
   std::optional<base::PrivateKey> key = terms.key;
   if (!key) {
@@ -105,6 +106,7 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
   for (const std::string& group : terms.groups)
     scope += (scope.empty() ? "" : ",") + ("group:" + group);
   LANTERN_TRY(governance.state().approve({.id = model.id,
+  LANTERN_ASSIGN(const auto corrections, governance.state().clock_corrections());
                                           .approver = approval.approver,
                                           .reason = approval.reason,
                                           .scope = std::move(scope),

@@ -200,6 +200,7 @@ Status Governance::count_approvals(const Composition& model, policy::Facts& fact
     if (approval.ok() && approval->model_id == model.id) approvals.push_back(std::move(*approval));
   }
   LANTERN_ASSIGN(const auto import, state_->import_of(model.id));
+  LANTERN_ASSIGN(const auto corrections, state_->clock_corrections());
   const auto approvers =
       policy::count_approvers(approvals,
                               {.model_id = model.id,
@@ -207,6 +208,8 @@ Status Governance::count_approvals(const Composition& model, policy::Facts& fact
                                .user = facts.user,
                                .groups = facts.groups,
                                .now = *facts.now,
+                               .clock_corrections = corrections.count,
+                               .clock_ahead_until = corrections.ahead_until,
                                .importer = import ? std::optional(import->by) : std::nullopt},
                               (*policy)->approvals);
   facts.n_approvers = static_cast<int>(approvers.size());
@@ -216,7 +219,10 @@ Status Governance::count_approvals(const Composition& model, policy::Facts& fact
 Result<policy::Facts> Governance::facts(const Composition& model, policy::Action action) {
   (void)policy();
   policy::Facts facts;
-  if (auto time = now(); time.ok()) facts.now = *time;
+  if (auto time = now(); time.ok())
+    facts.now = *time;
+  else
+    facts.clock_fault = time.error().message;
   facts.user = person_;
   facts.groups = groups_of(person_);
   facts.keys.emplace();

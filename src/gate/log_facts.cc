@@ -10,6 +10,8 @@ namespace {
 /// a load, and reading a few again is microseconds.
 constexpr uint64_t kLagMax = 64;
 constexpr const char *kVersionFact = "version", *kDigestFact = "sha256";
+constexpr const char *kCountFact = "corrections", *kAheadFact = "ahead_until_s",
+                     *kEntriesFact = "entries";
 
 class StateFloor : public policy::VersionFloor {
  public:
@@ -47,26 +49,40 @@ bool may_matter(std::string_view entry) {
   if (at == std::string_view::npos) return false;
   entry.remove_prefix(at + kField.size());
   for (const audit::Action action :
-       {audit::Action::kRevoke, audit::Action::kRevocationsImport, audit::Action::kPolicyChange}) {
+       {audit::Action::kRevoke, audit::Action::kRevocationsImport, audit::Action::kPolicyChange,
+        audit::Action::kClockCorrected}) {
     const std::string_view name = audit::action_name(action);
     if (entry.starts_with(name) && entry.substr(name.size()).starts_with('"')) return true;
   }
   return false;
 }
 
-std::optional<supply::State::Version> version_in(const audit::Event& event) {
-  std::optional<int64_t> version;
-  std::optional<base::Digest> digest;
-  for (const audit::Fact& fact : event.facts) {
+std::optional<int64_t> number_in(const audit::Event& event, std::string_view name) {
+  for (const audit::Fact& fact : event.facts)
     if (const auto* number = std::get_if<int64_t>(&fact.value);
-        number != nullptr && fact.name == kVersionFact)
-      version = *number;
+        number != nullptr && fact.name == name)
+      return *number;
+  return {};
+}
+
+std::optional<supply::State::Version> version_in(const audit::Event& event) {
+  const std::optional<int64_t> version = number_in(event, kVersionFact);
+  std::optional<base::Digest> digest;
+  for (const audit::Fact& fact : event.facts)
     if (const auto* text = std::get_if<std::string>(&fact.value);
         text != nullptr && fact.name == kDigestFact)
       if (const auto parsed = base::digest_from_hex(*text); parsed.ok()) digest = *parsed;
-  }
   if (!version || !digest) return {};
   return supply::State::Version{.version = *version, .digest = *digest};
+}
+
+Status apply_correction(supply::State& state, const audit::Event& event) {
+  const auto count = number_in(event, kCountFact), ahead = number_in(event, kAheadFact),
+             entries = number_in(event, kEntriesFact);
+  if (!count || !ahead || !entries) return {};
+  return state.correct_clock({.count = *count,
+                              .ahead_until = base::UtcTime(std::chrono::seconds(*ahead)),
+                              .n_entries = *entries});
 }
 
 Status apply(supply::State& state, const audit::Event& event) {
@@ -81,6 +97,7 @@ Status apply(supply::State& state, const audit::Event& event) {
                          .source = kLocalRevocation,
                          .at = base::UtcTime(std::chrono::seconds(event.time_ms / 1000))});
   }
+  if (event.action == audit::Action::kClockCorrected) return apply_correction(state, event);
   const auto version = version_in(event);
   if (!version) return {};
   return state.raise(
@@ -136,6 +153,13 @@ std::vector<audit::Fact> version_facts(const policy::VersionSeen& seen) {
           {.name = kDigestFact, .value = base::to_hex(seen.digest)}};
 }
 
+std::vector<audit::Fact> clock_facts(const supply::State::ClockCorrections& corrections) {
+  return {{.name = kCountFact, .value = corrections.count},
+          {.name = kAheadFact,
+           .value = static_cast<int64_t>(corrections.ahead_until.time_since_epoch().count())},
+          {.name = kEntriesFact, .value = corrections.n_entries}};
+}
+
 Status restate(supply::State& state, const AuditLog& log) {
   std::vector<audit::Event> events;
   for (const char* floor : {kPolicyFloor, kRevocationsFloor}) {
@@ -152,6 +176,11 @@ Status restate(supply::State& state, const AuditLog& log) {
                       .actor = audit::this_process(),
                       .model = audit::ModelRef{.id = base::to_hex(revocation.digest)},
                       .reason = revocation.reason});
+  LANTERN_ASSIGN(const auto corrections, state.clock_corrections());
+  if (corrections.count > 0)
+    events.push_back({.action = audit::Action::kClockCorrected,
+                      .actor = audit::this_process(),
+                      .facts = clock_facts(corrections)});
   for (audit::Event& event : events) {
     event.facts.push_back({.name = "restated", .value = 1});
     if (auto recorded = log.append(event); !recorded.ok()) return std::move(recorded).error();

@@ -1,5 +1,6 @@
-// The audit log as a second keeper of what the state must not forget: local revocations, and the
-// highest versions of policies and of revocation lists that were ever in force. They are recorded
+// The audit log as a second keeper of what the state must not forget: local revocations,
+// corrections of the clock, and the highest versions of policies and of revocation lists that were
+// ever in force. They are recorded
 // as fields of entries, and a state that is older than the log (an old copy was put back, it was
 // deleted, a process died between the two) gets them back before anything is decided.
 //
@@ -29,6 +30,9 @@ inline constexpr const char* kLocalRevocation = "local";
 
 /// The fields of a kPolicyChange or kRevocationsImport entry.
 std::vector<audit::Fact> version_facts(const policy::VersionSeen& seen);
+
+/// The fields of a kClockCorrected entry.
+std::vector<audit::Fact> clock_facts(const supply::State::ClockCorrections& corrections);
 
 /// The log, held against what the state remembers of it: on a managed machine kDenied where they
 /// differ (lantern.audit-log), elsewhere that is recorded in the log. Then brings the state up to

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kStatementType = "https://in-toto.io/Statement/v1";
 constexpr size_t kNamesMax = 1000;
+constexpr int64_t kClockCorrectionsMax = 1'000'000'000;
 
 std::string statement_of(const Approval& approval) {
   base::OrderedJson predicate = {{"approver", approval.approver},
@@ -21,6 +22,7 @@ std::string statement_of(const Approval& approval) {
   for (const Action action : approval.actions) predicate["actions"].push_back(action_name(action));
   if (!approval.users.empty()) predicate["users"] = approval.users;
   if (!approval.groups.empty()) predicate["groups"] = approval.groups;
+  if (approval.clock_corrections != 0) predicate["clock_corrections"] = approval.clock_corrections;
   const base::OrderedJson subject = {{"name", approval.model_name},
                                      {"digest", {{"sha256", base::to_hex(approval.model_id)}}}};
   const base::OrderedJson statement = {{"_type", kStatementType},
@@ -63,6 +65,8 @@ void read_predicate(const base::Json& value, std::string_view what, Approval& ap
   }
   approval.users = predicate.optional_lines("users", kNamesMax);
   approval.groups = predicate.optional_lines("groups", kNamesMax);
+  if (predicate.has("clock_corrections"))
+    approval.clock_corrections = predicate.integer("clock_corrections", 1, kClockCorrectionsMax);
   predicate.finish();
 }
 
@@ -92,13 +96,21 @@ bool speaks_for(const ApprovalTrust& trust, const base::PublicKey& key, const st
       [&](const NamedKey& named) { return named.key.id() == id && named.user == person; });
 }
 
+bool holds_at(base::UtcTime time, const Approval& approval,
+              const ApprovalRequirements& requirements) {
+  if (approval.issued - time > kClockBehindMax) return false;
+  if (approval.expires && time >= *approval.expires) return false;
+  return !requirements.days_max ||
+         time - approval.issued < std::chrono::days(*requirements.days_max);
+}
+
 bool answers(const Approval& approval, const ApprovalQuestion& question,
              const ApprovalRequirements& requirements) {
   if (approval.model_id != question.model_id) return false;
-  if (approval.issued - question.now > kClockBehindMax) return false;
-  if (approval.expires && question.now >= *approval.expires) return false;
-  if (requirements.days_max &&
-      question.now - approval.issued >= std::chrono::days(*requirements.days_max))
+  if (!holds_at(question.now, approval, requirements)) return false;
+  if (approval.clock_corrections > question.clock_corrections) return false;
+  if (approval.clock_corrections < question.clock_corrections &&
+      !holds_at(question.clock_ahead_until, approval, requirements))
     return false;
   if (!approval.actions.empty() &&
       !(question.action && approval.actions.contains(*question.action)))

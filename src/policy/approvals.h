@@ -5,9 +5,11 @@
 //    "subject": [{"name": "smollm2", "digest": {"sha256": "<composition id>"}}],
 //    "predicateType": "urn:lantern:approval:v1",
 //    "predicate": {"approver": "alice", "reason": "...", "issued": "...", "expires": "...",
-//                  "actions": ["load"], "users": ["bob"], "groups": ["ml"]}}
+//                  "actions": ["load"], "users": ["bob"], "groups": ["ml"],
+//                  "clock_corrections": 1}}
 //
-// `expires` may be missing (no end); `actions`, `users` and `groups` may be missing (all).
+// `expires` may be missing (no end); `actions`, `users` and `groups` may be missing (all);
+// `clock_corrections` says how often the clock had been corrected when it was given (0).
 #pragma once
 
 #include <optional>
@@ -39,7 +41,8 @@ struct Approval {
   std::set<Action> actions = {};      // empty: every action that uses the model
   std::set<std::string> users = {};   // both empty: everyone; else a listed user,
   std::set<std::string> groups = {};  // or a member of a listed group
-  std::string key_id = {};            // of the key that signed, in hexadecimal; set by verify
+  int64_t clock_corrections = 0;
+  std::string key_id = {};  // of the key that signed, in hexadecimal; set by verify
 
   bool operator==(const Approval&) const = default;
 };
@@ -65,6 +68,10 @@ struct ApprovalQuestion {
   std::optional<std::string> user = {};  // unknown: as for the action
   std::optional<std::set<std::string>> groups = {};
   base::UtcTime now = {};
+  /// How often the clock was corrected, and how far ahead it had been: an approval from before
+  /// must hold at that time too, so that one that had ended stays ended.
+  int64_t clock_corrections = 0;
+  base::UtcTime clock_ahead_until = {};
   std::optional<std::string> importer = {};  // unknown: nobody's approval counts where the policy
                                              // forbids the importer's
 };

@@ -267,6 +267,14 @@ class Decider {
   }
 
   void conclude() {
+    judge();
+    Decision& decision = explanation_.decision;
+    // Whatever was refused for: without a time most facts are doubts, and the clock is the cause.
+    if (!decision.allowed() && !facts_.now && !facts_.clock_fault.empty())
+      decision.reason += "; " + facts_.clock_fault;
+  }
+
+  void judge() {
     Decision& decision = explanation_.decision;
     decision.effect = denial_ || allowance_ == nullptr ? Effect::kDeny : Effect::kAllow;
     if (decision.allowed()) {

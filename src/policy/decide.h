@@ -36,6 +36,7 @@ struct Facts {
   // The later of the wall clock and the newest log record (policy/clock.h); absent where the
   // clock cannot be trusted.
   Fact<base::UtcTime> now = {};
+  std::string clock_fault = {};  // why `now` is absent; refusals say it
 
   // Subject. Empty where it is known that there is none.
   Fact<std::string> user = {};

@@ -18,6 +18,7 @@ using testing::digest;
 using testing::good_facts;
 using ::testing::HasSubstr;
 using testing::kHead;
+using ::testing::Not;
 using testing::policy_of;
 
 const std::string kOpen =
@@ -391,6 +392,15 @@ TEST(Clock, FiveMinutesBehindIsRefused) {
   const auto behind =
       trusted_time(record - std::chrono::minutes(5) - std::chrono::seconds(1), record);
   EXPECT_EQ(behind.error().code, ErrorCode::kDenied);
+}
+
+TEST(Clock, ARefusalWithoutATimeSaysWhatIsWrongWithTheClock) {
+  Facts facts;
+  facts.action = Action::kLoad;
+  facts.clock_fault = "the clock lags";
+  EXPECT_THAT(decide(personal_policy(), facts).reason, HasSubstr("; the clock lags"));
+  facts.now = at("2026-11-22T12:00:00Z");
+  EXPECT_THAT(decide(personal_policy(), facts).reason, Not(HasSubstr("lags")));
 }
 
 // Random policies over a small vocabulary, so that rules and facts often meet.

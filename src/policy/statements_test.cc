@@ -262,6 +262,46 @@ TEST_F(Statements, ApproversAreCountedOnce) {
   EXPECT_TRUE(count_approvers(approvals, unknown_importer, requirements).empty());
 }
 
+TEST_F(Statements, WhatAWrongClockHadEndedStaysEndedOnceItWasCorrected) {
+  ApprovalRequirements requirements;
+  const auto counts = [&](const Approval& approval, const ApprovalQuestion& asked) {
+    return count_approvers(std::vector{approval}, asked, requirements).size() == 1;
+  };
+  ApprovalQuestion asked = question();
+  asked.clock_corrections = 2;
+  asked.clock_ahead_until = kLater;  // the approval's end
+  Approval given = approval_of("alice");
+  EXPECT_FALSE(counts(given, asked)) << "it had ended at the wrong time";
+  asked.clock_ahead_until = kLater - std::chrono::seconds(1);
+  EXPECT_TRUE(counts(given, asked));
+  asked.clock_ahead_until = kLater;
+  given.clock_corrections = 1;
+  EXPECT_FALSE(counts(given, asked)) << "given before the last correction";
+  given.clock_corrections = 2;
+  EXPECT_TRUE(counts(given, asked)) << "given after it";
+  given.clock_corrections = 3;
+  EXPECT_FALSE(counts(given, asked)) << "by a state that is not this one";
+  given.clock_corrections = 0;
+  given.expires.reset();
+  EXPECT_TRUE(counts(given, asked));
+  requirements.days_max = 90;
+  asked.clock_ahead_until = given.issued + std::chrono::days(90);
+  EXPECT_FALSE(counts(given, asked)) << "too old at the wrong time";
+  given.issued = kNow + std::chrono::minutes(6);
+  EXPECT_FALSE(counts(given, asked)) << "given while the clock was ahead: its time is to come";
+
+  const auto key = base::PrivateKey::generate(base::KeyKind::kEd25519).value();
+  Approval numbered = approval_of("alice");
+  numbered.clock_corrections = 7;
+  const auto envelope = sign_approval(numbered, key);
+  ASSERT_TRUE(envelope.ok()) << envelope.error().message;
+  const auto read = verify_approval(*envelope, "approval", {.service_keys = {key.public_key()}});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->clock_corrections, 7);
+  numbered.clock_corrections = -1;
+  EXPECT_FALSE(sign_approval(numbered, key).ok());
+}
+
 TEST_F(Statements, AnApprovalCountsForItsModelScopeActionAndTimeAlone) {
   const ApprovalRequirements requirements;
   const auto counts = [&](const Approval& approval, const ApprovalQuestion& asked) {

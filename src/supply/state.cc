@@ -311,6 +311,32 @@ Status State::raise(std::string_view what, const Version& version) {
       {what, version.version, blob(version.digest)});
 }
 
+namespace {
+
+constexpr std::string_view kClockCount = "clock-corrections", kClockAhead = "clock-ahead",
+                           kClockEntries = "clock-entries";
+
+}  // namespace
+
+Result<State::ClockCorrections> State::clock_corrections() {
+  LANTERN_ASSIGN(const auto count, highest(kClockCount));
+  LANTERN_ASSIGN(const auto ahead, highest(kClockAhead));
+  LANTERN_ASSIGN(const auto entries, highest(kClockEntries));
+  ClockCorrections corrections;
+  if (count) corrections.count = count->version;
+  if (ahead) corrections.ahead_until = base::UtcTime(std::chrono::seconds(ahead->version));
+  if (entries) corrections.n_entries = entries->version;
+  return corrections;
+}
+
+Status State::correct_clock(const ClockCorrections& corrections) {
+  return database_.transaction([&]() -> Status {
+    LANTERN_TRY(raise(kClockAhead, {.version = seconds(corrections.ahead_until)}));
+    LANTERN_TRY(raise(kClockEntries, {.version = corrections.n_entries}));
+    return raise(kClockCount, {.version = corrections.count});
+  });
+}
+
 Status State::set_log_position(const Version& position) {
   // Each load moves it, and losing the last moves costs nothing: it is worth no fsync.
   LANTERN_TRY(database_.run("PRAGMA synchronous = NORMAL"));

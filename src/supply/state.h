@@ -122,6 +122,17 @@ class State {
   /// Never lowers it.
   Status raise(std::string_view what, const Version& version);
 
+  /// How often the clock was found to have been ahead (`lantern audit clock`), up to which moment,
+  /// and how many entries the log had at the last of it.
+  struct ClockCorrections {
+    int64_t count = 0;
+    base::UtcTime ahead_until = {};
+    int64_t n_entries = 0;
+  };
+  Result<ClockCorrections> clock_corrections();
+  /// Lowers none of them.
+  Status correct_clock(const ClockCorrections& corrections);
+
   /// How much of the audit log these records stand for: its size, and its root at that size.
   Result<std::optional<Version>> log_position() { return highest(kLogPosition); }
   /// May be lost with a power failure; then it names an earlier position.

@@ -36,6 +36,8 @@ struct Flags {
   // prune
   std::string keep;
   bool dry_run = false;
+  // clock
+  std::string reason;
 };
 
 int64_t now_ms() {
@@ -286,6 +288,17 @@ Result<Exit> prune(const Flags& flags) {
   return Exit::kDone;
 }
 
+Result<Exit> correct_clock(const Flags& flags) {
+  LANTERN_ASSIGN(const gate::ClockCorrection corrected, gate::correct_clock(flags.reason));
+  const std::string now = base::format_utc(corrected.now);
+  const std::string ahead_until = base::format_utc(corrected.ahead_until);
+  tell(fmt::format(
+      "time goes on from {}; approvals that had ended by {} stay ended; this is in the log", now,
+      ahead_until));
+  if (flags.json) LANTERN_TRY(print_json({{"now", now}, {"ahead_until", ahead_until}}));
+  return Exit::kDone;
+}
+
 void add_folder(CLI::App& app, Flags& flags) {
   app.add_option("--dir", flags.folder, "a log's folder (default: this user's log)");
 }
@@ -360,6 +373,11 @@ Action define(CLI::App& app) {
       .add_option("--out", flags->out, "write the checkpoint to this file");
   define_prune(add("prune", "drop the oldest entries; their hashes and proofs stay", prune),
                *flags);
+  CLI::App& corrects =
+      add("clock", "say that the clock is right now, after records were written while it was ahead",
+          correct_clock);
+  corrects.add_option("--reason", flags->reason, "why, for the record")->required();
+  corrects.add_flag("--json", flags->json, "a JSON document (docs/schemas/audit-clock.json)");
   return subcommands.action();
 }
 
@@ -378,7 +396,8 @@ const Command k_audit = {
         "  lantern audit prove 17 --out 17.tlog-proof && lantern audit verify --proof "
         "17.tlog-proof\n"
         "  lantern audit export --format ocsf --since 2026-11-22\n"
-        "  lantern audit prune --keep 365d --dry-run",
+        "  lantern audit prune --keep 365d --dry-run\n"
+        "  lantern audit clock --reason \"the battery was empty; set by NTP since\"",
     .define = define,
 };
 
