@@ -578,6 +578,31 @@ TEST_F(TwoApprovers, TheImporterIsNoneOfThem) {
   EXPECT_EQ(use_it(), 0);
 }
 
+TEST_F(TwoApprovers, WhoFirstBringsAModelThatIsNotInTheStoreIsItsImporter) {
+  const fs::path model = scratch_folder() / "brought";
+  fs::remove_all(model);
+  fs::copy(golden_model(), model, fs::copy_options::recursive);
+  std::ofstream(model / "README.md") << "of another id than what was pulled\n";
+  std::ofstream(model / "generation_config.json") << "{\"eos_token_id\": 3}\n";
+  const auto approve_it = [&](const std::string& person) {
+    std::vector<std::string> arguments = {"approve", model.string(), "--reason", "reviewed"};
+    if (!person.empty()) arguments.insert(arguments.end(), {"--key", key_of(person)});
+    return run_lantern(arguments).exit_code;
+  };
+  const auto use_model = [&] {
+    return run_lantern({"logits", model.string(), "--tokens", "1,2", "--out",
+                        (scratch_folder() / "brought.npy").string()});
+  };
+  expect_refused(use_model(), "lantern.approvers");
+  const Ran log = run_lantern({"audit", "query", "--action", "import", "--json"});
+  EXPECT_THAT(log.out, HasSubstr("path:" + model.string()));
+  EXPECT_EQ(approve_it(""), 0) << "who is logged in, and brought it";
+  EXPECT_EQ(approve_it("alice"), 0);
+  expect_refused(use_model(), "lantern.approvers");
+  EXPECT_EQ(approve_it("bob"), 0);
+  EXPECT_EQ(use_model().exit_code, 0);
+}
+
 TEST_F(TwoApprovers, AnApprovalThatExpiredCountsNoMore) {
   EXPECT_EQ(approve("alice"), 0);
   EXPECT_EQ(approve("bob", {"--expires", "1s"}), 0);

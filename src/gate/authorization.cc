@@ -1,5 +1,6 @@
 #include "gate/authorization.h"
 
+#include "base/printable.h"
 #include "gate/scan.h"
 
 namespace lantern::gate {
@@ -36,6 +37,29 @@ policy::Decision denied_by_scan(const Report& report) {
           .is_final = malicious};
 }
 
+constexpr size_t kSourceBytesMax = 4096;  // a path
+
+/// Who first brings a model to the gate that lies outside the store is its importer, as whoever
+/// pulls is of one inside.
+Status note_importer(Governance& governance, const Composition& model) {
+  if (model.in_place.empty()) return {};
+  LANTERN_ASSIGN(const auto before, governance.state().import_of(model.id));
+  if (before) return {};
+  const std::string source = base::printable(model.source, kSourceBytesMax);
+  audit::Event event{.action = audit::Action::kImport,
+                     .actor = audit::this_process(),
+                     .model = Governance::model_ref(model),
+                     .reason = source};
+  if (auto recorded = governance.log().append(event); !recorded.ok())
+    return std::move(recorded).error();
+  return governance.state().record_import({.id = model.id,
+                                           .files = model.files,
+                                           .by = governance.person(),
+                                           .source = source,
+                                           .in_place = true,
+                                           .at = base::utc_clock()});
+}
+
 }  // namespace
 
 Result<Report> scanned(Governance& governance, const Composition& model) {
@@ -67,6 +91,7 @@ bool scan_is_conclusive(const Report& report) {
 
 Result<policy::Approval> approve(Governance& governance, const Composition& model,
                                  const ApprovalTerms& terms) {
+  LANTERN_TRY(note_importer(governance, model));
   LANTERN_ASSIGN(const base::UtcTime now, governance.now());
   LANTERN_ASSIGN(const Report report, scanned(governance, model));
   LANTERN_ASSIGN(policy::Facts facts, governance.facts(model, policy::Action::kApprove));
@@ -80,6 +105,7 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
       {{.name = "scan", .value = std::string(supply::scan::verdict_name(report.verdict()))}}));
   LANTERN_TRY(decision.status());
 
+  LANTERN_ASSIGN(const auto corrections, governance.state().clock_corrections());
   policy::Approval approval{.model_id = model.id,
                             .model_name = model.name,
                             .approver = governance.person(),
@@ -106,7 +132,6 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
   for (const std::string& group : terms.groups)
     scope += (scope.empty() ? "" : ",") + ("group:" + group);
   LANTERN_TRY(governance.state().approve({.id = model.id,
-  LANTERN_ASSIGN(const auto corrections, governance.state().clock_corrections());
                                           .approver = approval.approver,
                                           .reason = approval.reason,
                                           .scope = std::move(scope),
@@ -118,6 +143,7 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
 
 Result<policy::Decision> seek(Governance& governance, const Composition& model,
                               policy::Action action, const Consent& consent) {
+  LANTERN_TRY(note_importer(governance, model));
   LANTERN_ASSIGN(policy::Facts facts, governance.facts(model, action));
   policy::Decision decision = governance.decide(facts);
   if (!approval_would_do(governance, decision, facts) || (consent.reason.empty() && !consent.ask))
