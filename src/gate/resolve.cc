@@ -17,6 +17,7 @@
 #include "supply/manifest.h"
 #include "supply/receipt.h"
 #include "supply/reference.h"
+#include "supply/sandbox/inspect.h"
 
 namespace lantern::gate {
 namespace {
@@ -252,11 +253,27 @@ namespace {
 constexpr int64_t kTickNs = 20'000'000;
 constexpr int kOpenedMax = 100;
 
-Result<CheckpointPtr> open_settled(const fs::path& path, const std::stop_token& stop) {
+/// What the confined child read is what was opened after it.
+bool is_of(const std::vector<base::FileStamp>& seen, const format::Checkpoint& checkpoint) {
+  const auto stamps = checkpoint.stamps();
+  return seen.empty() || std::all_of(stamps.begin(), stamps.end(), [&](const auto& stamp) {
+           return stamp && std::find(seen.begin(), seen.end(), *stamp) != seen.end();
+         });
+}
+
+/// A model of the store was read by a confined child when it was taken in; one that lies elsewhere
+/// is read by one before this process parses a byte of it.
+Result<CheckpointPtr> open_settled(const Located& located, const std::stop_token& stop) {
+  const fs::path& path = located.path;
   for (int n = 0; n < kOpenedMax; ++n) {
     if (stop.stop_requested())
       return make_error(ErrorCode::kCancelled, "{}: cancelled", path.string());
+    std::vector<base::FileStamp> seen;
+    if (!located.stored) {
+      LANTERN_ASSIGN(seen, supply::sandbox::check_model(path));
+    }
     LANTERN_ASSIGN(CheckpointPtr checkpoint, open_header(path));
+    if (!is_of(seen, *checkpoint)) continue;
     const int64_t now = supply::wall_clock_ns();
     int64_t newest = 0;
     for (const auto& stamp : checkpoint->stamps())
@@ -274,7 +291,7 @@ Result<Resolved> resolve(std::string_view reference, const ResolveOptions& optio
   LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
   Resolved resolved;
   LANTERN_ASSIGN(resolved.located, locate(reference));
-  LANTERN_ASSIGN(resolved.checkpoint, open_settled(resolved.located.path, options.stop));
+  LANTERN_ASSIGN(resolved.checkpoint, open_settled(resolved.located, options.stop));
   CheckedFiles checked;
   Composition& model = resolved.model;
   model.name = resolved.located.name;

@@ -25,9 +25,11 @@ Result<std::string> text_of(const Json& json, const char* key) {
 
 std::string manifest_to_json(const Manifest& manifest) {
   const scan::Limits& limits = manifest.limits;
-  const Json json = {{"inspect", manifest.task == Task::kInspect},
-                     {"folder", manifest.folder},
-                     {"entry", manifest.entry},
+  Json paths = Json::array();
+  for (const std::string& path : manifest.paths) paths.push_back(as_text(path));
+  const Json json = {{"task", static_cast<uint64_t>(manifest.task)},
+                     {"folder", as_text(manifest.folder)},
+                     {"entry", as_text(manifest.entry)},
                      {"files", limits.files},
                      {"depth_max", limits.depth_max},
                      {"entries", limits.entries},
@@ -61,12 +63,12 @@ Result<Manifest> parse_manifest(std::string_view text) {
   LANTERN_ASSIGN(const uint64_t time_ms, number(json, "time_ms_max"));
   limits.time_max = std::chrono::milliseconds(std::min<uint64_t>(time_ms, 86'400'000));
   LANTERN_ASSIGN(manifest.memory_bytes_max, number(json, "memory_bytes_max"));
-  const auto inspect = json.find("inspect");
+  LANTERN_ASSIGN(const uint64_t task, number(json, "task"));
   const auto paths = json.find("paths");
-  if (inspect == json.end() || !inspect->is_boolean() || paths == json.end() ||
-      !paths->is_array() || paths->size() > kFilesMax)
-    return make_error(ErrorCode::kCorrupt, "scan manifest: inspect or paths missing");
-  manifest.task = inspect->get<bool>() ? Task::kInspect : Task::kScan;
+  if (task > static_cast<uint64_t>(Task::kCheck) || paths == json.end() || !paths->is_array() ||
+      paths->size() > kFilesMax)
+    return make_error(ErrorCode::kCorrupt, "scan manifest: task or paths");
+  manifest.task = static_cast<Task>(task);
   LANTERN_ASSIGN(manifest.misbehave, text_of(json, "misbehave"));
   LANTERN_ASSIGN(manifest.folder, text_of(json, "folder"));
   LANTERN_ASSIGN(manifest.entry, text_of(json, "entry"));

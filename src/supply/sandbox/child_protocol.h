@@ -21,7 +21,9 @@ inline constexpr size_t kReportBytesMax = 64u << 20;
 /// Metadata within format::GgufLimits, and the tensors' names.
 inline constexpr size_t kInspectionBytesMax = 512u << 20;
 
-enum class Task { kScan, kInspect };
+/// kCheck: as kInspect, answered by kCheckedAnswer where nothing is wrong.
+enum class Task { kScan, kInspect, kCheck };
+inline constexpr std::string_view kCheckedAnswer = "checked";
 
 struct Manifest {
   Task task = Task::kScan;
