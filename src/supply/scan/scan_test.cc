@@ -247,6 +247,21 @@ TEST(ScanPickle, UnknownClassesAreWarnedOf) {
   EXPECT_EQ(report.verdict(), Verdict::kUnsupported);
 }
 
+// What Python's pickle.dumps(text, 0) gives.
+TEST(ScanPickle, TextInOneOfProtocol0IsData) {
+  const std::string text = "{{ ''.__class__.__mro__ }} os.system eval exec";
+  const std::string pickled = "V" + text + "\np0\n.";
+  EXPECT_EQ(verdict_of(text), Verdict::kMalicious) << "by itself it is a template";
+  EXPECT_EQ(verdict_of(pickled), Verdict::kUnsupported);
+  EXPECT_THAT(scan_bytes(pickled).files[0].formats, testing::ElementsAre("pickle"));
+  EXPECT_EQ(verdict_of("(dp0\nVchat_template\np1\nV" + text + "\np2\ns."), Verdict::kUnsupported);
+  // What the engine would render is a template, whatever else it is; and a pickle that only begins
+  // the file makes no data of the rest.
+  EXPECT_EQ(verdict_of_template(pickled), Verdict::kMalicious);
+  EXPECT_EQ(verdict_of("Vx\n." + text), Verdict::kMalicious);
+  EXPECT_EQ(verdict_of("cos\nsystem\n(V" + text + "\ntR."), Verdict::kMalicious);
+}
+
 TEST(ScanPickle, TextIsNone) {
   EXPECT_THAT(scan_bytes("import os\nimport sys\nf(what)\n").files[0].formats,
               testing::ElementsAre("python"));
