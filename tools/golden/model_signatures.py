@@ -383,22 +383,38 @@ def full(lantern):
                 theirs = refuses(lambda: they_verify(model, signature, root=other, method=method))
                 tally.check(f"both refuse another root: {method} certificate {curve}",
                             verified.returncode == 1 and theirs, verified.stdout)
-        single = model / "config.json"
-        apart = base / "config.sig"
-        they_sign(single, apart, "files", keys / "test-p256.pem")
-        verified = ran(lantern, "verify", single, "--signature", apart, "--key",
-                       keys / "test-p256.pub.pem")
-        tally.check("ours verifies theirs: one file", verified.returncode == 0,
-                    verified.stdout + verified.stderr)
-        alone = base / "alone"
-        write(alone / "config.json", MODEL["config.json"])
-        signed = ran(lantern, "sign", alone / "config.json", "--key", keys / "test-p256.pem",
-                     "--signature", apart)
-        why = refuses(lambda: they_verify(alone, apart,
-                                          public=keys / "test-p256.pub.pem"))
-        tally.check("theirs verifies ours: one file, by its folder",
-                    signed.returncode == 0 and why is None, signed.stderr + str(why))
+        single_files(lantern, base, keys, model, tally)
     return tally.done()
+
+
+def single_files(lantern, base, keys, model, tally):
+    """One file, by its API and by its command line."""
+    key, public = keys / "test-p256.pem", keys / "test-p256.pub.pem"
+    for method in ("files", "shards"):
+        single = model / "weights/model.bin"
+        apart = base / f"{method}.sig"
+        they_sign(single, apart, method, key)
+        verified = ran(lantern, "verify", single, "--signature", apart, "--key", public)
+        tally.check(f"ours verifies theirs: one file, {method}", verified.returncode == 0,
+                    verified.stdout + verified.stderr)
+        apart.unlink()
+        signed = ran(lantern, "sign", single, "--key", key, "--signature", apart,
+                     "--method", method, "--shard-size", SHARD_BYTES)
+        why = refuses(lambda: they_verify(single, apart, public=public, method=method))
+        tally.check(f"theirs verifies ours: one file, {method}",
+                    signed.returncode == 0 and why is None, signed.stderr + str(why))
+    apart, other = base / "files.sig", base / "command.sig"
+    command = [sys.executable, "-m", "model_signing"]
+    theirs = subprocess.run([*command, "verify", "key", single, "--signature", apart,
+                             "--public_key", public], capture_output=True, text=True)
+    tally.check("their command verifies ours: one file", theirs.returncode == 0,
+                theirs.stdout + theirs.stderr)
+    signed = subprocess.run([*command, "sign", "key", single, "--signature", other,
+                             "--private_key", key], capture_output=True, text=True)
+    verified = ran(lantern, "verify", single, "--signature", other, "--key", public)
+    tally.check("ours verifies their command's: one file",
+                signed.returncode == 0 and verified.returncode == 0,
+                signed.stderr + verified.stdout + verified.stderr)
 
 
 def vectors(lantern, spec, tool):
