@@ -46,6 +46,18 @@ TEST(ScanModel, ExitCodesSayTheVerdict) {
   EXPECT_EQ(run_lantern({"scan-model", "x", "--json", "--sarif"}).exit_code, 2);
 }
 
+TEST(ScanModel, AFileWhoseNameIsNoUtf8IsScannedAsAnyOther) {
+  const std::string name = "m\xff\xc3", shown = "m\\xff\\xc3";
+  EXPECT_EQ(run_lantern({"scan-model", write_file(name + ".json", "{\"a\": 1}")}).exit_code, 0);
+  EXPECT_EQ(run_lantern({"scan-model", write_file(name + ".jinja", "{{ unclosed")}).exit_code, 3);
+  const Ran bad = run_lantern({"scan-model", write_file(name + "/" + name + ".bin", kAttack)});
+  EXPECT_EQ(bad.exit_code, 1) << bad.out << bad.err;
+  EXPECT_THAT(bad.out, HasSubstr("malicious: " + shown + ".bin@"));
+  const Ran folder = run_lantern({"scan-model", (scratch_folder() / name).string(), "--json"});
+  EXPECT_EQ(folder.exit_code, 1) << folder.out << folder.err;
+  EXPECT_EQ(Json::parse(folder.out)["verdict"], "malicious");
+}
+
 TEST(ScanModel, NamesTheFileAndTheOperation) {
   const Ran ran = run_lantern({"scan-model", write_file("model.bin", kAttack)});
   EXPECT_THAT(ran.out, HasSubstr("malicious: model.bin@"));

@@ -91,6 +91,10 @@ TEST_F(SigningCommands, WhatCannotBeReadIsNeverVerified) {
   EXPECT_EQ(exit_of(""), 2);
   EXPECT_EQ(exit_of("{}"), 2);
   EXPECT_EQ(exit_of(good.substr(0, good.size() / 2)), 2);
+  EXPECT_EQ(exit_of(std::string(100'000, '[')), 2);
+  std::string deep = good;
+  deep.insert(1, "\"x\":" + std::string(100'000, '[') + std::string(100'000, ']') + ",");
+  EXPECT_EQ(exit_of(deep), 2);
   EXPECT_EQ(verify({"--key", key}, at("absent.sig")).exit_code, 2);
   EXPECT_EQ(verify({"--key", at("absent.pem")}, signature()).exit_code, 2);
   EXPECT_EQ(verify({"--key", at("p256.pem")}, signature()).exit_code, 2);

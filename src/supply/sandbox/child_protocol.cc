@@ -21,6 +21,41 @@ Result<std::string> text_of(const Json& json, const char* key) {
   return found->get<std::string>();
 }
 
+// Names of files are bytes, texts in JSON are Unicode: a byte goes as the character of its number.
+std::string as_text(std::string_view bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) {
+      text += c;
+    } else {
+      text += static_cast<char>(0xC0 | (byte >> 6));
+      text += static_cast<char>(0x80 | (byte & 0x3F));
+    }
+  }
+  return text;
+}
+
+Result<std::string> as_bytes(std::string_view text) {
+  std::string bytes;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto first = static_cast<unsigned char>(text[i]);
+    if (first < 0x80) {
+      bytes += text[i];
+    } else if ((first == 0xC2 || first == 0xC3) && i + 1 < text.size()) {
+      bytes += static_cast<char>((first << 6) | (static_cast<unsigned char>(text[++i]) & 0x3F));
+    } else {
+      return make_error(ErrorCode::kCorrupt, "scan manifest: a name that is no bytes");
+    }
+  }
+  return bytes;
+}
+
+Result<std::string> bytes_of(const Json& json, const char* key) {
+  LANTERN_ASSIGN(const std::string text, text_of(json, key));
+  return as_bytes(text);
+}
+
 }  // namespace
 
 std::string manifest_to_json(const Manifest& manifest) {
@@ -41,7 +76,7 @@ std::string manifest_to_json(const Manifest& manifest) {
                      {"time_ms_max", std::max<int64_t>(limits.time_max.count(), 0)},
                      {"memory_bytes_max", manifest.memory_bytes_max},
                      {"misbehave", manifest.misbehave},
-                     {"paths", manifest.paths}};
+                     {"paths", std::move(paths)}};
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
@@ -70,11 +105,12 @@ Result<Manifest> parse_manifest(std::string_view text) {
     return make_error(ErrorCode::kCorrupt, "scan manifest: task or paths");
   manifest.task = static_cast<Task>(task);
   LANTERN_ASSIGN(manifest.misbehave, text_of(json, "misbehave"));
-  LANTERN_ASSIGN(manifest.folder, text_of(json, "folder"));
-  LANTERN_ASSIGN(manifest.entry, text_of(json, "entry"));
+  LANTERN_ASSIGN(manifest.folder, bytes_of(json, "folder"));
+  LANTERN_ASSIGN(manifest.entry, bytes_of(json, "entry"));
   for (const Json& path : *paths) {
     if (!path.is_string()) return make_error(ErrorCode::kCorrupt, "scan manifest: paths");
-    manifest.paths.push_back(path.get<std::string>());
+    LANTERN_ASSIGN(std::string name, as_bytes(path.get_ref<const std::string&>()));
+    manifest.paths.push_back(std::move(name));
   }
   return manifest;
 }

@@ -35,7 +35,7 @@ void add_entry(FolderListing& listing, const fs::directory_entry& entry, const f
     const fs::path target = fs::canonical(entry.path(), error);
     if (error || (!is_inside(target, root) && !is_cached_blob(target, root))) {
       listing.findings.push_back(
-          folder_finding("folder-link-outside", Verdict::kInconclusive, std::move(name),
+          folder_finding("folder-link-outside", Verdict::kInconclusive, shown_path(name),
                          "a link that leads out of the folder or nowhere: not followed"));
       return;
     }
@@ -44,7 +44,7 @@ void add_entry(FolderListing& listing, const fs::directory_entry& entry, const f
   if (entry.is_directory(error)) return;
   if (!entry.is_regular_file(error)) {
     listing.findings.push_back(folder_finding("folder-special-file", Verdict::kInconclusive,
-                                              std::move(name),
+                                              shown_path(name),
                                               "a device, socket or pipe: not opened"));
     return;
   }

@@ -111,8 +111,12 @@ std::string key_hint(const base::PublicKey& key) {
 }
 
 Result<SignatureBundle> parse_bundle(std::string_view text, std::string_view what) {
-  LANTERN_ASSIGN(const Json json,
-                 base::parse_json(text, what, {.bytes_max = kBundleBytesMax, .depth_max = 32}));
+  auto parsed = base::parse_json(text, what, {.bytes_max = kBundleBytesMax, .depth_max = 32});
+  // Of a signature, what is past a limit is as wrong as what is no JSON.
+  if (!parsed.ok() && parsed.error().code == ErrorCode::kExhausted)
+    return Error{ErrorCode::kCorrupt, std::move(parsed).error().message};
+  if (!parsed.ok()) return std::move(parsed).error();
+  const Json& json = *parsed;
   if (!json.is_object()) return make_error(ErrorCode::kCorrupt, "{}: no signature bundle", what);
   const auto media_type = json.find("mediaType");
   if (media_type == json.end() || !media_type->is_string())
