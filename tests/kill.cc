@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <set>
 
 #include "base/result.h"
@@ -27,38 +28,48 @@ bool changes_files(unsigned long long call) {
   return calls.contains(call);
 }
 
-}  // namespace
+/// At each of the program's system calls, before it is made; true kills the program.
+using OnCall = std::function<bool(pid_t thread, const user_regs_struct& registers)>;
 
-End run_and_kill(const std::vector<std::string>& arguments, int n) {
+[[noreturn]] void be_traced(const std::vector<std::string>& arguments) {
+  ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+  const std::string program = std::string(LANTERN_BUILD_DIR) + "/lantern";
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
+  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  ::close(1);
+  ::close(2);
+  ::execv(program.c_str(), argv.data());
+  ::_exit(127);
+}
+
+struct Traced {
+  End end = End::kNotAllowed;
+  int exit_code = -1;
+};
+
+Traced trace(const std::vector<std::string>& arguments, const OnCall& on_call) {
   const pid_t child = ::fork();
-  if (child == 0) {
-    ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-    const std::string program = std::string(LANTERN_BUILD_DIR) + "/lantern";
-    std::vector<char*> argv = {const_cast<char*>(program.c_str())};
-    for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    ::close(1);
-    ::close(2);
-    ::execv(program.c_str(), argv.data());
-    ::_exit(127);
-  }
+  if (child == 0) be_traced(arguments);
   int status = 0;
   ::waitpid(child, &status, 0);
-  if (!WIFSTOPPED(status)) return End::kNotAllowed;
+  if (!WIFSTOPPED(status)) return {};
   constexpr long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
   if (::ptrace(PTRACE_SETOPTIONS, child, nullptr, kOptions) != 0) {
     ::kill(child, SIGKILL);
     ::waitpid(child, &status, 0);
-    return End::kNotAllowed;
+    return {};
   }
   ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+  Traced traced{.end = End::kFinished};
   std::set<pid_t> inside;  // threads within a system call
-  for (int changes = 0;;) {
+  for (;;) {
     const pid_t thread = ::waitpid(-1, &status, __WALL);
-    if (thread < 0) return End::kFinished;
+    if (thread < 0) return traced;
     if (WIFEXITED(status) || WIFSIGNALED(status)) {
-      if (thread == child) return End::kFinished;
-      continue;
+      if (thread != child) continue;
+      traced.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+      return traced;
     }
     int deliver = 0;
     if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
@@ -66,11 +77,11 @@ End run_and_kill(const std::vector<std::string>& arguments, int n) {
       if (!enters) inside.erase(thread);
       user_regs_struct registers{};
       ::ptrace(PTRACE_GETREGS, thread, nullptr, &registers);
-      if (enters && changes_files(registers.orig_rax) && ++changes == n) {
+      if (enters && on_call(thread, registers)) {
         ::kill(child, SIGKILL);
         while (::waitpid(-1, &status, __WALL) > 0) {
         }
-        return End::kKilled;
+        return {.end = End::kKilled};
       }
     } else if (status >> 16 == 0 && WSTOPSIG(status) != SIGSTOP) {
       deliver = WSTOPSIG(status);
@@ -79,8 +90,55 @@ End run_and_kill(const std::vector<std::string>& arguments, int n) {
   }
 }
 
+/// The text at `address` of a traced thread.
+std::string text_at(pid_t thread, unsigned long long address) {
+  std::string text;
+  while (text.size() < 4096) {
+    errno = 0;
+    const long word = ::ptrace(PTRACE_PEEKDATA, thread, address + text.size(), nullptr);
+    if (errno != 0) return text;
+    for (size_t i = 0; i < sizeof word; ++i) {
+      const char c = static_cast<char>(static_cast<unsigned long>(word) >> (8 * i));
+      if (c == 0) return text;
+      text += c;
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+End run_and_kill(const std::vector<std::string>& arguments, int n) {
+  int changes = 0;
+  return trace(arguments,
+               [&](pid_t, const user_regs_struct& registers) {
+                 return changes_files(registers.orig_rax) && ++changes == n;
+               })
+      .end;
+}
+
+Opened run_and_act_at_opening(const std::vector<std::string>& arguments, const fs::path& file,
+                              int n, const std::function<void()>& act) {
+  Opened opened;
+  const Traced traced = trace(arguments, [&](pid_t thread, const user_regs_struct& registers) {
+    unsigned long long name = 0;
+    if (registers.orig_rax == SYS_openat || registers.orig_rax == SYS_newfstatat)
+      name = registers.rsi;
+    if (registers.orig_rax == SYS_open || registers.orig_rax == SYS_stat) name = registers.rdi;
+    if (name != 0 && text_at(thread, name) == file.string() && ++opened.n == n) act();
+    return false;
+  });
+  opened.allowed = traced.end != End::kNotAllowed;
+  opened.exit_code = traced.exit_code;
+  return opened;
+}
+
 #else
 End run_and_kill(const std::vector<std::string>&, int) { return End::kNotAllowed; }
+Opened run_and_act_at_opening(const std::vector<std::string>&, const fs::path&, int,
+                              const std::function<void()>&) {
+  return {};
+}
 #endif
 
 void kill_at_every_step(const std::vector<std::string>& arguments, const fs::path& before,

@@ -1,4 +1,4 @@
-// Runs the program under ptrace and kills it before its n-th change to the file system.
+// Runs the program under ptrace, and kills it or acts beside it at a step of its own.
 #pragma once
 
 #include <filesystem>
@@ -13,6 +13,17 @@ enum class End { kFinished, kKilled, kNotAllowed };
 /// Runs lantern and kills it before its n-th change, threads included; kNotAllowed where it cannot
 /// be traced, and on processors for which this was not written.
 End run_and_kill(const std::vector<std::string>& arguments, int n);
+
+struct Opened {
+  bool allowed = false;  // it could be traced
+  int n = 0;             // how often it looked at or opened the file
+  int exit_code = -1;    // 128 + n for signal n
+};
+/// Calls `act` just before the program looks at or opens `file`, by this very path, for the n-th
+/// time.
+Opened run_and_act_at_opening(const std::vector<std::string>& arguments,
+                              const std::filesystem::path& file, int n,
+                              const std::function<void()>& act);
 
 /// Kills `arguments` at every step, each time with `home` made anew as a copy of `before`; `check`
 /// looks at what is left. Skips the test where tracing is not allowed.
