@@ -35,7 +35,8 @@ struct SignatureBundle {
 /// How a bundle names a key: SHA-256, in hexadecimal, of its SubjectPublicKeyInfo in PEM.
 std::string key_hint(const base::PublicKey& key);
 
-/// kCorrupt names `what` and the field; kUnsupported for other media types; kExhausted past 96 MiB.
+/// kCorrupt names `what` and the field, or the limit that it is past; kUnsupported for other media
+/// types.
 Result<SignatureBundle> parse_bundle(std::string_view text, std::string_view what);
 
 /// One JSON document and a line break. Not for keyless bundles.
