@@ -141,4 +141,12 @@ Caller loopback_caller(const Connection& connection) {
   return {.user = user_name(owner->uid), .uid = owner->uid, .program = program_of(*owner)};
 }
 
+Caller socket_caller(uid_t uid, pid_t pid) {
+  Caller caller{.user = user_name(uid), .uid = uid};
+  std::error_code fault;
+  const fs::path program = fs::read_symlink(fmt::format("/proc/{}/exe", pid), fault);
+  if (!fault) caller.program = program.string();
+  return caller;
+}
+
 }  // namespace lantern::gate

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "gate/limits.h"
+
 namespace lantern::gate {
 namespace {
 
@@ -63,7 +65,8 @@ Result<policy::Decision> CallerDecisions::decide(const Composition& model, const
     if (verdict.key == key) return verdict.decision;
 
   LANTERN_ASSIGN(const policy::Facts facts, facts_of(model, caller, action));
-  policy::Decision decision = governance_.decide(facts);
+  LANTERN_ASSIGN(const policy::Decision decision,
+                 decide_within_limits(governance_, facts, caller, model.name));
   if (!decision.allowed()) {
     audit::Event event{.action = audit_action(action),
                        .decision = audit::Decision::kDeny,
@@ -74,7 +77,8 @@ Result<policy::Decision> CallerDecisions::decide(const Composition& model, const
     if (auto recorded = log_.append(event); !recorded.ok()) return std::move(recorded).error();
     return decision;
   }
-  if (verdicts_.size() < kVerdictsMax) verdicts_.push_back({key, decision, version, now});
+  if (verdicts_.size() < kVerdictsMax && !is_limited(governance_, caller))
+    verdicts_.push_back({key, decision, version, now});
   return decision;
 }
 
@@ -82,7 +86,9 @@ Result<bool> CallerDecisions::would_allow(const Composition& model, const Caller
                                           policy::Action action) {
   const std::lock_guard lock(mutex_);
   LANTERN_ASSIGN(const policy::Facts facts, facts_of(model, caller, action));
-  return governance_.decide(facts).allowed();
+  LANTERN_ASSIGN(const policy::Decision decision,
+                 decide_within_limits(governance_, facts, caller, model.name));
+  return decision.allowed();
 }
 
 }  // namespace lantern::gate

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gate/resolve.h"
+#include "gate/usage.h"
 
 namespace lantern::gate {
 
@@ -76,8 +77,17 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
       if (--open_ > 0) return;
     }
     if (fault_) cancel_.request_stop();
+    if (request_.caller.usage) request_.caller.usage->add_tokens(request_.caller, n_tokens());
     model_.recorder_.record(
         event(), [self = shared_from_this()](Status recorded) { self->tell(std::move(recorded)); });
+  }
+
+  /// Of all choices, once they are done.
+  [[nodiscard]] int64_t n_tokens() const {
+    int64_t n = 0;
+    for (const engine::GenerateResult& result : results_)
+      n += static_cast<int64_t>(result.ids.size());
+    return n;
   }
 
   [[nodiscard]] audit::Event event() const {
@@ -88,14 +98,12 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
                        .rule = decision_.rule};
     if (fault_) event.reason = error_code_name(fault_->code);
     event.digests.push_back(model_.log_.digest("request", prompt_.text));
-    int64_t n_tokens = 0;
     for (const engine::GenerateResult& result : results_) {
       event.digests.push_back(model_.log_.digest("answer", result.text));
-      n_tokens += static_cast<int64_t>(result.ids.size());
     }
     event.facts = {{.name = "request_id", .value = request_.id},
                    {.name = "prompt_tokens", .value = static_cast<int64_t>(prompt_.ids.size())},
-                   {.name = "completion_tokens", .value = n_tokens},
+                   {.name = "completion_tokens", .value = n_tokens()},
                    {.name = "choices", .value = static_cast<int64_t>(results_.size())},
                    {.name = "seed", .value = std::to_string(request_.options.sampler.seed)}};
     return event;
@@ -296,6 +304,10 @@ void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink
   if (!prompt.ok()) return sink->on_done(std::move(prompt).error());
   const auto n_prompt = static_cast<int64_t>(prompt->ids.size());
   if (const Status fits = limit(request, n_prompt); !fits.ok()) return sink->on_done(fits.error());
+  if (request.caller.usage) {
+    request.caller.usage->count_request(request.caller);
+    request.caller.usage->add_tokens(request.caller, n_prompt);
+  }
   request.n_choices = std::max<uint32_t>(request.n_choices, 1);
   std::make_shared<UnderWay>(*this, std::move(request), std::move(*decision), std::move(*prompt),
                              std::move(sink))
