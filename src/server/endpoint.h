@@ -19,6 +19,7 @@ struct Scope {
     kModels,   // which models there are
     kAnswers,  // use of a model; the gate asks the policy for each request
     kMetrics,
+    kAdmin,  // what the service does: its own account and root, on its socket alone
   };
   constexpr Scope(Kind is) : kind(is) {}  // NOLINT: implicit; and no default
   Kind kind;
@@ -56,6 +57,8 @@ std::span<const Endpoint* const> all_endpoints();
 Response error_response(Api api, const Error& error);
 /// The error's document alone, for an answer that has begun.
 base::OrderedJson error_document(Api api, const Error& error);
+/// Where another status says more than the error's code.
+base::OrderedJson error_document(Api api, const Error& error, int status);
 int status_of(const Error& error);
 
 }  // namespace lantern::server

@@ -1,4 +1,7 @@
 // Errors as each API's clients read them.
+#include <algorithm>
+
+#include "gate/limits.h"
 #include "server/endpoint.h"
 #include "server/fields.h"
 
@@ -18,6 +21,8 @@ std::string_view openai_type(int status) {
 
 std::string_view openai_code(int status) {
   switch (status) {
+    case 401:
+      return "invalid_api_key";
     case 403:
       return "denied_by_policy";
     case 404:
@@ -31,6 +36,8 @@ std::string_view openai_code(int status) {
 
 std::string_view anthropic_type(int status) {
   switch (status) {
+    case 401:
+      return "authentication_error";
     case 403:
       return "permission_error";
     case 404:
@@ -59,7 +66,7 @@ int status_of(const Error& error) {
     case ErrorCode::kCorrupt:
       return 400;
     case ErrorCode::kDenied:
-      return 403;
+      return gate::retry_after_seconds(error) > 0 ? 429 : 403;
     case ErrorCode::kNotFound:
       return 404;
     case ErrorCode::kExhausted:
@@ -74,14 +81,18 @@ int status_of(const Error& error) {
 }
 
 base::OrderedJson error_document(Api api, const Error& error) {
-  const int status = status_of(error);
+  return error_document(api, error, status_of(error));
+}
+
+base::OrderedJson error_document(Api api, const Error& error, int status) {
   switch (api) {
     case Api::kOpenAi:
       return {{"error",
                {{"message", error.message},
                 {"type", openai_type(status)},
                 {"param", or_null(status == 400 ? field_of(error.message) : std::string())},
-                {"code", or_null(openai_code(status))}}}};
+                {"code", or_null(gate::retry_after_seconds(error) > 0 ? "rate_limit_exceeded"
+                                                                      : openai_code(status))}}}};
     case Api::kAnthropic:
       return {{"type", "error"},
               {"error", {{"type", anthropic_type(status)}, {"message", error.message}}}};
@@ -94,7 +105,9 @@ base::OrderedJson error_document(Api api, const Error& error) {
 
 Response error_response(Api api, const Error& error) {
   Response response = json_response(status_of(error), error_document(api, error));
-  if (response.status == 429) response.headers.add("Retry-After", "1");
+  if (response.status == 429)
+    response.headers.add("Retry-After",
+                         std::to_string(std::max<int64_t>(1, gate::retry_after_seconds(error))));
   return response;
 }
 

@@ -62,4 +62,21 @@ Result<std::string> path_of_target(std::string_view target) {
   return out;
 }
 
+Result<std::string> target_of_parts(std::initializer_list<std::string_view> parts) {
+  std::string out;
+  for (const std::string_view part : parts) {
+    if (part.empty()) return make_error(ErrorCode::kInvalidArgument, "a name is empty");
+    out += '/';
+    for (const char c : part) {
+      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                         (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+      if (plain)
+        out += c;
+      else
+        out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
+
 }  // namespace lantern::server

@@ -44,6 +44,8 @@ struct Request {
   std::string id = {};  // made here, unlike any other's
   /// Who asks; looks through the process table, so only where it is needed. May be empty.
   std::function<gate::Caller()> identify = {};
+  bool on_socket = false;      // it came through the service's Unix socket
+  bool peer_is_admin = false;  // there, from this process's own account or root
 };
 
 struct Response {
@@ -72,5 +74,8 @@ class Reply {
 /// Splits a target into its decoded path and nothing else; kInvalidArgument for what is no absolute
 /// path, and for a broken escape or an escaped NUL.
 Result<std::string> path_of_target(std::string_view target);
+
+/// The reverse: "/a/b%20c" of parts that are text. kInvalidArgument for a part that is empty.
+Result<std::string> target_of_parts(std::initializer_list<std::string_view> parts);
 
 }  // namespace lantern::server

@@ -2,171 +2,109 @@
 // take half a minute to compile.
 //
 // One coroutine a connection reads a request, hands it to the worker threads and then writes what
-// the Exchange holds, until the answer's end; meanwhile a wait on the socket tells when the client
-// goes. Whatever other threads do to an Exchange is under its mutex; they wake the coroutine by
-// posting to the I/O thread.
+// the Exchange holds, until the answer's end; meanwhile another watches whether the client goes.
+// TCP and Unix sockets are one type of stream, TLS is one over it.
 #include "server/http_server.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <boost/asio.hpp>
+#include <boost/asio/ssl.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/ssl.hpp>
+#include <cerrno>
 #include <charconv>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
 
+#include "base/file.h"
 #include "base/printable.h"
+#include "server/exchange.h"
 
 namespace lantern::server {
 namespace {
 
-namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
+using asio::local::stream_protocol;
 using boost::system::error_code;
+
+/// Either family's sockets.
+using AnySocket = asio::generic::stream_protocol::socket;
+using PlainStream = beast::basic_stream<asio::generic::stream_protocol>;
+using TlsStream = beast::ssl_stream<PlainStream>;
 
 constexpr size_t kTargetBytesMax = 8192;
 constexpr size_t kWorkers = 4;
-
-constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
-
-/// One request and what is sent for it.
-class Exchange final : public Reply, public std::enable_shared_from_this<Exchange> {
- public:
-  Exchange(const asio::any_io_executor& executor, size_t waiting_bytes_max)
-      : wake_(executor), waiting_bytes_max_(waiting_bytes_max) {}
-
-  void send(Response response) override {
-    {
-      const std::lock_guard lock(mutex_);
-      if (head_ || ended_) return;
-      whole_ = ended_ = true;
-      head_ = std::move(response);
-    }
-    wake();
-  }
-  void start(Response response) override {
-    {
-      const std::lock_guard lock(mutex_);
-      if (head_ || ended_) return;
-      pieces_ = std::move(response.body);
-      response.body.clear();
-      head_ = std::move(response);
-    }
-    wake();
-  }
-  void write(std::string piece) override {
-    bool too_slow = false;
-    {
-      const std::lock_guard lock(mutex_);
-      if (!head_ || ended_) return;
-      too_slow = pieces_.size() + piece.size() > waiting_bytes_max_;
-      if (!too_slow) pieces_ += piece;
-    }
-    if (too_slow) leave();
-    wake();
-  }
-  void end() override {
-    {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-    }
-    wake();
-  }
-  [[nodiscard]] std::stop_token gone() const override { return gone_.get_token(); }
-
-  /// I/O thread: the connection is no longer this exchange's.
-  bool over = false;
-
-  /// The client went, or is given up.
-  void leave() { gone_.request_stop(); }
-
-  /// What there is to do next. I/O thread.
-  struct Next {
-    std::optional<Response> head = {};  // once
-    bool whole = false;                 // the head is all
-    std::string pieces = {};
-    bool ended = false;
-  };
-  Next take() {
-    const std::lock_guard lock(mutex_);
-    Next next{.whole = whole_, .pieces = std::exchange(pieces_, {}), .ended = ended_};
-    if (head_ && !head_taken_) {
-      next.head = std::move(*head_);
-      head_taken_ = true;
-    }
-    return next;
-  }
-
-  /// Until something changed since the last take(). I/O thread.
-  asio::awaitable<void> changed() {
-    // What another thread posts runs on this thread, so none of it is missed before the wait.
-    wake_.expires_at(asio::steady_timer::time_point::max());
-    if (awake_) {
-      awake_ = false;
-      co_return;
-    }
-    co_await wake_.async_wait(use_tuple);
-    awake_ = false;
-  }
-
- private:
-  void wake() {
-    asio::post(wake_.get_executor(), [self = shared_from_this()] {
-      self->awake_ = true;
-      self->wake_.cancel();
-    });
-  }
-
-  asio::steady_timer wake_;  // I/O thread, as awake_
-  bool awake_ = false;
-  const size_t waiting_bytes_max_;
-  std::stop_source gone_;
-  std::mutex mutex_;
-  std::optional<Response> head_;
-  bool head_taken_ = false, whole_ = false, ended_ = false;
-  std::string pieces_;
-};
+/// How often a client that sent more than it should yet is looked at: whether it still listens.
+constexpr auto kLookAgain = std::chrono::milliseconds(200);
+constexpr auto kTlsGoodbye = std::chrono::seconds(2);
 
 /// The other end of a connection, looked up once: its requests come one after another.
 class Peer {
  public:
   explicit Peer(gate::Connection connection) : connection_(std::move(connection)) {}
+  explicit Peer(const ucred& credentials) : credentials_(credentials) {}
+
   gate::Caller caller() {
     const std::lock_guard lock(mutex_);
-    if (!caller_) caller_ = gate::loopback_caller(connection_);
+    if (!caller_)
+      caller_ = credentials_ ? gate::socket_caller(credentials_->uid, credentials_->pid)
+                             : gate::loopback_caller(connection_);
     return *caller_;
+  }
+  [[nodiscard]] bool on_socket() const { return credentials_.has_value(); }
+  [[nodiscard]] bool is_admin() const {
+    return credentials_ && (credentials_->uid == 0 || credentials_->uid == ::geteuid());
   }
 
  private:
-  const gate::Connection connection_;
+  const gate::Connection connection_ = {};
+  const std::optional<ucred> credentials_ = {};
   std::mutex mutex_;
   std::optional<gate::Caller> caller_;
 };
 
-/// What the handler holds: when the last copy goes without an end, the client hears of it.
-class Guarded final : public Reply {
- public:
-  explicit Guarded(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
-  ~Guarded() override {
-    exchange_->send({.status = 500,
-                     .headers = {{"Content-Type", "text/plain"}},
-                     .body = "the request was dropped\n"});
-    exchange_->end();
-  }
-  void send(Response response) override { exchange_->send(std::move(response)); }
-  void start(Response response) override { exchange_->start(std::move(response)); }
-  void write(std::string piece) override { exchange_->write(std::move(piece)); }
-  void end() override { exchange_->end(); }
-  [[nodiscard]] std::stop_token gone() const override { return exchange_->gone(); }
+/// Nothing where the kernel says neither end: the client has gone already.
+std::shared_ptr<Peer> peer_of(const tcp::socket& socket) {
+  error_code fault;
+  const auto peer = socket.remote_endpoint(fault);
+  if (fault) return nullptr;
+  const auto own = socket.local_endpoint(fault);
+  if (fault) return nullptr;
+  return std::make_shared<Peer>(gate::Connection{.peer_address = peer.address().to_string(),
+                                                 .own_address = own.address().to_string(),
+                                                 .peer_port = peer.port(),
+                                                 .own_port = own.port()});
+}
+std::shared_ptr<Peer> peer_of(stream_protocol::socket& socket) {
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0)
+    return nullptr;
+  return std::make_shared<Peer>(credentials);
+}
 
- private:
-  std::shared_ptr<Exchange> exchange_;
-};
+void set_no_delay(tcp::socket& socket) {
+  error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+}
+void set_no_delay(stream_protocol::socket&) {}
+
+/// Whether the other end closed, whatever it sent before that.
+bool has_gone(int fd) {
+  pollfd poll{.fd = fd, .events = POLLRDHUP, .revents = 0};
+  return ::poll(&poll, 1, 0) > 0 && (poll.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
 
 http::fields fields_of(const Response& response) {
   http::fields fields;
@@ -231,27 +169,55 @@ bool is_loopback(const ListenAddress& address) {
 
 struct HttpServer::Impl {
   Impl(const HttpLimits& bounds, HttpHandler handle)
-      : limits(bounds), handler(std::move(handle)), acceptor(io), look(io), workers(kWorkers) {}
+      : limits(bounds),
+        handler(std::move(handle)),
+        acceptor(io),
+        local_acceptor(io),
+        hangup(io),
+        look(io),
+        workers(kWorkers) {}
+  ~Impl();
 
-  asio::awaitable<void> accept();
-  asio::awaitable<void> serve(beast::tcp_stream stream);
-  asio::awaitable<bool> answer(beast::tcp_stream& stream, http::request<http::string_body> message,
+  Status open_tcp(const ListenAddress& address);
+  Status open_socket(const SocketPath& socket);
+  template <typename Acceptor>
+  asio::awaitable<void> accept(Acceptor& from);
+  asio::awaitable<void> wait_for_hangup();
+  asio::awaitable<void> serve_plain(AnySocket socket, std::shared_ptr<Peer> peer);
+  asio::awaitable<void> serve_tls(AnySocket socket, std::shared_ptr<Peer> peer,
+                                  std::shared_ptr<asio::ssl::context> context);
+  template <typename Stream>
+  asio::awaitable<void> serve(Stream& stream, const std::shared_ptr<Peer>& peer);
+  template <typename Stream>
+  asio::awaitable<error_code> read_request(Stream& stream, beast::flat_buffer& buffer,
+                                           http::request_parser<http::string_body>& parser);
+  template <typename Stream>
+  asio::awaitable<bool> answer(Stream& stream, http::request<http::string_body> message,
                                const std::shared_ptr<Peer>& peer);
-  asio::awaitable<bool> write_answer(beast::tcp_stream& stream, Exchange& exchange,
+  asio::awaitable<void> watch(PlainStream& stream, std::shared_ptr<Exchange> exchange);
+  template <typename Stream>
+  asio::awaitable<bool> write_answer(Stream& stream, Exchange& exchange,
                                      const http::request<http::string_body>& message);
-  asio::awaitable<bool> write_whole(beast::tcp_stream& stream, const Response& response,
-                                    unsigned version, bool head_only, bool keep_alive);
+  template <typename Stream>
+  asio::awaitable<bool> write_whole(Stream& stream, const Response& response, unsigned version,
+                                    bool head_only, bool keep_alive);
   asio::awaitable<void> end_when_drained(std::chrono::steady_clock::time_point deadline);
   std::string next_id();
 
   HttpLimits limits;
   HttpHandler handler;
+  std::function<void()> on_hangup;
+  std::shared_ptr<asio::ssl::context> tls;  // empty: TCP is served without
+  std::string socket_path;
+  base::FileStamp socket_stamp;
   size_t n_connections = 0;
   std::set<Exchange*> under_way;
-  std::set<beast::tcp_stream*> idle;
+  std::set<PlainStream*> idle;
   bool draining = false;
   asio::io_context io{1};  // its coroutines take themselves out of what is above
   tcp::acceptor acceptor;
+  stream_protocol::acceptor local_acceptor;
+  asio::signal_set hangup;
   asio::steady_timer look;
   asio::thread_pool workers;
   uint64_t n_requests = 0;
@@ -260,82 +226,211 @@ struct HttpServer::Impl {
                                              std::chrono::microseconds(1));
 };
 
+namespace {
+
+/// What stands at a path, links not followed.
+Result<base::FileStamp> socket_at(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return base::errno_error(errno, path);
+  if (!S_ISSOCK(info.st_mode))
+    return make_error(ErrorCode::kInvalidArgument, "{}: something that is no socket is there",
+                      path);
+  return base::FileStamp{.device = info.st_dev, .inode = info.st_ino};
+}
+
+}  // namespace
+
+HttpServer::Impl::~Impl() {
+  // Only the one that this server made: another may have taken its place.
+  if (socket_path.empty()) return;
+  const auto there = socket_at(socket_path);
+  if (there.ok() && *there == socket_stamp) ::unlink(socket_path.c_str());
+}
+
+Status HttpServer::Impl::open_tcp(const ListenAddress& address) {
+  error_code fault;
+  const tcp::endpoint endpoint(asio::ip::make_address(address.host, fault), address.port);
+  if (!fault) acceptor.open(endpoint.protocol(), fault);
+  if (!fault) acceptor.set_option(tcp::acceptor::reuse_address(true), fault);
+  if (!fault) acceptor.bind(endpoint, fault);
+  if (!fault) acceptor.listen(asio::socket_base::max_listen_connections, fault);
+  if (!fault) return {};
+  return make_error(ErrorCode::kIo, "cannot listen on {}:{}: {}", address.host, address.port,
+                    fault.message());
+}
+
+Status HttpServer::Impl::open_socket(const SocketPath& socket) {
+  const std::string path = socket.path.string();
+  // sockaddr_un holds 108 bytes, the last of them 0.
+  if (path.size() > 107 || path.empty())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: a socket's path has at most 107 bytes: give a shorter one to --socket",
+                      path);
+  error_code fault;
+  const stream_protocol::endpoint endpoint(path);
+  if (const auto there = socket_at(path); there.ok()) {
+    stream_protocol::socket other(io);
+    if (!other.connect(endpoint, fault))
+      return make_error(ErrorCode::kIo, "{}: another service answers there", path);
+    // Left by one that ended without removing it.
+    if (fault == asio::error::connection_refused) ::unlink(path.c_str());
+  } else if (there.error().code == ErrorCode::kInvalidArgument) {
+    return there.error();
+  }
+  fault.clear();
+  local_acceptor.open(endpoint.protocol(), fault);
+  // The mode of the unbound socket is the one that it is made with: at no time do others get in.
+  if (!fault && ::fchmod(local_acceptor.native_handle(), S_IRUSR | S_IWUSR) != 0)
+    return base::errno_error(errno, path);
+  if (!fault) local_acceptor.bind(endpoint, fault);
+  if (!fault && ::chmod(path.c_str(), socket.mode) != 0) return base::errno_error(errno, path);
+  if (!fault) local_acceptor.listen(asio::socket_base::max_listen_connections, fault);
+  if (fault) return make_error(ErrorCode::kIo, "{}: {}", path, fault.message());
+  socket_path = path;
+  LANTERN_ASSIGN(socket_stamp, socket_at(path));
+  return {};
+}
+
 std::string HttpServer::Impl::next_id() { return fmt::format("{:x}-{:x}", run, ++n_requests); }
 
-asio::awaitable<void> HttpServer::Impl::accept() {
+template <typename Acceptor>
+asio::awaitable<void> HttpServer::Impl::accept(Acceptor& from) {
+  asio::steady_timer pause(io);
   for (;;) {
-    auto [fault, socket] = co_await acceptor.async_accept(use_tuple);
+    auto [fault, socket] = co_await from.async_accept(use_tuple);
     if (draining || fault == asio::error::operation_aborted) co_return;
     if (fault) {
       // Descriptors ran out, say: wait for some to come back.
-      look.expires_after(std::chrono::milliseconds(100));
-      co_await look.async_wait(use_tuple);
+      pause.expires_after(std::chrono::milliseconds(100));
+      co_await pause.async_wait(use_tuple);
       continue;
     }
     if (n_connections >= limits.connections_max) continue;  // closed by its destructor
-    error_code ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
-    asio::co_spawn(io, serve(beast::tcp_stream(std::move(socket))), asio::detached);
+    set_no_delay(socket);
+    std::shared_ptr<Peer> peer = peer_of(socket);
+    if (peer == nullptr) continue;
+    if (tls != nullptr && !peer->on_socket())
+      asio::co_spawn(io, serve_tls(AnySocket(std::move(socket)), std::move(peer), tls),
+                     asio::detached);
+    else
+      asio::co_spawn(io, serve_plain(AnySocket(std::move(socket)), std::move(peer)),
+                     asio::detached);
   }
 }
 
-asio::awaitable<void> HttpServer::Impl::serve(beast::tcp_stream stream) {
-  struct Counted {
-    size_t& n;
-    explicit Counted(size_t& count) : n(count) { ++n; }
-    ~Counted() { --n; }
-  } counted(n_connections);
-  error_code fault;
-  const auto peer = stream.socket().remote_endpoint(fault);
-  const auto own = stream.socket().local_endpoint(fault);
-  if (fault) co_return;
-  const auto caller =
-      std::make_shared<Peer>(gate::Connection{.peer_address = peer.address().to_string(),
-                                              .own_address = own.address().to_string(),
-                                              .peer_port = peer.port(),
-                                              .own_port = own.port()});
+asio::awaitable<void> HttpServer::Impl::wait_for_hangup() {
+  for (;;) {
+    const auto [fault, number] = co_await hangup.async_wait(use_tuple);
+    (void)number;
+    if (fault) co_return;
+    asio::post(workers, [this] { on_hangup(); });
+  }
+}
+
+namespace {
+
+/// One more connection while it lives.
+struct Counted {
+  size_t& n;
+  explicit Counted(size_t& count) : n(count) { ++n; }
+  ~Counted() { --n; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+};
+
+}  // namespace
+
+asio::awaitable<void> HttpServer::Impl::serve_plain(AnySocket socket, std::shared_ptr<Peer> peer) {
+  const Counted counted(n_connections);
+  PlainStream stream(std::move(socket));
+  co_await serve(stream, peer);
+  error_code ignored;
+  stream.socket().shutdown(asio::socket_base::shutdown_both, ignored);
+}
+
+asio::awaitable<void> HttpServer::Impl::serve_tls(AnySocket socket, std::shared_ptr<Peer> peer,
+                                                  std::shared_ptr<asio::ssl::context> context) {
+  const Counted counted(n_connections);
+  TlsStream stream(std::move(socket), *context);
+  PlainStream& lowest = beast::get_lowest_layer(stream);
+  lowest.expires_after(limits.header);
+  const auto [fault] = co_await stream.async_handshake(asio::ssl::stream_base::server, use_tuple);
+  if (!fault) {
+    co_await serve(stream, peer);
+    lowest.expires_after(kTlsGoodbye);
+    co_await stream.async_shutdown(use_tuple);
+  }
+  error_code ignored;
+  lowest.socket().shutdown(asio::socket_base::shutdown_both, ignored);
+}
+
+template <typename Stream>
+asio::awaitable<error_code> HttpServer::Impl::read_request(
+    Stream& stream, beast::flat_buffer& buffer, http::request_parser<http::string_body>& parser) {
+  PlainStream& lowest = beast::get_lowest_layer(stream);
+  if (buffer.size() == 0) {
+    idle.insert(&lowest);
+    lowest.expires_after(limits.idle);
+    const auto [waited, n] = co_await stream.async_read_some(buffer.prepare(4096), use_tuple);
+    idle.erase(&lowest);
+    // Between requests nobody is owed a reason.
+    if (waited) co_return http::make_error_code(http::error::end_of_stream);
+    buffer.commit(n);
+  }
+  parser.header_limit(limits.header_bytes_max);
+  parser.body_limit(limits.body_bytes_max);
+  lowest.expires_after(limits.header);
+  const auto [fault, n_header] =
+      co_await http::async_read_header(stream, buffer, parser, use_tuple);
+  (void)n_header;
+  if (fault || parser.is_done()) co_return fault;
+  const auto expect = parser.get().find(http::field::expect);
+  if (expect != parser.get().end() && beast::iequals(expect->value(), "100-continue")) {
+    lowest.expires_after(limits.write);
+    http::response<http::empty_body> go_on{http::status::continue_, 11};
+    co_await http::async_write(stream, go_on, use_tuple);
+  }
+  lowest.expires_after(limits.body);
+  const auto [fault_body, n_body] = co_await http::async_read(stream, buffer, parser, use_tuple);
+  (void)n_body;
+  co_return fault_body;
+}
+
+template <typename Stream>
+asio::awaitable<void> HttpServer::Impl::serve(Stream& stream, const std::shared_ptr<Peer>& peer) {
   beast::flat_buffer buffer(limits.header_bytes_max + limits.body_bytes_max + 4096);
   bool keep = true;
   while (keep && !draining) {
-    if (buffer.size() == 0) {
-      idle.insert(&stream);
-      stream.expires_after(limits.idle);
-      const auto [waited, n] = co_await stream.async_read_some(buffer.prepare(4096), use_tuple);
-      idle.erase(&stream);
-      if (waited) break;
-      buffer.commit(n);
-    }
     http::request_parser<http::string_body> parser;
-    parser.header_limit(limits.header_bytes_max);
-    parser.body_limit(limits.body_bytes_max);
-    stream.expires_after(limits.header);
-    auto [fault_read, n_header] =
-        co_await http::async_read_header(stream, buffer, parser, use_tuple);
-    (void)n_header;
-    if (!fault_read && !parser.is_done()) {
-      const auto expect = parser.get().find(http::field::expect);
-      if (expect != parser.get().end() && beast::iequals(expect->value(), "100-continue")) {
-        stream.expires_after(limits.write);
-        http::response<http::empty_body> go_on{http::status::continue_, 11};
-        co_await http::async_write(stream, go_on, use_tuple);
-      }
-      stream.expires_after(limits.body);
-      const auto [fault_body, n_body] =
-          co_await http::async_read(stream, buffer, parser, use_tuple);
-      (void)n_body;
-      fault_read = fault_body;
-    }
-    if (fault_read) {
-      if (const auto response = reading_fault(fault_read, limits))
+    if (const error_code fault = co_await read_request(stream, buffer, parser)) {
+      if (const auto response = reading_fault(fault, limits))
         co_await write_whole(stream, *response, 11, false, false);
-      break;
+      co_return;
     }
-    keep = co_await answer(stream, parser.release(), caller);
+    keep = co_await answer(stream, parser.release(), peer);
   }
-  stream.socket().shutdown(tcp::socket::shutdown_both, fault);
 }
 
-asio::awaitable<bool> HttpServer::Impl::answer(beast::tcp_stream& stream,
+/// Ends the exchange where the client goes. `stream` lives as long as the exchange is not over.
+asio::awaitable<void> HttpServer::Impl::watch(PlainStream& stream,
+                                              std::shared_ptr<Exchange> exchange) {
+  if (exchange->over) co_return;
+  const auto [fault] = co_await stream.socket().async_wait(asio::socket_base::wait_read, use_tuple);
+  asio::steady_timer pause(io);
+  // Readable: it sent more (the next request, or TLS's goodbye), or it has gone.
+  while (!exchange->over && fault != asio::error::operation_aborted) {
+    if (fault || has_gone(stream.socket().native_handle())) {
+      exchange->leave();
+      exchange->end();
+      co_return;
+    }
+    pause.expires_after(kLookAgain);
+    co_await pause.async_wait(use_tuple);
+  }
+}
+
+template <typename Stream>
+asio::awaitable<bool> HttpServer::Impl::answer(Stream& stream,
                                                http::request<http::string_body> message,
                                                const std::shared_ptr<Peer>& peer) {
   if (message.target().size() > kTargetBytesMax) {
@@ -346,7 +441,9 @@ asio::awaitable<bool> HttpServer::Impl::answer(beast::tcp_stream& stream,
   Request request{.method = std::string(message.method_string()),
                   .target = std::string(message.target()),
                   .id = next_id(),
-                  .identify = [peer] { return peer->caller(); }};
+                  .identify = [peer] { return peer->caller(); },
+                  .on_socket = peer->on_socket(),
+                  .peer_is_admin = peer->is_admin()};
   for (const auto& field : message)
     request.headers.add(std::string(field.name_string()), std::string(field.value()));
   request.body = std::move(message.body());
@@ -360,27 +457,17 @@ asio::awaitable<bool> HttpServer::Impl::answer(beast::tcp_stream& stream,
       all.insert(one);
     }
     ~UnderWay() {
+      one->over = true;
       one->leave();
       all.erase(one);
     }
   } here(under_way, exchange.get());
 
-  // Readable while an answer is due: the client sent more (it is there), or has gone.
-  asio::cancellation_signal stop_watching;
-  stream.socket().async_wait(
-      tcp::socket::wait_read,
-      asio::bind_cancellation_slot(stop_watching.slot(), [exchange, &stream](error_code fault) {
-        if (fault == asio::error::operation_aborted || exchange->over) return;
-        char byte = 0;
-        if (!fault)
-          stream.socket().receive(asio::buffer(&byte, 1), tcp::socket::message_peek, fault);
-        if (fault && fault != asio::error::would_block && fault != asio::error::try_again) {
-          exchange->leave();
-          exchange->end();
-        }
-      }));
-  stream.socket().non_blocking(true);
-
+  // Lives as long as the watch does, which ends after it was told to.
+  const auto stop_watching = std::make_shared<asio::cancellation_signal>();
+  asio::co_spawn(io, watch(beast::get_lowest_layer(stream), exchange),
+                 asio::bind_cancellation_slot(stop_watching->slot(),
+                                              [stop_watching](const std::exception_ptr&) {}));
   asio::post(workers, [this, request = std::move(request), exchange]() mutable {
     try {
       handler(std::move(request), std::make_shared<Guarded>(exchange));
@@ -390,13 +477,14 @@ asio::awaitable<bool> HttpServer::Impl::answer(beast::tcp_stream& stream,
   });
   const bool keep = co_await write_answer(stream, *exchange, message);
   exchange->over = true;
-  stop_watching.emit(asio::cancellation_type::all);
+  stop_watching->emit(asio::cancellation_type::all);
   co_return keep && !exchange->gone().stop_requested();
 }
 
-asio::awaitable<bool> HttpServer::Impl::write_whole(beast::tcp_stream& stream,
-                                                    const Response& response, unsigned version,
-                                                    bool head_only, bool keep_alive) {
+template <typename Stream>
+asio::awaitable<bool> HttpServer::Impl::write_whole(Stream& stream, const Response& response,
+                                                    unsigned version, bool head_only,
+                                                    bool keep_alive) {
   http::response<http::string_body> out{http::response_header<>(fields_of(response))};
   out.version(version);
   out.result(static_cast<unsigned>(response.status));
@@ -406,7 +494,7 @@ asio::awaitable<bool> HttpServer::Impl::write_whole(beast::tcp_stream& stream,
   // What it would be is that of the whole answer, which is not here.
   if (out.result() == http::status::not_modified) out.content_length(boost::none);
   if (head_only) out.body().clear();
-  stream.expires_after(limits.write);
+  beast::get_lowest_layer(stream).expires_after(limits.write);
   http::response_serializer<http::string_body> serializer(out);
   if (head_only) serializer.split(true);
   const auto [fault, n] = head_only
@@ -416,9 +504,9 @@ asio::awaitable<bool> HttpServer::Impl::write_whole(beast::tcp_stream& stream,
   co_return !fault && keep_alive;
 }
 
+template <typename Stream>
 asio::awaitable<bool> HttpServer::Impl::write_answer(
-    beast::tcp_stream& stream, Exchange& exchange,
-    const http::request<http::string_body>& message) {
+    Stream& stream, Exchange& exchange, const http::request<http::string_body>& message) {
   const bool chunked = message.version() >= 11;
   const bool head_only = message.method() == http::verb::head;
   const bool keep_alive = message.keep_alive();
@@ -430,7 +518,7 @@ asio::awaitable<bool> HttpServer::Impl::write_answer(
       co_return co_await write_whole(stream, *next.head, message.version(), head_only,
                                      keep_alive && !draining);
     error_code fault;
-    stream.expires_after(limits.write);
+    beast::get_lowest_layer(stream).expires_after(limits.write);
     if (next.head) {
       http::response<http::empty_body> head{http::response_header<>(fields_of(*next.head))};
       head.version(message.version());
@@ -460,7 +548,7 @@ asio::awaitable<bool> HttpServer::Impl::write_answer(
       exchange.leave();
       co_return false;
     }
-    stream.expires_never();
+    beast::get_lowest_layer(stream).expires_never();
     co_await exchange.changed();
   }
 }
@@ -468,19 +556,22 @@ asio::awaitable<bool> HttpServer::Impl::write_answer(
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() = default;
 
-Result<std::unique_ptr<HttpServer>> HttpServer::listen(const ListenAddress& address,
+namespace {
+
+std::shared_ptr<asio::ssl::context> context_of(const TlsContext& tls) {
+  SSL_CTX_up_ref(tls.get());
+  return std::make_shared<asio::ssl::context>(tls.get());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(const HttpListen& where,
                                                        const HttpLimits& limits,
                                                        HttpHandler handler) {
   auto impl = std::make_unique<Impl>(limits, std::move(handler));
-  error_code fault;
-  const tcp::endpoint endpoint(asio::ip::make_address(address.host, fault), address.port);
-  if (!fault) impl->acceptor.open(endpoint.protocol(), fault);
-  if (!fault) impl->acceptor.set_option(tcp::acceptor::reuse_address(true), fault);
-  if (!fault) impl->acceptor.bind(endpoint, fault);
-  if (!fault) impl->acceptor.listen(asio::socket_base::max_listen_connections, fault);
-  if (fault)
-    return make_error(ErrorCode::kIo, "cannot listen on {}:{}: {}", address.host, address.port,
-                      fault.message());
+  if (where.tls != nullptr) impl->tls = context_of(where.tls);
+  LANTERN_TRY(impl->open_tcp(where.tcp));
+  if (where.socket) LANTERN_TRY(impl->open_socket(*where.socket));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 
@@ -488,6 +579,21 @@ ListenAddress HttpServer::address() const {
   error_code fault;
   const auto endpoint = impl_->acceptor.local_endpoint(fault);
   return {.host = endpoint.address().to_string(), .port = endpoint.port()};
+}
+
+void HttpServer::on_hangup(std::function<void()> call) {
+  error_code ignored;
+  impl_->on_hangup = std::move(call);
+  impl_->hangup.add(SIGHUP, ignored);
+  asio::co_spawn(impl_->io, impl_->wait_for_hangup(), asio::detached);
+}
+
+void HttpServer::set_tls(const TlsContext& tls) {
+  asio::post(impl_->io, [impl = impl_.get(), context = context_of(tls)] { impl->tls = context; });
+}
+
+void HttpServer::set_limits(const HttpLimits& limits) {
+  asio::post(impl_->io, [impl = impl_.get(), limits] { impl->limits = limits; });
 }
 
 asio::awaitable<void> HttpServer::Impl::end_when_drained(
@@ -510,13 +616,16 @@ asio::awaitable<void> HttpServer::Impl::end_when_drained(
 
 void HttpServer::run(const std::stop_token& stop, std::chrono::seconds drain) {
   Impl& impl = *impl_;
-  asio::co_spawn(impl.io, impl.accept(), asio::detached);
+  asio::co_spawn(impl.io, impl.accept(impl.acceptor), asio::detached);
+  if (!impl.socket_path.empty())
+    asio::co_spawn(impl.io, impl.accept(impl.local_acceptor), asio::detached);
   const std::stop_callback on_stop(stop, [&impl, drain] {
     asio::post(impl.io, [&impl, drain] {
       impl.draining = true;
       error_code ignored;
       impl.acceptor.close(ignored);
-      for (beast::tcp_stream* stream : impl.idle) stream->cancel();
+      impl.local_acceptor.close(ignored);
+      for (PlainStream* stream : impl.idle) stream->cancel();
       asio::co_spawn(impl.io, impl.end_when_drained(std::chrono::steady_clock::now() + drain),
                      asio::detached);
     });

@@ -35,6 +35,8 @@ OrderedJson operation_of(const Endpoint& endpoint) {
     responses["403"] = {{"description", "refused by the policy; the rule is named"}};
     responses["429"] = {{"description", "the queue is full; see Retry-After"}};
   }
+  if (endpoint.scope.kind != Scope::kPublic)
+    responses["401"] = {{"description", "a key is needed, or the one that came is not good"}};
   responses["default"] = {{"description", "an error, in the shape of the API"}};
   out["responses"] = std::move(responses);
   return out;
@@ -51,6 +53,14 @@ OrderedJson openapi_document() {
   }
   return {{"openapi", "3.1.0"},
           {"info", {{"title", "Lantern"}, {"version", LANTERN_VERSION}}},
+          {"components",
+           {{"securitySchemes",
+             {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}},
+              {"x-api-key", {{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}}}}}}},
+          // Any of them, or on loopback none.
+          {"security", OrderedJson::array({{{"bearer", OrderedJson::array()}},
+                                           {{"x-api-key", OrderedJson::array()}},
+                                           OrderedJson::object()})},
           {"paths", std::move(paths)}};
 }
 

@@ -1,5 +1,7 @@
 #include "server/origin.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -34,23 +36,32 @@ bool is_loopback_v4(std::string_view name) {
   }
 }
 
-bool is_own_name(std::string_view name, std::string_view listened) {
+bool is_address(const std::string& name) {
+  in6_addr out{};
+  return ::inet_pton(AF_INET, name.c_str(), &out) == 1 ||
+         ::inet_pton(AF_INET6, name.c_str(), &out) == 1;
+}
+
+bool is_own_name(std::string_view name, const OwnNames& own) {
+  if (own.any) return true;
   std::string lower(name);
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return lower == "localhost" || lower == "::1" || is_loopback_v4(lower) || lower == listened;
+  return lower == "localhost" || lower == "::1" || is_loopback_v4(lower) || lower == own.listened ||
+         (own.any_address && is_address(lower)) ||
+         std::find(own.names.begin(), own.names.end(), lower) != own.names.end();
 }
 
 }  // namespace
 
-Status check_origin(const Headers& headers, std::string_view listened) {
+Status check_origin(const Headers& headers, const OwnNames& own) {
   const std::string* host = headers.find("Host");
   if (headers.count("Host") != 1)
     return make_error(ErrorCode::kInvalidArgument, "exactly one Host header is needed");
-  if (!is_own_name(name_of(*host), listened))
+  if (!is_own_name(name_of(*host), own))
     return make_error(ErrorCode::kDenied,
                       "denied by rule lantern.host: Host \"{}\" is not this service; call it "
-                      "localhost or by its address",
+                      "localhost, by its address or by a name that --host gives",
                       base::printable(*host));
   const std::string* origin = headers.find("Origin");
   if (origin != nullptr && *origin != "http://" + *host && *origin != "https://" + *host)

@@ -7,14 +7,26 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "server/http.h"
 
 namespace lantern::server {
 
+/// What may stand in Host, beside loopback's names and addresses.
+struct OwnNames {
+  std::string listened = {};            // the address that is listened on
+  std::vector<std::string> names = {};  // in lower case
+  /// Any address, though no other name: a service that is reached from elsewhere. Nobody rebinds an
+  /// address.
+  bool any_address = false;
+  /// Anything: where keys and TLS are needed, another site's page has neither a key nor this
+  /// service's certificate.
+  bool any = false;
+};
+
 /// kDenied, naming lantern.host or lantern.origin; kInvalidArgument for no Host, or two.
-/// `listened` is the address that is listened on.
-Status check_origin(const Headers& headers, std::string_view listened);
+Status check_origin(const Headers& headers, const OwnNames& own);
 
 }  // namespace lantern::server

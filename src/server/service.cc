@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/printable.h"
-#include "server/origin.h"
+#include "server/access.h"
 
 namespace lantern::server {
 namespace {
@@ -73,13 +73,22 @@ Result<gate::KeptResponses*> Service::kept_responses() {
   return kept_.get();
 }
 
+Service::Service(OwnNames own, std::unique_ptr<Access> access,
+                 std::unique_ptr<gate::ModelHost> host)
+    : own_(std::make_shared<const OwnNames>(std::move(own))),
+      access_(std::move(access)),
+      host_(std::move(host)) {}
+Service::~Service() = default;
+
 void Service::handle(Request request, const std::shared_ptr<Reply>& reply) {
   Result<std::string> path = path_of_target(request.target);
   const Api api = api_of_path(path.ok() ? *path : std::string());
   if (!path.ok()) return reply->send(error_response(api, path.error()));
   request.path = std::move(*path);
-  if (const Status status = check_origin(request.headers, listened_); !status.ok())
-    return reply->send(error_response(api, status.error()));
+  // No browser's page reaches the socket.
+  if (!request.on_socket)
+    if (const Status status = check_origin(request.headers, *own_names()); !status.ok())
+      return reply->send(error_response(api, status.error()));
 
   std::string allowed;
   const std::string_view method =
@@ -87,9 +96,13 @@ void Service::handle(Request request, const std::shared_ptr<Reply>& reply) {
   for (const Endpoint* endpoint : all_endpoints()) {
     request.parameters.clear();
     if (!match_path(endpoint->path, request.path, request.parameters)) continue;
-    if (endpoint->method == method)
-      return endpoint->handle(*this, request,
-                              std::make_shared<MeteredReply>(metrics_, endpoint->path, reply));
+    if (endpoint->method == method) {
+      std::shared_ptr<Reply> metered =
+          std::make_shared<MeteredReply>(metrics_, endpoint->path, reply);
+      if (auto refused = access_->check(*endpoint, request, metered))
+        return metered->send(std::move(*refused));
+      return endpoint->handle(*this, request, metered);
+    }
     allowed += (allowed.empty() ? "" : ", ") + std::string(endpoint->method);
   }
   Response response = error_response(

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,14 +18,19 @@
 #include "server/endpoint.h"
 #include "server/http.h"
 #include "server/metrics.h"
+#include "server/origin.h"
 
 namespace lantern::server {
 
+class Access;
+
 class Service {
  public:
-  /// `listened`: the address that is listened on, for the Host check.
-  Service(std::string listened, std::unique_ptr<gate::ModelHost> host)
-      : listened_(std::move(listened)), host_(std::move(host)) {}
+  /// `own`: for the Host check.
+  Service(OwnNames own, std::unique_ptr<Access> access, std::unique_ptr<gate::ModelHost> host);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
 
   /// After the last request: ends what the models still run. The replies' server must live.
   void end() {
@@ -45,15 +51,31 @@ class Service {
   /// False from the moment on which it takes no more.
   [[nodiscard]] bool ready() const { return ready_.load(); }
   void set_ready(bool ready) { ready_.store(ready); }
+  [[nodiscard]] Access& access() { return *access_; }
+  void set_own_names(OwnNames own) {
+    const std::lock_guard lock(mutex_);
+    own_ = std::make_shared<const OwnNames>(std::move(own));
+  }
+  /// Ends the service, as SIGTERM does.
+  void stop() { stop_.request_stop(); }
+  [[nodiscard]] std::stop_token stopped() const { return stop_.get_token(); }
 
  private:
-  const std::string listened_;
+  [[nodiscard]] std::shared_ptr<const OwnNames> own_names() const {
+    const std::lock_guard lock(mutex_);
+    return own_;
+  }
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const OwnNames> own_;  // under the mutex
+  const std::unique_ptr<Access> access_;
   Metrics metrics_;
   std::unique_ptr<gate::ModelPulls> pulls_ = std::make_unique<gate::ModelPulls>();
   std::unique_ptr<gate::ModelHost> host_;  // ends first: what its models still tell is counted
   std::atomic<bool> ready_ = true;
   std::mutex kept_mutex_;
   std::unique_ptr<gate::KeptResponses> kept_;  // under the mutex until it is there
+  std::stop_source stop_;
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
 };
 

@@ -1,6 +1,8 @@
 // lantern chat: a dialogue on the terminal.
 #include <cstdio>
+#include <functional>
 #include <memory>
+#include <stop_token>
 
 #include "base/file.h"
 #include "base/paths.h"
@@ -9,6 +11,8 @@
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/output.h"
+#include "cli/remote_model.h"
+#include "cli/service_client.h"
 #include "gate/session.h"
 
 namespace lantern::cli {
@@ -69,13 +73,38 @@ Input read_message(LineEditor& editor) {
   }
 }
 
-class Chat {
+/// The other side of the dialogue: the engine in this process, or the service.
+class Dialogue {
  public:
-  Chat(const Flags& flags, engine::Engine& engine)
-      : flags_(flags), engine_(engine), conversation_(engine) {
-    conversation_.set_system(flags.system);
-  }
+  struct Said {
+    bool cancelled = false, at_length = false;
+  };
+  using OnText = std::function<void(std::string_view)>;
+  virtual ~Dialogue() = default;
+  virtual Result<Said> say(const std::string& message, const OnText& on_text,
+                           const std::stop_token& stop) = 0;
+  virtual void set_system(const std::string& text) = 0;
+  virtual void clear() = 0;
+  [[nodiscard]] virtual const std::string& model() const = 0;
+  [[nodiscard]] virtual base::OrderedJson messages() const = 0;
+};
 
+class LocalDialogue final : public Dialogue {
+ public:
+  LocalDialogue(const Flags& flags, engine::Engine& engine)
+      : flags_(flags), engine_(engine), conversation_(engine) {}
+  Result<Said> say(const std::string& message, const OnText& on_text,
+                   const std::stop_token& stop) override {
+    engine::GenerateOptions options = flags_.sampling.options();
+    options.speculation = flags_.speculation.speculation;
+    options.cancel = stop;
+    options.on_text = on_text;
+    const Result<engine::GenerateResult> result = conversation_.say(message, options);
+    for (const std::string& notice : conversation_.notices()) tell(notice);
+    if (!result.ok()) return result.error();
+    return Said{.cancelled = result->finish == engine::FinishReason::kCancelled,
+                .at_length = result->finish == engine::FinishReason::kLength};
+  }
   /// Goes on with the conversation that was saved there, if one was.
   Status resume(const std::filesystem::path& file) {
     LANTERN_ASSIGN(const bool there, gate::restore_session(conversation_, file));
@@ -86,6 +115,55 @@ class Chat {
     return {};
   }
   Status keep(const std::filesystem::path& file) { return gate::save_session(conversation_, file); }
+  void set_system(const std::string& text) override { conversation_.set_system(text); }
+  void clear() override { conversation_.clear(); }
+  [[nodiscard]] const std::string& model() const override { return engine_.info().name; }
+  [[nodiscard]] base::OrderedJson messages() const override { return conversation_.messages(); }
+
+ private:
+  const Flags& flags_;
+  engine::Engine& engine_;
+  engine::Conversation conversation_;
+};
+
+class RemoteDialogue final : public Dialogue {
+ public:
+  RemoteDialogue(const Flags& flags, const RemoteModel& model) : flags_(flags), model_(model) {}
+  Result<Said> say(const std::string& message, const OnText& on_text,
+                   const std::stop_token& stop) override {
+    base::OrderedJson turns = messages();
+    turns.push_back({{"role", "user"}, {"content", message}});
+    const auto take = [&](std::string_view piece) -> Status {
+      on_text(piece);
+      return {};
+    };
+    LANTERN_ASSIGN(const RemoteModel::Said said, model_.chat(turns, flags_.sampling, take, stop));
+    turns_.push_back({{"role", "user"}, {"content", message}});
+    turns_.push_back({{"role", "assistant"}, {"content", said.text}});
+    return Said{.cancelled = said.finish == "cancelled", .at_length = said.finish == "length"};
+  }
+  void set_system(const std::string& text) override { system_ = text; }
+  void clear() override { turns_ = base::OrderedJson::array(); }
+  [[nodiscard]] const std::string& model() const override { return model_.name(); }
+  [[nodiscard]] base::OrderedJson messages() const override {
+    base::OrderedJson all = base::OrderedJson::array();
+    if (!system_.empty()) all.push_back({{"role", "system"}, {"content", system_}});
+    for (const base::OrderedJson& turn : turns_) all.push_back(turn);
+    return all;
+  }
+
+ private:
+  const Flags& flags_;
+  const RemoteModel& model_;
+  std::string system_;
+  base::OrderedJson turns_ = base::OrderedJson::array();
+};
+
+class Chat {
+ public:
+  Chat(const Flags& flags, Dialogue& dialogue) : dialogue_(dialogue) {
+    dialogue_.set_system(flags.system);
+  }
 
   Result<Exit> loop(LineEditor& editor) {
     for (;;) {
@@ -117,10 +195,10 @@ class Chat {
     if (name == "/help") {
       std::fwrite(kHelp.data(), 1, kHelp.size(), stderr);
     } else if (name == "/clear") {
-      conversation_.clear();
+      dialogue_.clear();
       tell("the conversation is forgotten");
     } else if (name == "/system") {
-      conversation_.set_system(argument);
+      dialogue_.set_system(argument);
       tell(argument.empty() ? "no system message from here on" : "the system message is set");
     } else if (name == "/save") {
       save(argument);
@@ -132,8 +210,8 @@ class Chat {
 
   void save(const std::string& file) {
     if (file.empty()) return tell("/save needs a file name");
-    const base::OrderedJson document = {{"model", engine_.info().name},
-                                        {"messages", conversation_.messages()}};
+    const base::OrderedJson document = {{"model", dialogue_.model()},
+                                        {"messages", dialogue_.messages()}};
     const Status saved = base::write_file_atomically(
         file, document.dump(2, ' ', false, base::OrderedJson::error_handler_t::replace) + "\n");
     tell(saved.ok() ? fmt::format("saved to {}", file) : saved.error().message);
@@ -142,35 +220,44 @@ class Chat {
   /// What goes wrong in one answer is told and the dialogue goes on; only a stdout that cannot
   /// be written ends it.
   Status answer(const std::string& message) {
-    engine::GenerateOptions options = flags_.sampling.options();
-    options.speculation = flags_.speculation.speculation;
-    options.cancel = new_interruptible_scope();
     Status written;
-    options.on_text = [&](std::string_view piece) {
+    const auto show = [&](std::string_view piece) {
       if (written.ok()) written = print(safe_(piece));
     };
-    const Result<engine::GenerateResult> result = conversation_.say(message, options);
-    for (const std::string& notice : conversation_.notices()) tell(notice);
+    const Result<Dialogue::Said> said = dialogue_.say(message, show, new_interruptible_scope());
     LANTERN_TRY(written);
-    if (!result.ok()) {
-      tell(result.error().message);
+    if (!said.ok()) {
+      tell(said.error().message);
       return {};
     }
     LANTERN_TRY(print("\n"));
-    if (result->finish == engine::FinishReason::kCancelled) tell("stopped");
-    if (result->finish == engine::FinishReason::kLength)
-      tell("the answer was cut at its longest length");
+    if (said->cancelled) tell("stopped");
+    if (said->at_length) tell("the answer was cut at its longest length");
     return {};
   }
 
-  const Flags& flags_;
-  engine::Engine& engine_;
-  engine::Conversation conversation_;
+  Dialogue& dialogue_;
   SafeText safe_;
 };
 
+/// On a managed machine, for everybody but the service's account. No history: that folder is the
+/// service's.
+Result<Exit> run_remotely(const Flags& flags) {
+  if (!flags.session.empty())
+    return make_error(ErrorCode::kUnsupported,
+                      "--session keeps the cache of the engine in this process; on this managed "
+                      "machine the service has it");
+  LANTERN_ASSIGN(const RemoteModel model, RemoteModel::open(flags.engine));
+  if (stdin_is_terminal())
+    tell(fmt::format("{}, by the service. /help lists the commands, Ctrl-D leaves.", model.name()));
+  LineEditor editor({});
+  RemoteDialogue dialogue(flags, model);
+  return Chat(flags, dialogue).loop(editor);
+}
+
 Result<Exit> run(const Flags& flags) {
   LANTERN_TRY(engine::check(flags.sampling.sampler));
+  if (service_owns_state()) return run_remotely(flags);
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
   LANTERN_TRY(flags.speculation.give_draft(engine, flags.engine));
   std::filesystem::path history;
@@ -183,12 +270,13 @@ Result<Exit> run(const Flags& flags) {
   if (stdin_is_terminal())
     tell(fmt::format("{}, {} tokens of context. /help lists the commands, Ctrl-D leaves.",
                      engine.info().name, engine.info().context));
-  Chat chat(flags, engine);
+  LocalDialogue dialogue(flags, engine);
+  Chat chat(flags, dialogue);
   if (flags.session.empty()) return chat.loop(editor);
   LANTERN_ASSIGN(const std::filesystem::path session, gate::session_path(flags.session));
-  LANTERN_TRY(chat.resume(session));
+  LANTERN_TRY(dialogue.resume(session));
   LANTERN_ASSIGN(const Exit exit, chat.loop(editor));
-  LANTERN_TRY(chat.keep(session));
+  LANTERN_TRY(dialogue.keep(session));
   return exit;
 }
 

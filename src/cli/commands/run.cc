@@ -5,6 +5,8 @@
 #include "cli/flags.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/remote_model.h"
+#include "cli/service_client.h"
 
 namespace lantern::cli {
 namespace {
@@ -53,6 +55,27 @@ Result<std::string> prompt_text(const Flags& flags) {
   return text;
 }
 
+/// On a managed machine, for everybody but the service's account.
+Result<Exit> run_remotely(const Flags& flags, const std::string& text) {
+  if (flags.json)
+    return make_error(
+        ErrorCode::kUnsupported,
+        "--json needs the engine in this process; on this managed machine the service "
+        "has it: ask its API on the socket");
+  LANTERN_ASSIGN(const RemoteModel model, RemoteModel::open(flags.engine));
+  base::OrderedJson messages = base::OrderedJson::array();
+  if (!flags.system.empty()) messages.push_back({{"role", "system"}, {"content", flags.system}});
+  messages.push_back({{"role", "user"}, {"content", text}});
+  const std::stop_token stop = new_interruptible_scope();
+  const SafeText safe;
+  const auto show = [&](std::string_view piece) { return print(safe(piece)); };
+  LANTERN_ASSIGN(const RemoteModel::Said said,
+                 flags.raw ? model.complete(text, flags.sampling, show, stop)
+                           : model.chat(messages, flags.sampling, show, stop));
+  LANTERN_TRY(print("\n"));
+  return said.finish == "cancelled" ? Exit::kInterrupted : Exit::kDone;
+}
+
 Result<Exit> run(const Flags& flags) {
   if (flags.raw && !flags.system.empty())
     return make_error(ErrorCode::kInvalidArgument,
@@ -60,6 +83,7 @@ Result<Exit> run(const Flags& flags) {
   LANTERN_TRY(engine::check(flags.sampling.sampler));
   LANTERN_ASSIGN(const std::string text, prompt_text(flags));
   if (text.empty()) return make_error(ErrorCode::kInvalidArgument, "the prompt is empty");
+  if (service_owns_state()) return run_remotely(flags, text);
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
   LANTERN_TRY(flags.speculation.give_draft(engine, flags.engine));
   LANTERN_ASSIGN(const engine::Prompt prompt,
