@@ -1,11 +1,16 @@
 // The managed profile, with the real program: /etc/lantern and /var/lib/lantern are this test's
 // own, in a mount namespace of its own, which takes root. SKIPPED where that is not allowed.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -17,6 +22,7 @@
 #include "base/file.h"
 #include "base/keys.h"
 #include "base/time.h"
+#include "engine/tiny_model.h"
 #include "kill.h"
 #include "policy/revocations.h"
 #include "policy/signed_policy.h"
@@ -205,7 +211,6 @@ TEST_F(Managed, AnotherAccountIsRefusedByEveryCommandThatTouchesStateAndToldHowT
                                              {"list", "--names"},
                                              {"show", "mine"},
                                              {"remove", "mine"},
-                                             {"run", golden_model(), "Hi"},
                                              {"approve", golden_model(), "--reason", "r"},
                                              {"revoke", golden_model(), "--reason", "r"},
                                              {"revoke", "--list", revocation_list(1, {})},
@@ -241,6 +246,104 @@ TEST_F(Managed, AnotherAccountIsRefusedByEveryCommandThatTouchesStateAndToldHowT
     const Ran ran = run_lantern(arguments);
     EXPECT_EQ(ran.exit_code, 0) << arguments[0] << ran.err;
   }
+}
+
+/// `lantern serve`, which says one line once it answers; ends with the test.
+class ManagedService {
+ public:
+  explicit ManagedService(const std::string& model) {
+    std::array<int, 2> out{-1, -1};
+    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
+    child_ = ::fork();
+    if (child_ == 0) {
+      ::dup2(out[1], 1);
+      const std::string program = std::string(LANTERN_BUILD_DIR) + "/lantern";
+      ::execl(program.c_str(), program.c_str(), "serve", model.c_str(), "--listen", "127.0.0.1:0",
+              "--threads", "1", "--approve", "reviewed", nullptr);
+      ::_exit(127);
+    }
+    ::close(out[1]);
+    for (char c = 0; ::read(out[0], &c, 1) == 1 && c != '\n';) said_ += c;
+    ::close(out[0]);
+  }
+  ~ManagedService() {
+    int status = 0;
+    ::kill(child_, SIGTERM);
+    ::waitpid(child_, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  ManagedService(const ManagedService&) = delete;
+  ManagedService& operator=(const ManagedService&) = delete;
+  std::string said_;
+
+ private:
+  pid_t child_ = -1;
+};
+
+/// lantern as another account, which takes root.
+Ran run_as(uid_t uid, const std::vector<std::string>& arguments, const std::string& input = {}) {
+  const fs::path in = scratch_folder() / "as.in", out = scratch_folder() / "as.out",
+                 err = scratch_folder() / "as.err";
+  std::ofstream(in) << input;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(::open(in.c_str(), O_RDONLY), 0);
+    ::dup2(::open(out.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0644), 1);
+    ::dup2(::open(err.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0644), 2);
+    if (::setgroups(0, nullptr) != 0 || ::setgid(uid) != 0 || ::setuid(uid) != 0) ::_exit(126);
+    std::vector<std::string> words = {std::string(LANTERN_BUILD_DIR) + "/lantern"};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+          .out = base::read_text_file(out, 1 << 20).value(),
+          .err = base::read_text_file(err, 1 << 20).value()};
+}
+
+TEST_F(Managed, UsersOfOtherAccountsAskTheServiceWhichAsksThePolicy) {
+  const fs::path run = scratch_folder() / "run";
+  fs::create_directories(run / "lantern");
+  fs::permissions(run, fs::perms(0755));
+  fs::permissions(run / "lantern", fs::perms(0755));
+  ASSERT_EQ(::mount(run.c_str(), "/run", nullptr, MS_BIND, nullptr), 0);
+  const struct Unmount {
+    ~Unmount() { ::umount2("/run", MNT_DETACH); }
+  } unmount;
+  install_policy(1, "required = false",
+                 std::string(kRules) +
+                     "[[rules]]\nid = \"serve\"\neffect = \"allow\"\naction = [\"serve\"]\n"
+                     "model.approved = true\n"
+                     "[[rules]]\nid = \"nobody-chats\"\neffect = \"allow\"\naction = [\"chat\"]\n"
+                     "subject.user = [\"nobody\"]\nmodel.approved = true\n");
+  const format::TemporaryFolder folder;
+  const std::string model = engine::TinyModel{}.write(folder).string();
+  constexpr unsigned kNobody = 65534, kStranger = 12345;
+  const std::vector<std::string> ask = {"run", "tiny.gguf", "Hi", "--max-tokens", "4"};
+  const Ran before = run_as(kNobody, ask);
+  EXPECT_EQ(before.exit_code, 2);
+  EXPECT_THAT(before.err, HasSubstr("the service is not running"));
+
+  const ManagedService service(model);
+  const Ran answered = run_as(kNobody, ask);
+  EXPECT_EQ(answered.exit_code, 0) << answered.err;
+  EXPECT_NE(answered.out, "\n");
+  const Ran chatted = run_as(kNobody, {"chat", "tiny.gguf", "--max-tokens", "4"}, "Hi\nAgain\n");
+  EXPECT_EQ(chatted.exit_code, 0) << chatted.err;
+  expect_refused(run_as(kStranger, ask), "lantern.default");
+  expect_refused(run_as(kNobody, {"key", "create", "--name", "mine"}), "lantern.admin-socket");
+  expect_refused(run_as(kNobody, {"ps"}), "lantern.admin-socket");
+  const Ran own = run_lantern({"ps"});
+  EXPECT_EQ(own.exit_code, 0) << own.err;
+  EXPECT_THAT(own.out, HasSubstr("user:nobody"));
+  EXPECT_EQ(run_as(kNobody, {"run", "tiny.gguf", "Hi", "--threads", "2"}).exit_code, 2);
+  const Ran log = run_lantern({"audit", "query", "--action", "chat", "--json"});
+  EXPECT_THAT(log.out, HasSubstr("nobody-chats"));
 }
 
 TEST_F(Managed, NothingIsPulledThatThePolicyDoesNotLetIn) {

@@ -2,7 +2,7 @@
 
 import anthropic
 
-from common import Service, equal, raises
+from common import Key, Service, equal, raises
 
 ASKED = {"model": "smollm2", "system": "Answer in one short sentence.",
          "messages": [{"role": "user", "content": "What is the capital of France?"}]}
@@ -55,6 +55,19 @@ def check_errors(client):
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}]}]), "images")
 
 
+def check_keys():
+    with Service("--require-keys") as service, Key("--rate", "1/minute") as key:
+        def ask(text):
+            with anthropic.Anthropic(base_url=service.url, api_key=text, max_retries=0) as client:
+                return client.messages.create(max_tokens=2, **ASKED)
+
+        equal(ask(key.text).role, "assistant", "by key")
+        error = raises(anthropic.AuthenticationError, lambda: ask("none"), "lantern.key")
+        equal(error.body["error"]["type"], "authentication_error", "type")
+        raises(anthropic.RateLimitError, lambda: ask(key.text), "lantern.key-rate")
+
+
+check_keys()
 with Service() as service:
     with anthropic.Anthropic(base_url=service.url, api_key="none", max_retries=0) as client:
         check_messages(client)

@@ -29,6 +29,31 @@ class Service:
         assert self.process.wait(timeout=60) == 0
 
 
+class Key:
+    """An API key for as long as a block runs."""
+
+    def __init__(self, *arguments):
+        self.program = os.environ.get("LANTERN", "build/release/lantern")
+        self.name = f"client-test-{os.getpid()}-{Key.n}"
+        Key.n += 1
+        self.text = subprocess.run(
+            [self.program, "key", "create", "--name", self.name, *arguments],
+            check=True, capture_output=True, text=True).stdout.strip()
+
+    n = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.revoke()
+
+    def revoke(self):
+        if self.name:
+            subprocess.run([self.program, "key", "revoke", self.name], check=True, capture_output=True)
+        self.name = None
+
+
 def equal(got, expected, what):
     assert got == expected, f"{what}: {got!r}, not {expected!r}"
 

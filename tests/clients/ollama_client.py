@@ -2,7 +2,7 @@
 
 import ollama
 
-from common import Service, equal, raises
+from common import Key, Service, equal, raises
 
 QUESTION = [{"role": "system", "content": "Answer in one short sentence."},
             {"role": "user", "content": "What is the capital of France?"}]
@@ -77,6 +77,19 @@ def check_errors(client):
     refused("images", messages=[{"role": "user", "content": "x", "images": [b"\x89PNG"]}])
 
 
+def check_keys():
+    with Service("--require-keys") as service, Key() as key:
+        by_key = ollama.Client(host=service.url, headers={"Authorization": f"Bearer {key.text}"})
+        equal(by_key.generate("smollm2", "Hi", options={"num_predict": 2}).done, True, "by key")
+        try:
+            ollama.Client(host=service.url).list()
+        except ollama.ResponseError as error:
+            equal(error.status_code, 401, "without a key")
+        else:
+            raise AssertionError("answered without a key")
+
+
+check_keys()
 with Service() as service:
     client = ollama.Client(host=service.url)
     check_models(client)

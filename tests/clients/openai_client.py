@@ -4,7 +4,7 @@ import struct
 
 import openai
 
-from common import Service, equal, raises
+from common import Key, Service, equal, raises
 
 QUESTION = [{"role": "system", "content": "Answer in one short sentence."},
             {"role": "user", "content": "What is the capital of France?"}]
@@ -158,6 +158,25 @@ def check_errors(client):
            "context")
 
 
+def check_keys():
+    def ask(client):
+        return client.chat.completions.create(model="smollm2", messages=QUESTION, max_tokens=2)
+
+    with Service("--require-keys") as service, Key() as key, Key("--budget", "10/day") as small:
+        def client(text):
+            return openai.OpenAI(base_url=service.url + "/v1", api_key=text, max_retries=0)
+
+        equal(ask(client(key.text)).choices[0].finish_reason, "length", "by key")
+        error = raises(openai.AuthenticationError, lambda: ask(client("none")), "lantern.key")
+        equal(error.code, "invalid_api_key", "code")
+        ask(client(small.text))
+        error = raises(openai.RateLimitError, lambda: ask(client(small.text)), "lantern.key-budget")
+        assert int(error.response.headers["retry-after"]) >= 1
+        key.revoke()
+        raises(openai.AuthenticationError, lambda: ask(client(key.text)), "revoked")
+
+
+check_keys()
 with Service() as service:
     with openai.OpenAI(base_url=service.url + "/v1", api_key="none", max_retries=0) as client:
         check_models(client)
