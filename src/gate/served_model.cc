@@ -164,6 +164,8 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
   }
 
   void finished(Result<engine::EmbedResult> result) {
+    if (result.ok() && request_.caller.usage)
+      request_.caller.usage->add_tokens(request_.caller, result->n_tokens);
     audit::Event event = event_of(result);
     auto shared = std::make_shared<Result<engine::EmbedResult>>(std::move(result));
     model_.recorder_.record(std::move(event), [self = shared_from_this(), shared](Status recorded) {
@@ -320,6 +322,7 @@ void ServedModel::embed(EmbedRequest request,
       decisions_.decide(composition_, request.caller, policy::Action::kEmbed);
   if (!decision.ok()) return done(std::move(decision).error());
   if (!decision->allowed()) return done(decision->status().error());
+  if (request.caller.usage) request.caller.usage->count_request(request.caller);
   std::make_shared<EmbedUnderWay>(*this, std::move(request), std::move(*decision), std::move(done))
       ->submit();
 }
