@@ -380,7 +380,10 @@ TEST_F(Serve, NamesTheFieldThatIsWrong) {
       {R"(,"tools":[{}])", "tools[0].function: an object"},
       {R"(,"tools":[{"type":"function","function":{"name":"f"}}])",
        "tools: this model cannot be given tools: its chat template does not show tools"},
-      {R"(,"response_format":{"type":"json_object"})", "response_format: not supported"},
+      {R"(,"response_format":{"type":"xml"})", "response_format.type: text, json_object"},
+      {R"(,"response_format":{"type":"json_schema","json_schema":{"schema":{"contains":1}}})",
+       "contains"},
+      {R"(,"guided_regex":"(")", "guided_regex: "},
       {R"(,"surprise":1)", "surprise"},
   };
   for (const auto& [more, message] : wrong) {
@@ -388,6 +391,17 @@ TEST_F(Serve, NamesTheFieldThatIsWrong) {
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 400")) << more;
     EXPECT_THAT(answer, HasSubstr(message)) << more;
   }
+}
+
+TEST_F(Serve, AnswersFollowASchema) {
+  const std::string answer = service().chat(
+      "Hi", R"(,"max_tokens":40,"response_format":{"type":"json_schema","json_schema":{"name":"x",
+      "schema":{"type":"object","properties":{"ok":{"type":"boolean"}},"required":["ok"],
+      "additionalProperties":false}}})");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200")) << answer;
+  EXPECT_TRUE(answer.find(R"({\"ok\":)") != std::string::npos) << answer;
+  EXPECT_THAT(service().chat("Hi", R"(,"max_tokens":9,"guided_choice":["blue"])"),
+              HasSubstr(R"("content":"blue")"));
 }
 
 TEST_F(Serve, BoundsWhatItReads) {

@@ -19,6 +19,9 @@ Result<std::unique_ptr<Answer>> Answer::create(const Engine::Impl& engine,
   if (options.logprobs < -1 || options.logprobs > Logprobs::kTopMax)
     return make_error(ErrorCode::kInvalidArgument, "logprobs: {} is not from -1 (none) to {}",
                       options.logprobs, Logprobs::kTopMax);
+  if (options.grammar && options.ignore_end)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "an answer that a grammar ends cannot go on past its end");
   LANTERN_ASSIGN(Sampler sampler, Sampler::create(options.sampler, context));
   LANTERN_ASSIGN(StopStrings stop, StopStrings::create(options.stop));
   return std::unique_ptr<Answer>(
@@ -34,6 +37,12 @@ Answer::Answer(const Engine::Impl& engine, const kernels::Context& context, cons
       decoder_(engine.text->tokenizer(), {}, prompt.answer),
       ids_(prompt.ids) {
   if (options_.logprobs >= 0) logprobs_.emplace(options_.logprobs, context);
+  if (options_.grammar) {
+    const bool drops_space =
+        prompt.answer == text::StreamStart::kText && text_.tokenizer().drops_first_space();
+    grammar_.emplace(options_.grammar, text_.grammar_vocabulary(),
+                     drops_space ? text::StreamStart::kText : text::StreamStart::kContinuation);
+  }
   result_.prompt_tokens = std::ssize(ids_);
   room_ = engine.info.context - result_.prompt_tokens;
   wanted_ = options_.max_tokens > 0 ? options_.max_tokens : room_;
@@ -58,7 +67,19 @@ void Answer::count_guesses(int64_t n_guessed, int64_t n_kept) {
 void Answer::draw(std::span<const float> logits) {
   const size_t position = result_.ids.size();
   if (position == 0) result_.prefill_seconds = watch_.seconds() - begin_seconds_;
-  const int32_t id = sampler_.sample(logits, ids_, position);
+  const text::TokenMask* mask = nullptr;
+  if (grammar_) {
+    Result<const text::TokenMask*> allowed = grammar_->mask();
+    if (!allowed.ok()) {
+      fault_ = std::move(allowed).error();
+      return;
+    }
+    mask = *allowed;
+  }
+  const int32_t id = sampler_.sample(logits, ids_, position, mask);
+  if (grammar_) {
+    if (Status taken = grammar_->accept(id); !taken.ok()) fault_ = std::move(taken).error();
+  }
   if (logprobs_) {
     logprobs_->take(logits);
     logprob_ = logprobs_->of(id);
@@ -69,6 +90,10 @@ void Answer::draw(std::span<const float> logits) {
 }
 
 void Answer::deliver() {
+  if (fault_) {
+    end(FinishReason::kStop);
+    return;
+  }
   const int32_t id = result_.ids.back();
   if (!options_.ignore_end && text_.is_end(id)) {
     end(FinishReason::kStop);
@@ -127,6 +152,9 @@ void Answer::show_marker(int32_t id) {
   if (options_.on_marker) options_.on_marker(spelling);
 }
 
-GenerateResult Answer::take() { return std::move(result_); }
+Result<GenerateResult> Answer::take() {
+  if (fault_) return *std::move(fault_);
+  return std::move(result_);
+}
 
 }  // namespace lantern::engine

@@ -21,6 +21,7 @@
 #include "engine/sampler.h"
 #include "engine/stop_strings.h"
 #include "kernels/matrix.h"
+#include "text/grammar.h"
 #include "text/tokenizer.h"
 
 namespace lantern::engine {
@@ -70,8 +71,8 @@ class Answer {
   void cancel();
 
   [[nodiscard]] bool ended() const { return ended_; }
-  /// Once, after the end.
-  [[nodiscard]] GenerateResult take();
+  /// Once, after the end. An error where the grammar could not go on (GrammarMatcher::mask()'s).
+  [[nodiscard]] Result<GenerateResult> take();
 
  private:
   Answer(const Engine::Impl& engine, const kernels::Context& context, const Prompt& prompt,
@@ -86,6 +87,8 @@ class Answer {
   Sampler sampler_;
   StopStrings stop_;
   text::StreamDecoder decoder_;
+  std::optional<text::GrammarMatcher> grammar_;
+  std::optional<Error> fault_;  // set by draw()
   std::optional<Logprobs> logprobs_;
   float logprob_ = 0;         // of the last id drawn
   std::vector<int32_t> ids_;  // prompt and answer

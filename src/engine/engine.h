@@ -30,6 +30,7 @@
 #include "format/admitted_model.h"
 #include "kernels/isa.h"
 #include "kernels/ops.h"
+#include "text/grammar.h"
 
 namespace lantern::base {
 class SharedPool;
@@ -114,6 +115,10 @@ struct GenerateOptions {
   int logprobs = -1;   // -1: none; 0 to 20: of each id, and of so many alternatives
   /// Special tokens that are part of the answer's text, ascending; others are left out of it.
   std::vector<int32_t> markers = {};
+  /// What the answer must follow, to its end unless max_tokens, the context or a stop string cut it
+  /// short; null: anything. Tokens that it does not allow are not drawn (engine/sampler.h);
+  /// `logprobs` stay those of the model's own distribution. Not with ignore_end.
+  text::GrammarPtr grammar = {};
   std::stop_token cancel = {};
   /// The answer as it grows: whole UTF-8 characters, never a part of a stop string. Pieces joined
   /// with the markers between them are GenerateResult::text. May be empty.

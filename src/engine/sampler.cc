@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "engine/philox.h"
@@ -41,11 +42,16 @@ bool Sampler::before(const Candidate& a, const Candidate& b) {
 }
 
 int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history,
-                        uint64_t position) {
+                        uint64_t position, const text::TokenMask* mask) {
   logits = penalized(logits, history);
-  if (options_.temperature == 0 || options_.top_k == 1) return greedy(logits);
+  const bool is_greedy = options_.temperature == 0 || options_.top_k == 1;
+  if (is_greedy && mask == nullptr) return greedy(logits);
 
-  take_top_k(logits);
+  if (mask == nullptr)
+    take_top_k(logits);
+  else
+    take_top_k(logits, *mask);
+  if (is_greedy) return std::min_element(candidates_.begin(), candidates_.end(), before)->id;
   float largest = candidates_[0].logit;
   for (const Candidate& c : candidates_) largest = std::max(largest, c.logit);
   if (options_.top_p < 1 || options_.min_p > 0) filter(largest);
@@ -96,6 +102,24 @@ void Sampler::take_top_k(std::span<const float> logits) {
     std::push_heap(candidates_.begin(), candidates_.end(), before);
     worst = candidates_.front().logit;
   }
+  std::sort(candidates_.begin(), candidates_.end(),
+            [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+}
+
+void Sampler::take_top_k(std::span<const float> logits, const text::TokenMask& mask) {
+  candidates_.clear();
+  const std::span<const uint64_t> words = mask.words();
+  for (size_t w = 0; w < words.size(); ++w) {
+    for (uint64_t rest = words[w]; rest != 0; rest &= rest - 1) {
+      const size_t i = w * 64 + static_cast<size_t>(std::countr_zero(rest));
+      if (i < logits.size()) candidates_.push_back({logits[i], static_cast<int32_t>(i)});
+    }
+  }
+  const auto k = static_cast<size_t>(options_.top_k);
+  if (k == 0 || k >= candidates_.size()) return;
+  const auto end = candidates_.begin() + static_cast<ptrdiff_t>(k);
+  std::nth_element(candidates_.begin(), end, candidates_.end(), before);
+  candidates_.erase(end, candidates_.end());
   std::sort(candidates_.begin(), candidates_.end(),
             [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
 }

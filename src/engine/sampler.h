@@ -1,6 +1,7 @@
 // From logits to a token id, the same on every machine.
 //
 // ORDER. Each step sees what the one before left:
+// Ids that a mask does not allow (structured output) take no part in any of them.
 //   1. repeat penalty  logits of ids among the last `repeat_last_n` ids (prompt and answer) are
 //                      divided by it where positive, multiplied where not
 //   2. top_k           the k largest logits; ties go to the lower id
@@ -28,6 +29,7 @@
 
 #include "base/result.h"
 #include "kernels/matrix.h"
+#include "text/grammar.h"
 
 namespace lantern::engine {
 
@@ -55,8 +57,10 @@ class Sampler {
   /// `logits`[n_vocab], finite, n_vocab >= 1 (not changed). `history`: all ids of the sequence so
   /// far; ids outside the vocabulary are passed over. `position`: the index in the answer of the
   /// token drawn, from 0.
-  int32_t sample(std::span<const float> logits, std::span<const int32_t> history,
-                 uint64_t position);
+  /// `mask`, if there is one, allows at least one id of the vocabulary; the other ids take no part,
+  /// as if their logits were minus infinity from before the first step.
+  int32_t sample(std::span<const float> logits, std::span<const int32_t> history, uint64_t position,
+                 const text::TokenMask* mask = nullptr);
 
  private:
   struct Candidate {
@@ -70,6 +74,7 @@ class Sampler {
   [[nodiscard]] std::span<const float> penalized(std::span<const float> logits,
                                                  std::span<const int32_t> history);
   void take_top_k(std::span<const float> logits);
+  void take_top_k(std::span<const float> logits, const text::TokenMask& mask);
   /// probabilities_ of candidates_ at a temperature.
   void compute_probabilities(float largest, float temperature);
   [[nodiscard]] double total_probability() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <mutex>
 #include <utility>
 
 #include "engine/text_sources.h"
@@ -39,6 +40,8 @@ struct TextIo::Impl {
   std::vector<std::string> notices;
   text::MessageSyntax message_syntax;
   std::vector<TokenId> message_markers;
+  std::once_flag grammar_once;
+  std::shared_ptr<const text::GrammarVocabulary> grammar_vocabulary;
 };
 
 std::optional<std::string> TextIo::Impl::spelling(std::optional<TokenId> id) const {
@@ -158,6 +161,13 @@ const text::MessageSyntax& TextIo::message_syntax() const { return impl_->messag
 const std::vector<TokenId>& TextIo::message_markers() const { return impl_->message_markers; }
 
 bool TextIo::is_special_word(std::string_view word) const { return impl_->is_special_word(word); }
+
+std::shared_ptr<const text::GrammarVocabulary> TextIo::grammar_vocabulary() const {
+  std::call_once(impl_->grammar_once, [this] {
+    impl_->grammar_vocabulary = text::GrammarVocabulary::create(impl_->tokenizer, impl_->end_ids);
+  });
+  return impl_->grammar_vocabulary;
+}
 
 Result<std::vector<text::Span>> TextIo::render(text::RenderInput input,
                                                std::string_view name) const {

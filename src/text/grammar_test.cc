@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "text/grammar/automaton.h"
+#include "text/grammar/testing.h"
 
 namespace lantern::text {
 namespace {
@@ -234,6 +237,26 @@ TEST(GrammarTest, JsonSchemaOneOfIsExclusive) {
   EXPECT_TRUE(matches(g, R"({"b":null})"));
   EXPECT_FALSE(matches(g, R"({"a":null,"b":null})"));
   EXPECT_FALSE(matches(g, "{}"));
+}
+
+/// tools/golden/json_schema_instances.py: PyPI's jsonschema is the judge.
+TEST(GrammarTest, GeneratesExactlyTheValidInstances) {
+  const auto text = base::read_text_file(
+      LANTERN_SOURCE_DIR "/src/text/testdata/json_schema_instances.json", 1u << 20);
+  ASSERT_TRUE(text.ok());
+  const base::OrderedJson json = base::OrderedJson::parse(*text);
+  size_t n_valid = 0;
+  for (const base::OrderedJson& test : json["cases"]) {
+    const Result<GrammarPtr> g = Grammar::from_json_schema(test["schema"]);
+    ASSERT_TRUE(g.ok()) << test["schema"] << ": " << g.error().message;
+    grammar::JsonGenerator generator(*g);
+    const std::set<size_t> valid(test["valid"].begin(), test["valid"].end());
+    n_valid += valid.size();
+    for (size_t i = 0; i < json["values"].size(); ++i)
+      EXPECT_EQ(generator.generate(json["values"][i]).has_value(), valid.contains(i))
+          << test["schema"] << " " << json["values"][i];
+  }
+  EXPECT_GT(n_valid, 500u);
 }
 
 TEST(GrammarTest, JsonSchemaRefusesByName) {

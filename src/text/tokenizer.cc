@@ -529,6 +529,7 @@ std::optional<TokenId> Tokenizer::unk() const { return impl_->spec.unk; }
 std::optional<TokenId> Tokenizer::pad() const { return impl_->spec.pad; }
 bool Tokenizer::add_bos() const { return impl_->add_bos; }
 bool Tokenizer::add_eos() const { return impl_->spec.add_eos.value_or(false); }
+bool Tokenizer::drops_first_space() const { return impl_->strip_leading_space; }
 
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, DecodeOptions options, StreamStart start)
     : tokenizer_(&tokenizer),

@@ -180,6 +180,8 @@ class Tokenizer {
   [[nodiscard]] std::optional<TokenId> pad() const;
   [[nodiscard]] bool add_bos() const;  // whether a plain prompt of this model begins with BOS
   [[nodiscard]] bool add_eos() const;
+  /// decode(), and a StreamDecoder from StreamStart::kText, drop a space that comes first.
+  [[nodiscard]] bool drops_first_space() const;
 
  private:
   friend class StreamDecoder;

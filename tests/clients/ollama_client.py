@@ -1,5 +1,7 @@
 """Ollama's own client against `lantern serve`."""
 
+import json
+
 import ollama
 
 from common import Key, Service, equal, raises
@@ -73,7 +75,11 @@ def check_errors(client):
 
     refused("num_ctx: 1000000", options={"num_ctx": 1_000_000})
     refused("temperature", options={"temperature": -1})
-    refused("format", format="json")
+    refused("format", format={"type": "object", "contains": {}})
+    answer = client.chat(model="smollm2", messages=QUESTION,
+                         format={"type": "object", "properties": {"n": {"type": "integer"}},
+                                 "required": ["n"], "additionalProperties": False})
+    equal(list(json.loads(answer.message.content)), ["n"], "members")
     refused("images", messages=[{"role": "user", "content": "x", "images": [b"\x89PNG"]}])
 
 

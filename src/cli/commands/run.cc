@@ -16,6 +16,7 @@ struct Flags {
   SamplingFlags sampling;
   BatchFlags batch;
   SpeculationFlags speculation;
+  std::string json_schema, grammar, regex;
   std::string prompt;
   std::string system;
   bool raw = false;
@@ -44,6 +45,26 @@ base::OrderedJson report(const Flags& flags, const engine::Engine& engine,
       {"guessed_tokens", result.guessed_tokens},
       {"kept_tokens", result.kept_tokens},
   };
+}
+
+/// What the answer must follow; null: anything.
+Result<text::GrammarPtr> answer_grammar(const Flags& flags) {
+  const auto from_file = [](const std::string& path,
+                            const auto& compile) -> Result<text::GrammarPtr> {
+    LANTERN_ASSIGN(const std::string text, base::read_text_file(path, text::kGrammarTextBytesMax));
+    Result<text::GrammarPtr> out = compile(text);
+    if (!out.ok()) return std::move(out).error().within(path);
+    return out;
+  };
+  if (!flags.json_schema.empty())
+    return from_file(flags.json_schema, [](const std::string& text) {
+      return text::Grammar::from_json_schema(std::string_view(text));
+    });
+  if (!flags.grammar.empty())
+    return from_file(flags.grammar,
+                     [](const std::string& text) { return text::Grammar::from_gbnf(text); });
+  if (!flags.regex.empty()) return text::Grammar::from_regex(flags.regex);
+  return text::GrammarPtr();
 }
 
 Result<std::string> prompt_text(const Flags& flags) {
@@ -81,6 +102,7 @@ Result<Exit> run(const Flags& flags) {
     return make_error(ErrorCode::kInvalidArgument,
                       "--system needs the chat template, --raw does without");
   LANTERN_TRY(engine::check(flags.sampling.sampler));
+  LANTERN_ASSIGN(const text::GrammarPtr grammar, answer_grammar(flags));
   LANTERN_ASSIGN(const std::string text, prompt_text(flags));
   if (text.empty()) return make_error(ErrorCode::kInvalidArgument, "the prompt is empty");
   if (service_owns_state()) return run_remotely(flags, text);
@@ -94,6 +116,7 @@ Result<Exit> run(const Flags& flags) {
   options.speculation = flags.speculation.speculation;
   options.chunk = flags.batch.chunk;
   options.beside = flags.batch.beside;
+  options.grammar = grammar;
   options.cancel = new_interruptible_scope();
   Status written;
   const SafeText safe;
@@ -122,6 +145,14 @@ Action define(CLI::App& app) {
   flags->sampling.define(app);
   flags->batch.define(app);
   flags->speculation.define(app);
+  CLI::Option* schema = app.add_option("--json-schema", flags->json_schema,
+                                       "the answer is JSON valid against the schema in this file");
+  CLI::Option* grammar = app.add_option("--grammar", flags->grammar,
+                                        "the answer follows the grammar (GBNF) in this file")
+                             ->excludes(schema);
+  app.add_option("--regex", flags->regex, "the whole answer matches this regular expression")
+      ->excludes(schema)
+      ->excludes(grammar);
   app.add_flag("--raw", flags->raw, "complete the prompt as it stands, without chat template");
   app.add_flag("--json", flags->json, "one JSON document at the end (docs/schemas/run.json)");
   return [flags] { return run(*flags); };

@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "server/structured_output.h"
+
 namespace lantern::server::ollama {
 namespace {
 
@@ -100,7 +102,8 @@ void read_common(Fields& fields, TextRequest& request) {
   fields.read("model", to.model, 512);
   if (to.model.empty()) fields.fail("model", "the name of a model is needed");
   fields.read("stream", to.stream);
-  refuse(fields, {"format", "logprobs"});
+  read_ollama_grammar(fields, to.options.grammar);
+  refuse(fields, {"logprobs"});
   if (const OrderedJson* think = fields.find("think")) {
     const bool level = *think == "low" || *think == "medium" || *think == "high";
     if (think->is_boolean())

@@ -3,6 +3,8 @@
 #include <set>
 #include <utility>
 
+#include "server/structured_output.h"
+
 namespace lantern::server::openai {
 namespace {
 
@@ -20,10 +22,6 @@ void refuse_unless(Fields& fields, std::string_view name,
 bool is_zero(const OrderedJson& value) { return value.is_number() && value.get<double>() == 0; }
 bool is_false(const OrderedJson& value) { return value.is_boolean() && !value.get<bool>(); }
 bool is_empty(const OrderedJson& value) { return value.is_structured() && value.empty(); }
-bool is_text_format(const OrderedJson& value) {
-  return value.is_object() && value.size() == 1 && value.contains("type") &&
-         value["type"] == "text";
-}
 bool is_no_function(const OrderedJson& value) { return value == "none" || value == "auto"; }
 bool is_text_only(const OrderedJson& value) { return value == OrderedJson::array({"text"}); }
 
@@ -55,6 +53,7 @@ void read_common(Fields& fields, TextRequest& out) {
     else if (!to.stream)
       fields.fail("stream_options", "only where stream is true");
   }
+  read_openai_grammar(fields, to.options.grammar);
   refuse_unless(fields, "presence_penalty", is_zero);
   refuse_unless(fields, "frequency_penalty", is_zero);
   refuse_unless(fields, "logit_bias", is_empty);
@@ -155,7 +154,6 @@ Result<TextRequest> parse_chat(std::string_view body) {
   fields.read("top_logprobs", top_logprobs, 0, engine::Logprobs::kTopMax);
   if (top_logprobs > 0 && !logprobs) fields.fail("top_logprobs", "only where logprobs is true");
   if (logprobs) out.generation.options.logprobs = static_cast<int>(top_logprobs);
-  refuse_unless(fields, "response_format", is_text_format);
   refuse_unless(fields, "functions", is_empty);
   refuse_unless(fields, "function_call", is_no_function);
   refuse_unless(fields, "modalities", is_text_only);

@@ -140,7 +140,7 @@ class SchemaCompiler {
       return write_text(from, "\"" + json_escaped(value.get_ref<const std::string&>()) + "\"");
     if (value.is_number()) {
       const std::optional<Decimal> decimal = to_decimal(value);
-      const bool is_short = decimal && decimal->whole.size() + decimal->fraction.size() <= 40;
+      const bool is_short = decimal && decimal->whole.size() + decimal->fraction.size() <= 400;
       return write_text(from, is_short ? to_text(*decimal) : value.dump());
     }
     if (!value.is_structured()) return write_text(from, value.dump());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <numeric>
 #include <set>
 
 #include "base/printable.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr int kDepthMax = 128;
 constexpr size_t kSchemasMax = 100'000;
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 const std::set<std::string_view> kApplied = {
     "$ref",
@@ -53,82 +56,50 @@ const std::set<std::string_view> kApplied = {
     "uniqueItems",
 };
 
-// Keywords that say nothing about which values are valid: those of the specifications, OpenAPI's,
-// and what widely used editors, generators and forms write.
-const std::set<std::string_view> kAnnotations = {
-    "$anchor",
-    "$comment",
-    "$defs",
-    "$id",
-    "$schema",
-    "$vocabulary",
-    "contentEncoding",
-    "contentMediaType",
-    "contentSchema",
-    "default",
-    "definitions",
-    "deprecated",
-    "description",
-    "example",
-    "examples",
-    "externalDocs",
-    "id",
-    "readOnly",
-    "title",
-    "writeOnly",
-    "xml",
-    "discriminator",
-    "markdownDescription",
-    "enumDescriptions",
-    "markdownEnumDescriptions",
-    "deprecationMessage",
-    "errorMessage",
-    "defaultSnippets",
-    "enumNames",
-    "propertyOrder",
-    "options",
-    "javaType",
-    "javaName",
-    "extendsJavaClass",
-    "javaInterfaces",
-    "tsType",
-    "readonly",
-    "comment",
-    "$$target",
-    "links",
-    "self",
-    "strictProperties",
-    "allowTrailingCommas",
-    "allowComments",
-    "doNotSuggest",
-    "suggestSortText",
-    "tags",
-    "version",
-    "name",
-    "media",
-    "base",
-    "fragmentResolution",
-    "pathStart",
-    "hidden",
-    "category",
-    "label",
-    "order",
-    "group",
-    "placeholder",
-    "help",
-    "headerTemplate",
-    "unit",
-    "units",
-    "meta",
-    "metadata",
-    "author",
-    "license",
-    "copyright",
+// Keywords of some draft that restrict values and are not supported.
+const std::set<std::string_view> kRefused = {
+    "$dynamicAnchor", "$dynamicRef",     "$recursiveAnchor",      "$recursiveRef",
+    "contains",       "disallow",        "divisibleBy",           "extends",
+    "maxContains",    "minContains",     "unevaluatedItems",      "unevaluatedProperties",
+    "propertyDependencies",
 };
 
+// Keywords of some draft that say nothing about which values are valid.
+const std::set<std::string_view> kAnnotations = {
+    "$anchor",          "$comment",      "$defs",       "$id",         "$schema",
+    "$vocabulary",      "contentEncoding", "contentMediaType", "contentSchema", "default",
+    "definitions",      "deprecated",    "description", "example",     "examples",
+    "id",               "readOnly",      "title",       "writeOnly",   "readonly",
+    "comment",
+};
+
+/// Insertions, deletions and changes from one to the other; 3 stands for all above 2.
+size_t distance(std::string_view a, std::string_view b) {
+  if (a.size() > b.size() + 2 || b.size() > a.size() + 2) return 3;
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t changed = diagonal + (lower(a[i - 1]) == lower(b[j - 1]) ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return std::min<size_t>(row.back(), 3);
+}
+
+/// A keyword of no draft is an annotation (2020-12, section 6.5). One that is nearly the name of a
+/// keyword that restricts values is more likely that one, misspelt, and to ignore it would let
+/// through what its author meant to refuse.
 bool is_annotation(std::string_view name) {
-  return kAnnotations.contains(name) || name.starts_with("x-") || name.starts_with("_") ||
-         name.starts_with("//");
+  if (kAnnotations.contains(name)) return true;
+  if (kApplied.contains(name) || kRefused.contains(name)) return false;
+  for (const std::set<std::string_view>* known : {&kApplied, &kRefused})
+    for (const std::string_view keyword : *known)
+      if (distance(name, keyword) <= (keyword.size() < 7 ? 1u : 2u)) return false;
+  return true;
 }
 
 std::string escaped(std::string_view part) {
