@@ -43,7 +43,7 @@ SCHEMAS = [
     {"type": "object", "propertyNames": {"pattern": "^.$"}}, {"required": ["a"]},
     {"anyOf": [{"type": "integer"}, {"minLength": 2}]}, {"allOf": [{"minimum": 1}, {"maximum": 10}], "type": "number"},
     {"oneOf": [{"type": "integer"}, {"type": "string"}]},
-    {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "integer", "maximum": 7}]},
+    {"oneOf": [{"type": "number", "minimum": 0}, {"type": "number", "maximum": 7}]},
     {"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "type": "object"},
     {"oneOf": [{"properties": {"type": {"const": "circle"}, "r": {"type": "integer"}}, "required": ["type", "r"]},
                {"properties": {"type": {"const": "square"}, "side": {"type": "integer"}},
