@@ -159,7 +159,7 @@ int run_schemas(const std::string& folder, bool verbose) {
 }
 
 std::vector<std::string> byte_level_tokens(const std::string& path) {
-  const OrderedJson json = OrderedJson::parse(read_file(path));
+  const auto json = lantern::base::Json::parse(read_file(path));  // an ordered one is quadratic
   std::vector<std::string> tokens;
   for (const auto& [spelling, id] : json["model"]["vocab"].items()) {
     const auto i = id.get<size_t>();
