@@ -7,7 +7,7 @@ import time
 
 from playwright.sync_api import sync_playwright
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 def events(*documents):
