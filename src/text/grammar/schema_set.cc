@@ -58,19 +58,19 @@ const std::set<std::string_view> kApplied = {
 
 // Keywords of some draft that restrict values and are not supported.
 const std::set<std::string_view> kRefused = {
-    "$dynamicAnchor", "$dynamicRef",     "$recursiveAnchor",      "$recursiveRef",
-    "contains",       "disallow",        "divisibleBy",           "extends",
-    "maxContains",    "minContains",     "unevaluatedItems",      "unevaluatedProperties",
+    "$dynamicAnchor",       "$dynamicRef",      "$recursiveAnchor",
+    "$recursiveRef",        "contains",         "disallow",
+    "divisibleBy",          "extends",          "maxContains",
+    "minContains",          "unevaluatedItems", "unevaluatedProperties",
     "propertyDependencies",
 };
 
 // Keywords of some draft that say nothing about which values are valid.
 const std::set<std::string_view> kAnnotations = {
-    "$anchor",          "$comment",      "$defs",       "$id",         "$schema",
-    "$vocabulary",      "contentEncoding", "contentMediaType", "contentSchema", "default",
-    "definitions",      "deprecated",    "description", "example",     "examples",
-    "id",               "readOnly",      "title",       "writeOnly",   "readonly",
-    "comment",
+    "$anchor",         "$comment",         "$defs",         "$id",     "$schema",     "$vocabulary",
+    "contentEncoding", "contentMediaType", "contentSchema", "default", "definitions", "deprecated",
+    "description",     "example",          "examples",      "id",      "readOnly",    "title",
+    "writeOnly",       "readonly",         "comment",
 };
 
 /// Insertions, deletions and changes from one to the other; 3 stands for all above 2.
@@ -94,7 +94,8 @@ size_t distance(std::string_view a, std::string_view b) {
 /// keyword that restricts values is more likely that one, misspelt, and to ignore it would let
 /// through what its author meant to refuse.
 bool is_annotation(std::string_view name) {
-  if (kAnnotations.contains(name)) return true;
+  // "_format" and "x-enum" are renamed on purpose, so that they do not count.
+  if (kAnnotations.contains(name) || name.starts_with('_') || name.starts_with("x-")) return true;
   if (kApplied.contains(name) || kRefused.contains(name)) return false;
   for (const std::set<std::string_view>* known : {&kApplied, &kRefused})
     for (const std::string_view keyword : *known)
