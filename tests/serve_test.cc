@@ -633,6 +633,12 @@ engine::TinyModel tools_model() {
   return tiny;
 }
 
+constexpr const char* kTools =
+    R"(,"tools":[{"type":"function","function":{"name":"weather","description":"of a day",
+"parameters":{"type":"object","properties":{"city":{"enum":["Rome","Oslo"]},
+"days":{"type":"integer","minimum":1,"maximum":9}},"required":["city","days"],
+"additionalProperties":false}}}])";
+
 TEST(ServeTools, TellsReasoningApartWholeAndStreamed) {
   const ScopedHome home("serve-reasoning");
   const Served served({}, tools_model());
@@ -677,6 +683,43 @@ TEST(ServeTools, ShowsToolsAndEarlierCallsToTheModel) {
   EXPECT_GT(with_tool, plain + 60);
   EXPECT_GT(with_call, with_tool + 60);
   EXPECT_EQ(tokens(question + "]" + tool + R"(,"tool_choice":{"type":"none"})"), plain);
+}
+
+TEST(ServeTools, AForcedCallIsValidAndTheSameAgain) {
+  const ScopedHome home("serve-forced");
+  const Served served({}, tools_model());
+  const std::string more =
+      std::string(kTools) +
+      R"(,"tool_choice":"required","parallel_tool_calls":false,"max_tokens":400)";
+  const OrderedJson choice = Served::body_of(served.post(
+      "/v1/chat/completions",
+      fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"Hi"}}],"seed":7{}}})",
+                  served.name_, more)))["choices"][0];
+  ASSERT_EQ(choice["finish_reason"], "tool_calls") << choice.dump();
+  EXPECT_TRUE(choice["message"]["content"].is_null());
+  const OrderedJson calls = choice["message"]["tool_calls"];
+  ASSERT_GE(calls.size(), 1u);
+  for (const OrderedJson& call : calls) {
+    EXPECT_EQ(call["function"]["name"], "weather");
+    const auto arguments =
+        base::parse_json(call["function"]["arguments"].get<std::string>(), "arguments");
+    ASSERT_TRUE(arguments.ok());
+    EXPECT_EQ(schema_violations(
+                  base::Json::parse(std::string(kTools).substr(9))[0]["function"]["parameters"],
+                  *arguments),
+              "");
+  }
+}
+
+TEST(ServeTools, AToolWhoseSchemaIsNotSupportedIsRefusedByItsName) {
+  const ScopedHome home("serve-schema");
+  const Served served({}, tools_model());
+  const std::string answer = served.chat(
+      "Hi",
+      R"(,"tools":[{"type":"function","function":{"name":"odd","parameters":{"type":"object","unevaluatedItems":false}}}])");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(answer, HasSubstr("odd"));
+  EXPECT_THAT(answer, HasSubstr("unevaluatedItems"));
 }
 
 TEST(ServeAlone, ListensWhereOthersReachItOnlyWithKeys) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "text/message/answer_grammar.h"
 
 namespace lantern::server {
 namespace {
@@ -18,6 +19,11 @@ std::string_view trimmed_end(std::string_view text) {
   return text;
 }
 
+/// Whether a prompt ends with the tag that opens reasoning.
+bool opens_reasoning(std::string_view prompt, const text::ReasoningTags* tags) {
+  return tags != nullptr && trimmed_end(prompt).ends_with(tags->open);
+}
+
 class Reader final : public gate::AnswerSink {
  public:
   Reader(MessageReading reading, std::shared_ptr<MessageSink> sink)
@@ -27,8 +33,7 @@ class Reader final : public gate::AnswerSink {
         messages_(reading_.n_choices) {}
 
   void on_prompt(std::string_view prompt) override {
-    if (reading_.parser.reasoning != nullptr)
-      reading_.parser.in_reasoning = trimmed_end(prompt).ends_with(reading_.parser.reasoning->open);
+    reading_.parser.in_reasoning = opens_reasoning(prompt, reading_.parser.reasoning);
     for (Choice& choice : choices_)
       choice.parser = std::make_unique<text::MessageParser>(reading_.parser);
   }
@@ -122,6 +127,28 @@ class Reader final : public gate::AnswerSink {
   std::vector<Message> messages_;  // by choice, too
 };
 
+/// Holds calls to the tools' schemas, and whatever is held to anything to what follows reasoning.
+Status constrain(const engine::TextIo& text, const ToolUse& use, const MessageReading& reading,
+                 Generation& generation) {
+  text::GrammarPtr& grammar = generation.options.grammar;
+  if (!use.offered() && !grammar) return {};
+  text::AnswerGrammarOptions options{
+      .calls = reading.parser.calls,
+      .tools = use.tools,
+      .only = use.choice.kind == ToolChoice::kNamed ? use.choice.name : std::string(),
+      .required = use.choice.kind != ToolChoice::kAuto,
+      .several = reading.several_calls,
+      .text = grammar,
+      .reasoning = reading.parser.reasoning,
+      .is_token = reading.parser.is_token};
+  if (options.reasoning != nullptr) {
+    LANTERN_ASSIGN(const auto spans, text.render(std::get<text::RenderInput>(generation.prompt)));
+    options.in_reasoning = opens_reasoning(text::to_text(spans), options.reasoning);
+  }
+  LANTERN_ASSIGN(grammar, text::answer_grammar(options));
+  return {};
+}
+
 }  // namespace
 
 std::string Message::text_of(Block::Kind kind) const {
@@ -148,9 +175,6 @@ Result<MessageReading> prepare_message(const gate::ServedModel& model, Generatio
   const engine::TextIo& text = model.text();
   const text::MessageSyntax& syntax = text.message_syntax();
   const ToolUse& use = generation.tools;
-  if (use.choice.kind == ToolChoice::kRequired || use.choice.kind == ToolChoice::kNamed)
-    return make_error(ErrorCode::kInvalidArgument,
-                      "tool_choice: calls cannot be forced by this service; leave it out");
   if (generation.thinking.value_or(false) && syntax.reasoning == nullptr)
     return make_error(ErrorCode::kInvalidArgument, "\"{}\" does not support thinking",
                       model.name());
@@ -165,8 +189,10 @@ Result<MessageReading> prepare_message(const gate::ServedModel& model, Generatio
   if (use.offered()) {
     out.parser.calls = syntax.calls;
     for (const OrderedJson& tool : use.tools) out.parser.tools.insert(tool["function"]["name"]);
-    out.several_calls = use.several && syntax.several_calls;
+    out.several_calls =
+        use.several && syntax.several_calls && use.choice.kind != ToolChoice::kNamed;
   }
+  LANTERN_TRY(constrain(text, use, out, generation));
   if (out.parser.calls != nullptr || out.parser.reasoning != nullptr)
     generation.options.markers = text.message_markers();
   return out;

@@ -12,19 +12,19 @@
 
 namespace lantern::text {
 
-struct ToolGrammarOptions {
-  const ToolSyntax* syntax = nullptr;
-  base::OrderedJson tools = {};  // OpenAI's array
-  std::string only = {};         // a tool's name: only calls of this one
-  bool required = false;         // an answer without a call is none
-  bool several = true;           // more than one call
-  GrammarPtr text = {};          // what an answer without a call follows; null: any text
+struct AnswerGrammarOptions {
+  const ToolSyntax* calls = nullptr;  // null: none, and `text` is given
+  base::OrderedJson tools = {};       // OpenAI's array
+  std::string only = {};              // a tool's name: only calls of this one
+  bool required = false;              // an answer without a call is none
+  bool several = true;                // more than one call
+  GrammarPtr text = {};               // what an answer without a call follows; null: any text
   const ReasoningTags* reasoning = nullptr;
   bool in_reasoning = false;  // the prompt ends with the opening tag
   TokenTest is_token = [](std::string_view) { return false; };
 };
 
 /// Errors: those of Grammar::from_json_schema(), with "tools[2].function.parameters: " in front.
-Result<GrammarPtr> tool_grammar(const ToolGrammarOptions& options);
+Result<GrammarPtr> answer_grammar(const AnswerGrammarOptions& options);
 
 }  // namespace lantern::text

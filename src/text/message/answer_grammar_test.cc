@@ -1,4 +1,4 @@
-#include "text/message/tool_grammar.h"
+#include "text/message/answer_grammar.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,8 +28,8 @@ OrderedJson tool(const char* name, const char* schema) {
           {"function", {{"name", name}, {"parameters", OrderedJson::parse(schema)}}}};
 }
 
-ToolGrammarOptions two_tools(const ToolSyntax* syntax) {
-  return {.syntax = syntax,
+AnswerGrammarOptions two_tools(const ToolSyntax* syntax) {
+  return {.calls = syntax,
           .tools = OrderedJson::array(
               {tool("weather", R"({"type":"object","properties":{"city":{"enum":["Rome","Oslo"]},
                  "sunny":{"type":"boolean"},"days":{"$ref":"#/$defs/few"}},"required":["city"],
@@ -74,11 +74,11 @@ void check_arguments(const MessageEvent& call, const std::string& arguments) {
   }
 }
 
-TEST(ToolGrammar, MakesCallsThatTheSyntaxReadsAndTheSchemaAllows) {
+TEST(AnswerGrammar, MakesCallsThatTheSyntaxReadsAndTheSchemaAllows) {
   for (const ToolSyntax* syntax : all_tool_syntaxes()) {
-    ToolGrammarOptions options = two_tools(syntax);
+    AnswerGrammarOptions options = two_tools(syntax);
     options.required = true;
-    const auto grammar = tool_grammar(options);
+    const auto grammar = answer_grammar(options);
     ASSERT_TRUE(grammar.ok()) << syntax->name << ": " << grammar.error().message;
     size_t n_calls = 0;
     for (uint32_t seed = 0; seed < 40; ++seed) {
@@ -112,8 +112,8 @@ const ToolSyntax* syntax(std::string_view name) {
   return nullptr;
 }
 
-TEST(ToolGrammar, LeavesTextFreeUntilACallBegins) {
-  const auto hermes = tool_grammar(two_tools(syntax("hermes")));
+TEST(AnswerGrammar, LeavesTextFreeUntilACallBegins) {
+  const auto hermes = answer_grammar(two_tools(syntax("hermes")));
   ASSERT_TRUE(hermes.ok()) << hermes.error().message;
   EXPECT_TRUE(allows(*hermes, ""));
   EXPECT_TRUE(allows(*hermes, "It is <b>sunny</b>, {\"name\": 1} <tool"));
@@ -123,19 +123,19 @@ TEST(ToolGrammar, LeavesTextFreeUntilACallBegins) {
   EXPECT_TRUE(allows(*hermes, call + "\n" + call));
   EXPECT_FALSE(allows(*hermes, "<tool_call>\n{\"name\": \"rm\", \"arguments\": {}}\n</tool_call>"));
   EXPECT_FALSE(allows(*hermes, "<tool_call>"));
-  const auto llama = tool_grammar(two_tools(syntax("llama")));
+  const auto llama = answer_grammar(two_tools(syntax("llama")));
   ASSERT_TRUE(llama.ok());
   EXPECT_TRUE(allows(*llama, "It is {sunny}"));
   EXPECT_TRUE(allows(*llama, "{\"name\": \"get_time\", \"parameters\": {}}"));
   EXPECT_FALSE(allows(*llama, "{\"name\": \"weather\", \"parameters\": {}}"));
 }
 
-TEST(ToolGrammar, TakesOneCallAndOneToolWhereThatIsAsked) {
-  ToolGrammarOptions options = two_tools(syntax("hermes"));
+TEST(AnswerGrammar, TakesOneCallAndOneToolWhereThatIsAsked) {
+  AnswerGrammarOptions options = two_tools(syntax("hermes"));
   options.only = "get_time";
   options.required = true;
   options.several = false;
-  const auto grammar = tool_grammar(options);
+  const auto grammar = answer_grammar(options);
   ASSERT_TRUE(grammar.ok());
   const std::string call = "<tool_call>\n{\"name\": \"get_time\", \"arguments\": {}}\n</tool_call>";
   EXPECT_TRUE(allows(*grammar, call));
@@ -146,28 +146,28 @@ TEST(ToolGrammar, TakesOneCallAndOneToolWhereThatIsAsked) {
                       "{\"city\":\"Rome\"}}\n</tool_call>"));
 }
 
-TEST(ToolGrammar, LetsTheModelReasonFirst) {
-  ToolGrammarOptions options = two_tools(syntax("hermes"));
+TEST(AnswerGrammar, LetsTheModelReasonFirst) {
+  AnswerGrammarOptions options = two_tools(syntax("hermes"));
   options.reasoning = &kThink;
   options.required = true;
   const std::string call = "<tool_call>\n{\"name\": \"get_time\", \"arguments\": {}}\n</tool_call>";
-  const auto closed = tool_grammar(options);
+  const auto closed = answer_grammar(options);
   ASSERT_TRUE(closed.ok());
   EXPECT_TRUE(allows(*closed, "<think>\nhm <tool_call>?\n</think>\n\n" + call));
   EXPECT_TRUE(allows(*closed, call));
   EXPECT_FALSE(allows(*closed, "hm\n</think>\n\n" + call));
   options.in_reasoning = true;
-  const auto open = tool_grammar(options);
+  const auto open = answer_grammar(options);
   ASSERT_TRUE(open.ok());
   EXPECT_TRUE(allows(*open, "hm\n</think>\n\n" + call));
   EXPECT_FALSE(allows(*open, call));
 }
 
-TEST(ToolGrammar, RefusesASchemaByItsTool) {
+TEST(AnswerGrammar, RefusesASchemaByItsTool) {
   for (const char* name : {"hermes", "pythonic"}) {
-    ToolGrammarOptions options = two_tools(syntax(name));
+    AnswerGrammarOptions options = two_tools(syntax(name));
     options.tools.push_back(tool("odd", R"({"type":"object","unevaluatedItems":false})"));
-    const auto refused = tool_grammar(options);
+    const auto refused = answer_grammar(options);
     ASSERT_FALSE(refused.ok()) << name;
     EXPECT_THAT(refused.error().message, HasSubstr("tools[2].function.parameters (\"odd\")"));
     EXPECT_THAT(refused.error().message, HasSubstr("unevaluatedItems"));

@@ -1,4 +1,4 @@
-#include "text/message/tool_grammar.h"
+#include "text/message/answer_grammar.h"
 
 #include <algorithm>
 #include <utility>
@@ -13,12 +13,12 @@ using Parts = std::vector<GrammarPtr>;
 constexpr size_t kKeywordsMax = 64;
 
 /// `text`, with the words in it that are special tokens as such.
-Result<GrammarPtr> spelled(const ToolGrammarOptions& options, std::string_view text) {
+Result<GrammarPtr> spelled(const AnswerGrammarOptions& options, std::string_view text) {
   Parts parts;
   while (!text.empty()) {
     size_t begin = text.size();
     std::string_view word;
-    for (std::string_view token : options.syntax->tokens) {
+    for (std::string_view token : options.calls->tokens) {
       const size_t at = text.find(token);
       if (at >= begin || !options.is_token(token)) continue;
       begin = at;
@@ -127,8 +127,8 @@ OrderedJson object_schema(const OrderedJson& function) {
   return schema;
 }
 
-Result<GrammarPtr> one_call(const ToolGrammarOptions& options) {
-  const CallSpelling& spelling = options.syntax->spelling;
+Result<GrammarPtr> one_call(const AnswerGrammarOptions& options) {
+  const CallSpelling& spelling = options.calls->spelling;
   Parts calls;
   for (size_t i = 0; i < options.tools.size(); ++i) {
     const OrderedJson& function = options.tools[i]["function"];
@@ -136,7 +136,7 @@ Result<GrammarPtr> one_call(const ToolGrammarOptions& options) {
     if (!options.only.empty() && name != options.only) continue;
     const OrderedJson schema = object_schema(function);
     auto arguments =
-        options.syntax->keywords ? keyword_arguments(schema) : Grammar::from_json_schema(schema);
+        options.calls->keywords ? keyword_arguments(schema) : Grammar::from_json_schema(schema);
     if (!arguments.ok())
       return std::move(arguments).error().within(
           fmt::format("tools[{}].function.parameters (\"{}\")", i, name));
@@ -150,8 +150,8 @@ Result<GrammarPtr> one_call(const ToolGrammarOptions& options) {
 }
 
 /// From the opening to the closing of one or more calls.
-Result<GrammarPtr> calls_of(const ToolGrammarOptions& options) {
-  const CallSpelling& spelling = options.syntax->spelling;
+Result<GrammarPtr> calls_of(const AnswerGrammarOptions& options) {
+  const CallSpelling& spelling = options.calls->spelling;
   LANTERN_ASSIGN(const GrammarPtr call, one_call(options));
   LANTERN_ASSIGN(GrammarPtr open, spelled(options, spelling.open));
   LANTERN_ASSIGN(GrammarPtr close, spelled(options, spelling.close));
@@ -163,11 +163,11 @@ Result<GrammarPtr> calls_of(const ToolGrammarOptions& options) {
 }
 
 /// Text that no call begins in, then perhaps calls.
-Result<GrammarPtr> maybe_calls(const ToolGrammarOptions& options, const GrammarPtr& calls) {
+Result<GrammarPtr> maybe_calls(const AnswerGrammarOptions& options, const GrammarPtr& calls) {
   if (options.text) return Grammar::choice(Parts{options.text, calls});
   std::vector<std::string> triggers;
   std::string start;  // what a text may not begin with
-  for (const Opening& opening : options.syntax->openings) {
+  for (const Opening& opening : options.calls->openings) {
     if (opening.at_start)
       start += "\\" + std::string(opening.text);
     else if (!options.is_token(opening.text))
@@ -183,7 +183,7 @@ Result<GrammarPtr> maybe_calls(const ToolGrammarOptions& options, const GrammarP
 }
 
 /// What may come before the message itself.
-Result<GrammarPtr> with_reasoning(const ToolGrammarOptions& options, GrammarPtr message) {
+Result<GrammarPtr> with_reasoning(const AnswerGrammarOptions& options, GrammarPtr message) {
   if (options.reasoning == nullptr) return message;
   const auto tag = [&](std::string_view word) {
     return options.is_token(word) ? Grammar::special_token(word) : Grammar::literal(word);
@@ -203,7 +203,8 @@ Result<GrammarPtr> with_reasoning(const ToolGrammarOptions& options, GrammarPtr 
 
 }  // namespace
 
-Result<GrammarPtr> tool_grammar(const ToolGrammarOptions& options) {
+Result<GrammarPtr> answer_grammar(const AnswerGrammarOptions& options) {
+  if (options.calls == nullptr) return with_reasoning(options, options.text);
   LANTERN_ASSIGN(GrammarPtr calls, calls_of(options));
   if (!options.required) {
     LANTERN_ASSIGN(calls, maybe_calls(options, calls));
