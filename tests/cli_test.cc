@@ -160,14 +160,11 @@ TEST_F(DefaultModel, AnswersTheSameHoweverTheWorkIsCut) {
   const Ran plain = run_lantern(request);
   ASSERT_EQ(plain.exit_code, 0) << plain.err;
   EXPECT_GT(plain.out.size(), 20u);
-  const std::vector<std::vector<std::string>> ways = {{"--threads", "1"},
-                                                      {"--threads", "3"},
-                                                      {"--chunk", "1"},
-                                                      {"--chunk", "7"},
-                                                      {"--beside", "3"},
-                                                      {"--speculate", "off"},
-                                                      {"--speculate", "always"},
-                                                      {"--draft", model_.c_str(), "--speculate", "always"}};
+  const std::vector<std::vector<std::string>> ways = {
+      {"--threads", "1"},        {"--threads", "3"},
+      {"--chunk", "1"},          {"--chunk", "7"},
+      {"--beside", "3"},         {"--speculate", "off"},
+      {"--speculate", "always"}, {"--draft", model_.c_str(), "--speculate", "always"}};
   for (const auto& way : ways) {
     auto arguments = request;
     arguments.insert(arguments.end(), way.begin(), way.end());

@@ -7,7 +7,6 @@
 
 namespace lantern::quant {
 
-
 struct BlockQ4_0 {  // w = d (q - 8)
   uint16_t d;
   uint8_t qs[16];  // columns j, j + 16

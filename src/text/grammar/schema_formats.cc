@@ -36,9 +36,9 @@ namespace {
 // RFC 1123: labels of at most 63.
 // With hyphens at the third and fourth place a label is an encoded one (RFC 5891), whose validity
 // depends on what it decodes to: none are written.
-#define LANTERN_LABEL                                                        \
-  "([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]{0,1}[A-Za-z0-9]|"                    \
-  "[A-Za-z0-9][A-Za-z0-9-]([A-Za-z0-9][A-Za-z0-9-]|-[A-Za-z0-9])"            \
+#define LANTERN_LABEL                                             \
+  "([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]{0,1}[A-Za-z0-9]|"         \
+  "[A-Za-z0-9][A-Za-z0-9-]([A-Za-z0-9][A-Za-z0-9-]|-[A-Za-z0-9])" \
   "([A-Za-z0-9-]{0,58}[A-Za-z0-9])?)"
 #define LANTERN_HOSTNAME LANTERN_LABEL "(\\." LANTERN_LABEL ")*"
 // RFC 5321's Mailbox, without quoted local parts.
