@@ -42,7 +42,7 @@ void check_head(std::string_view text) {
   const size_t second = rest.find('\n');
   server::Headers headers = {{"Host", std::string(rest.substr(0, second))}};
   if (second != std::string_view::npos) headers.add("Origin", std::string(rest.substr(second + 1)));
-  const Status allowed = server::check_origin(headers, "127.0.0.1");
+  const Status allowed = server::check_origin(headers, {.listened = "127.0.0.1"});
   if (!allowed.ok()) require(allowed.error().message.find('\n') == std::string::npos);
 }
 

@@ -127,6 +127,12 @@ class Reader final : public gate::AnswerSink {
   std::vector<Message> messages_;  // by choice, too
 };
 
+/// Whether the request says that the model shall answer at once.
+bool wants_no_reasoning(const text::RenderInput& input) {
+  const auto wish = input.extra.find("enable_thinking");
+  return wish != input.extra.end() && wish->is_boolean() && !wish->get<bool>();
+}
+
 /// Holds calls to the tools' schemas, and whatever is held to anything to what follows reasoning.
 Status constrain(const engine::TextIo& text, const ToolUse& use, const MessageReading& reading,
                  Generation& generation) {
@@ -142,8 +148,10 @@ Status constrain(const engine::TextIo& text, const ToolUse& use, const MessageRe
       .reasoning = reading.parser.reasoning,
       .is_token = reading.parser.is_token};
   if (options.reasoning != nullptr) {
-    LANTERN_ASSIGN(const auto spans, text.render(std::get<text::RenderInput>(generation.prompt)));
+    const auto& input = std::get<text::RenderInput>(generation.prompt);
+    LANTERN_ASSIGN(const auto spans, text.render(input));
     options.in_reasoning = opens_reasoning(text::to_text(spans), options.reasoning);
+    if (!options.in_reasoning && wants_no_reasoning(input)) options.reasoning = nullptr;
   }
   LANTERN_ASSIGN(grammar, text::answer_grammar(options));
   return {};

@@ -105,7 +105,8 @@ Status State::record_scan(const ScanRecord& scan) {
 }
 
 Status State::approve(const ApprovalRecord& a) {
-  return database_.run("INSERT OR IGNORE INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?)",
+  // Of two by one person within a second the later one counts.
+  return database_.run("INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?)",
                        {blob(a.id), a.approver, a.reason, a.scope, seconds(a.at),
                         a.expires ? seconds(*a.expires) : int64_t{0}, a.statement});
 }

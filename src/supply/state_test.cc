@@ -54,6 +54,14 @@ TEST_F(StateTest, StatesFollowTheirRecords) {
   EXPECT_EQ(open().approvals_of(m).value().size(), 2u);
 }
 
+TEST_F(StateTest, OfTwoApprovalsWithinASecondTheLaterCounts) {
+  State state = open();
+  const base::Digest m = id("m");
+  ASSERT_TRUE(state.approve({.id = m, .approver = "user:a", .at = at(2), .expires = at(9)}).ok());
+  ASSERT_TRUE(state.approve({.id = m, .approver = "user:a", .at = at(2), .expires = at(90)}).ok());
+  EXPECT_EQ(state.state_of(m, {}, at(50)).value(), ModelState::kApproved);
+}
+
 TEST_F(StateTest, AFilesRevocationFallsOnEveryCompositionThatHasIt) {
   State state = open();
   const std::vector<base::Digest> files = {id("f"), id("g")};
