@@ -64,7 +64,8 @@ Status note_importer(Governance& governance, const Composition& model) {
 
 Result<Report> scanned(Governance& governance, const Composition& model) {
   LANTERN_ASSIGN(const auto before, governance.state().scan_of(model.id));
-  if (before)
+  // What could not be read may be readable now: the machine may have been short of something.
+  if (before && before->verdict != supply::scan::verdict_name(Verdict::kInconclusive))
     if (auto report = supply::scan::report_from_json(before->report); report.ok()) return report;
   LANTERN_ASSIGN(Report report, scan_composition(model));
   const std::string verdict(supply::scan::verdict_name(report.verdict()));
