@@ -879,7 +879,13 @@ TEST(ServeAlone, AFullQueueSaysWhenToComeBack) {
   {
     std::vector<std::jthread> threads;
     for (std::string& answer : answers)
-      threads.emplace_back([&] { answer = served.chat("x", R"(,"ignore_eos":true,"n":1)"); });
+      threads.emplace_back([&] {
+        // Long enough for all to come before the first has ended.
+        answer = served.post(
+            "/v1/completions",
+            fmt::format(R"({{"model":"{}","prompt":"x","max_tokens":900,"ignore_eos":true}})",
+                        served.name_));
+      });
   }
   int n_refused = 0;
   for (const std::string& answer : answers)
