@@ -65,6 +65,7 @@ class Served {
     if (child_ == 0) {
       ::dup2(out[1], 1);
       std::vector<char*> argv;
+      argv.reserve(words.size() + 1);
       for (std::string& word : words) argv.push_back(word.data());
       argv.push_back(nullptr);
       ::execv(argv[0], argv.data());
@@ -461,6 +462,7 @@ TEST_F(Serve, TheSameRequestHasTheSameAnswerAloneAmongOthersAndAfterARestart) {
   std::array<std::string, 16> answers;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(answers.size());
     for (size_t i = 0; i < answers.size(); ++i)
       threads.emplace_back([&answers, i] {
         answers[i] = Served::text_of(
@@ -511,7 +513,7 @@ TEST_F(Serve, CountsWhatItDoes) {
 }
 
 TEST_F(Serve, RecordsEachAnswerWithoutItsContent) {
-  const std::string answer = Served::text_of(service().chat("a prompt that nobody should read"));
+  EXPECT_NE(Served::text_of(service().chat("a prompt that nobody should read")), "");
   const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
   EXPECT_EQ(log.exit_code, 0) << log.err;
   EXPECT_THAT(log.out, HasSubstr("\"chat\""));
@@ -655,7 +657,7 @@ TEST(ServeTools, TellsReasoningApartWholeAndStreamed) {
     ASSERT_TRUE(event.ok());
     streamed += (*event)["choices"][0]["delta"].value("reasoning_content", "");
   }
-  EXPECT_EQ(streamed, message["reasoning_content"]);
+  EXPECT_EQ(streamed, message["reasoning_content"].get<std::string>());
   const OrderedJson none =
       Served::body_of(served.chat("Hi", R"(,"reasoning_effort":"none")"))["choices"][0]["message"];
   EXPECT_FALSE(none.contains("reasoning_content"));
@@ -769,6 +771,7 @@ TEST(ServeModels, LoadsWhatIsAskedForAndDropsWhatIdlesLongest) {
   std::array<std::string, 8> answers;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(answers.size());
     for (std::string& answer : answers)
       threads.emplace_back([&] { answer = served.chat_with("one", "Hi"); });
   }
@@ -878,6 +881,7 @@ TEST(ServeAlone, AFullQueueSaysWhenToComeBack) {
   std::vector<std::string> answers(12);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(answers.size());
     for (std::string& answer : answers)
       threads.emplace_back([&] {
         // Long enough for all to come before the first has ended.

@@ -183,7 +183,7 @@ TEST_F(StateTest, ManyProcessesWriteAtOnce) {
     waitpid(child, &status, 0);
     EXPECT_EQ(status, 0);
   }
-  EXPECT_EQ(open().approvals_of(id("m")).value().size(), size_t{kProcesses * kEach});
+  EXPECT_EQ(open().approvals_of(id("m")).value().size(), size_t{kProcesses} * size_t{kEach});
 }
 
 TEST_F(StateTest, AFileThatIsNoDatabaseIsRefused) {

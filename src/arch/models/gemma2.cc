@@ -27,8 +27,9 @@ Status read(const Keys& keys, HyperParameters& hyper) {
   // The 27B model alone scales scores by n_embd / n_heads; files without the key are told by
   // their depth.
   if (!keys.has("attention.scale") && hyper.layers.size() == 46)
-    hyper.attention_scale = static_cast<float>(
-        1.0 / std::sqrt(static_cast<double>(hyper.n_embd / hyper.layers[0].n_heads)));
+    hyper.attention_scale =
+        static_cast<float>(1.0 / std::sqrt(static_cast<double>(hyper.n_embd) /
+                                           static_cast<double>(hyper.layers[0].n_heads)));
   return {};
 }
 
