@@ -18,6 +18,19 @@ const unsigned char* raw(std::string_view text) {
 }
 unsigned char* raw(char* text) { return reinterpret_cast<unsigned char*>(text); }
 
+constexpr size_t kPieceBytes = size_t{1} << 30;  // OpenSSL counts in int
+
+/// Runs `update` over `in` into `out`, which has room for it.
+template <typename Update>
+void in_pieces(const Cipher& cipher, std::string_view in, char* out, Update update) {
+  for (size_t at = 0; at < in.size(); at += kPieceBytes) {
+    const std::string_view piece = in.substr(at, kPieceBytes);
+    int n = 0;
+    LANTERN_CHECK(
+        update(cipher.get(), raw(out + at), &n, raw(piece), static_cast<int>(piece.size())) == 1);
+  }
+}
+
 Cipher new_cipher(const AeadInput& input) {
   LANTERN_CHECK(input.key.size() == kAeadKeyBytes && input.nonce.size() == kAeadNonceBytes);
   Cipher cipher(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
@@ -35,8 +48,7 @@ std::string aead_seal(const AeadInput& input, std::string_view content) {
                                    raw(input.nonce)) == 1);
   LANTERN_CHECK(EVP_EncryptUpdate(cipher.get(), nullptr, &n, raw(input.context),
                                   static_cast<int>(input.context.size())) == 1);
-  LANTERN_CHECK(EVP_EncryptUpdate(cipher.get(), raw(sealed.data()), &n, raw(content),
-                                  static_cast<int>(content.size())) == 1);
+  in_pieces(cipher, content, sealed.data(), EVP_EncryptUpdate);
   LANTERN_CHECK(EVP_EncryptFinal_ex(cipher.get(), raw(sealed.data()), &n) == 1);
   LANTERN_CHECK(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, kAeadTagBytes,
                                     sealed.data() + content.size()) == 1);
@@ -55,11 +67,10 @@ Result<Secret> aead_open(const AeadInput& input, std::string_view sealed) {
                                    raw(input.nonce)) == 1);
   LANTERN_CHECK(EVP_DecryptUpdate(cipher.get(), nullptr, &n, raw(input.context),
                                   static_cast<int>(input.context.size())) == 1);
-  unsigned char rest[kAeadTagBytes];
-  LANTERN_CHECK(EVP_DecryptUpdate(cipher.get(), text.empty() ? rest : raw(content.bytes().data()),
-                                  &n, raw(text), static_cast<int>(text.size())) == 1);
+  in_pieces(cipher, text, content.bytes().data(), EVP_DecryptUpdate);
   LANTERN_CHECK(
       EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, kAeadTagBytes, tag.data()) == 1);
+  unsigned char rest[kAeadTagBytes];
   if (EVP_DecryptFinal_ex(cipher.get(), rest, &n) != 1) {
     ERR_clear_error();
     return make_error(ErrorCode::kCorrupt,

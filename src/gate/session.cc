@@ -1,14 +1,13 @@
 #include "gate/session.h"
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <utility>
 
+#include "base/aead.h"
 #include "base/byte_reader.h"
 #include "base/check.h"
 #include "base/file.h"
@@ -21,26 +20,12 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "LANTSESS";
 constexpr uint32_t kVersion = 1;
-constexpr size_t kKeyIdBytes = 64, kSaltBytes = 32, kNonceBytes = 12, kTagBytes = 16;
-constexpr size_t kHeaderBytes = 8 + 4 + kKeyIdBytes + kSaltBytes + kNonceBytes + 8;
+constexpr size_t kKeyIdBytes = 64, kSaltBytes = 32;
+constexpr size_t kHeaderBytes = 8 + 4 + kKeyIdBytes + kSaltBytes + base::kAeadNonceBytes + 8;
 /// More than any cache that fits a machine which this runs on.
 constexpr uint64_t kSessionBytesMax = uint64_t{32} << 30;
-constexpr size_t kPieceBytes = size_t{1} << 30;  // OpenSSL counts in int
 
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
-
-Cipher new_cipher() {
-  Cipher cipher(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
-  LANTERN_CHECK(cipher != nullptr);
-  return cipher;
-}
-
-unsigned char* raw(char* bytes) { return reinterpret_cast<unsigned char*>(bytes); }
-const unsigned char* raw(std::string_view bytes) {
-  return reinterpret_cast<const unsigned char*>(bytes.data());
-}
-
-/// 32 bytes.
+/// base::kAeadKeyBytes bytes.
 base::Secret derive(const audit::SecretKey& key, std::string_view salt) {
   base::Digest digest = key.hmac("lantern-session-v1\n" + std::string(salt));
   base::Secret out(digest.size());
@@ -49,24 +34,13 @@ base::Secret derive(const audit::SecretKey& key, std::string_view salt) {
   return out;
 }
 
-/// Runs `update` over `in` into `out` piece by piece.
-template <typename Update>
-void in_pieces(const Cipher& cipher, std::string_view in, char* out, Update update) {
-  for (size_t at = 0; at < in.size(); at += kPieceBytes) {
-    const std::string_view piece = in.substr(at, kPieceBytes);
-    int n = 0;
-    LANTERN_CHECK(
-        update(cipher.get(), raw(out + at), &n, raw(piece), static_cast<int>(piece.size())) == 1);
-  }
-}
-
 struct Parts {
-  std::string_view header, key_id, salt, nonce, ciphertext, tag;
+  std::string_view header, key_id, salt, nonce, sealed;
 };
 
 Result<Parts> parse(std::string_view file, std::string_view what) {
   if (!file.starts_with(kMagic)) return make_error(ErrorCode::kCorrupt, "{}: no session", what);
-  if (file.size() < kHeaderBytes + kTagBytes)
+  if (file.size() < kHeaderBytes + base::kAeadTagBytes)
     return make_error(ErrorCode::kCorrupt, "{}: the session was cut: {} bytes", what, file.size());
   base::ByteReader reader(std::as_bytes(std::span(file)));
   LANTERN_TRY(reader.seek(kMagic.size(), "version"));
@@ -76,16 +50,15 @@ Result<Parts> parse(std::string_view file, std::string_view what) {
                       what, version, kVersion);
   LANTERN_TRY(reader.seek(kHeaderBytes - 8, "bytes"));
   LANTERN_ASSIGN(const auto n_bytes, reader.read<uint64_t>("bytes"));
-  if (n_bytes != file.size() - kHeaderBytes - kTagBytes)
+  if (n_bytes != file.size() - kHeaderBytes - base::kAeadTagBytes)
     return make_error(ErrorCode::kCorrupt, "{}: the session was cut or added to: {} bytes of {}",
-                      what, file.size() - kHeaderBytes - kTagBytes, n_bytes);
+                      what, file.size() - kHeaderBytes - base::kAeadTagBytes, n_bytes);
   Parts parts;
   parts.header = file.substr(0, kHeaderBytes);
   parts.key_id = file.substr(12, kKeyIdBytes);
   parts.salt = file.substr(12 + kKeyIdBytes, kSaltBytes);
-  parts.nonce = file.substr(12 + kKeyIdBytes + kSaltBytes, kNonceBytes);
-  parts.ciphertext = file.substr(kHeaderBytes, file.size() - kHeaderBytes - kTagBytes);
-  parts.tag = file.substr(file.size() - kTagBytes);
+  parts.nonce = file.substr(12 + kKeyIdBytes + kSaltBytes, base::kAeadNonceBytes);
+  parts.sealed = file.substr(kHeaderBytes);
   const bool is_id = std::ranges::all_of(
       parts.key_id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
   if (!is_id) return make_error(ErrorCode::kCorrupt, "{}: the session names no key", what);
@@ -113,27 +86,15 @@ std::string seal_session(std::string_view content, const audit::SecretKey& key) 
   std::string file(kMagic);
   file.append(reinterpret_cast<const char*>(&kVersion), sizeof kVersion);
   file += key.id();
-  char random[kSaltBytes + kNonceBytes];
-  LANTERN_CHECK(RAND_bytes(raw(random), sizeof random) == 1);
-  file.append(random, sizeof random);
+  std::string salt(kSaltBytes, '\0');
+  LANTERN_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(salt.data()), kSaltBytes) == 1);
+  const std::string nonce = base::random_nonce();
+  file += salt + nonce;
   const uint64_t n_bytes = content.size();
   file.append(reinterpret_cast<const char*>(&n_bytes), sizeof n_bytes);
   LANTERN_CHECK(file.size() == kHeaderBytes);
-
-  const base::Secret secret = derive(key, std::string_view(random, kSaltBytes));
-  const Cipher cipher = new_cipher();
-  const std::string_view nonce(random + kSaltBytes, kNonceBytes);
-  int n = 0;
-  LANTERN_CHECK(EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, raw(secret.view()),
-                                   raw(nonce)) == 1);
-  LANTERN_CHECK(EVP_EncryptUpdate(cipher.get(), nullptr, &n, raw(file), kHeaderBytes) == 1);
-  file.resize(kHeaderBytes + content.size() + kTagBytes);
-  in_pieces(cipher, content, file.data() + kHeaderBytes, EVP_EncryptUpdate);
-  unsigned char rest[16];
-  LANTERN_CHECK(EVP_EncryptFinal_ex(cipher.get(), rest, &n) == 1);
-  LANTERN_CHECK(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, kTagBytes,
-                                    file.data() + file.size() - kTagBytes) == 1);
-  return file;
+  const base::Secret secret = derive(key, salt);
+  return file + base::aead_seal({.key = secret.view(), .nonce = nonce, .context = file}, content);
 }
 
 Status check_session_file(std::string_view file, std::string_view what) {
@@ -153,22 +114,11 @@ Result<base::Secret> open_session(std::string_view file, std::string_view what,
                       what);
   if (!key.ok()) return key.error();
   const base::Secret secret = derive(*key, parts.salt);
-  base::Secret content(parts.ciphertext.size());
-  const Cipher cipher = new_cipher();
-  int n = 0;
-  LANTERN_CHECK(EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, raw(secret.view()),
-                                   raw(parts.nonce)) == 1);
-  LANTERN_CHECK(EVP_DecryptUpdate(cipher.get(), nullptr, &n, raw(parts.header), kHeaderBytes) == 1);
-  in_pieces(cipher, parts.ciphertext, content.bytes().data(), EVP_DecryptUpdate);
-  std::string tag(parts.tag);
-  LANTERN_CHECK(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) ==
-                1);
-  unsigned char rest[16];
-  if (EVP_DecryptFinal_ex(cipher.get(), rest, &n) != 1) {
-    ERR_clear_error();
+  auto content = base::aead_open(
+      {.key = secret.view(), .nonce = parts.nonce, .context = parts.header}, parts.sealed);
+  if (!content.ok())
     return make_error(ErrorCode::kCorrupt,
                       "{}: it was changed since it was saved; nothing of it is used", what);
-  }
   return content;
 }
 
