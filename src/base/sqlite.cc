@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 #include "base/file.h"
 
@@ -220,6 +222,25 @@ std::vector<std::byte> Row::bytes(int column) const {
   const int size = sqlite3_column_bytes(statement_, column);
   if (data == nullptr) return {};
   return {data, data + size};
+}
+
+UtcTime Row::time(int column) const { return UtcTime(std::chrono::seconds(number(column))); }
+
+std::optional<UtcTime> Row::time_if_any(int column) const {
+  return number(column) == 0 ? std::nullopt : std::optional(time(column));
+}
+
+Result<Digest> Row::digest(int column) const {
+  const std::vector<std::byte> stored = bytes(column);
+  Digest digest;
+  if (stored.size() != digest.size()) {
+    const char* file = sqlite3_db_filename(sqlite3_db_handle(statement_), nullptr);
+    return make_error(ErrorCode::kCorrupt, "{}: a digest of {} bytes",
+                      std::filesystem::path(file == nullptr ? "" : file).filename().string(),
+                      stored.size());
+  }
+  std::copy(stored.begin(), stored.end(), digest.begin());
+  return digest;
 }
 
 }  // namespace lantern::base

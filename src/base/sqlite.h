@@ -10,12 +10,15 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/result.h"
+#include "base/time.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -39,15 +42,18 @@ class Database {
                                          std::span<const std::string_view> migrations);
 
   using Blob = std::span<const std::byte>;
-  /// A parameter of a statement: null, a number, text or bytes. Text and bytes are borrowed until
-  /// the call returns.
+  /// A parameter of a statement: null, a number, text or bytes; a time is a number, of seconds
+  /// since 1970, and 0 where there is none. Text and bytes are borrowed until the call returns.
   struct Value {
-    Value() = default;                                           // null
-    Value(int64_t n) : kind(Kind::kNumber), number(n) {}         // NOLINT: implicit
-    Value(std::string_view s) : kind(Kind::kText), text(s) {}    // NOLINT: implicit
-    Value(const std::string& s) : Value(std::string_view(s)) {}  // NOLINT: implicit
-    Value(const char* s) : Value(std::string_view(s)) {}         // NOLINT: implicit
-    Value(Blob b) : kind(Kind::kBlob), bytes(b) {}               // NOLINT: implicit
+    Value() = default;                                                        // null
+    Value(int64_t n) : kind(Kind::kNumber), number(n) {}                      // NOLINT: implicit
+    Value(std::string_view s) : kind(Kind::kText), text(s) {}                 // NOLINT: implicit
+    Value(const std::string& s) : Value(std::string_view(s)) {}               // NOLINT: implicit
+    Value(const char* s) : Value(std::string_view(s)) {}                      // NOLINT: implicit
+    Value(Blob b) : kind(Kind::kBlob), bytes(b) {}                            // NOLINT: implicit
+    Value(const Digest& d) : Value(Blob(d)) {}                                // NOLINT: implicit
+    Value(UtcTime t) : Value(int64_t{t.time_since_epoch().count()}) {}        // NOLINT: implicit
+    Value(const std::optional<UtcTime>& t) : Value(t.value_or(UtcTime())) {}  // NOLINT: implicit
     enum class Kind { kNull, kNumber, kText, kBlob } kind = Kind::kNull;
     int64_t number = 0;
     std::string_view text = {};
@@ -89,6 +95,11 @@ class Row {
   [[nodiscard]] int64_t number(int column) const;
   [[nodiscard]] std::string text(int column) const;
   [[nodiscard]] std::vector<std::byte> bytes(int column) const;
+  [[nodiscard]] UtcTime time(int column) const;
+  /// Nothing for a 0.
+  [[nodiscard]] std::optional<UtcTime> time_if_any(int column) const;
+  /// kCorrupt, naming the file, for bytes of another length.
+  [[nodiscard]] Result<Digest> digest(int column) const;
 
  private:
   sqlite3_stmt* statement_;

@@ -56,8 +56,7 @@ Result<std::unique_ptr<KeptResponses>> KeptResponses::open(const std::filesystem
 }
 
 Status KeptResponses::remove_expired() {
-  return database_.run("DELETE FROM response WHERE expires <= ?",
-                       {int64_t{clock_().time_since_epoch().count()}});
+  return database_.run("DELETE FROM response WHERE expires <= ?", {clock_()});
 }
 
 Status KeptResponses::keep(std::string_view id, const Caller& caller, std::string_view content) {

@@ -18,23 +18,6 @@ constexpr std::array<std::string_view, 1> kMigrations = {R"(
 )"};
 constexpr const char* kFile = "api-keys.db";
 
-// Times are kept as seconds since 1970; an end that is 0 is none.
-int64_t seconds(base::UtcTime time) { return time.time_since_epoch().count(); }
-base::UtcTime time_in(const base::Row& row, int column) {
-  return base::UtcTime(std::chrono::seconds(row.number(column)));
-}
-
-base::Database::Blob blob(const base::Digest& digest) { return digest; }
-
-Result<base::Digest> digest_in(const base::Row& row, int column) {
-  const std::vector<std::byte> bytes = row.bytes(column);
-  base::Digest digest;
-  if (bytes.size() != digest.size())
-    return make_error(ErrorCode::kCorrupt, "{}: a digest of {} bytes", kFile, bytes.size());
-  std::copy(bytes.begin(), bytes.end(), digest.begin());
-  return digest;
-}
-
 /// Lists of names are kept a line each.
 std::string lines_of(const std::vector<std::string>& names) {
   std::string text;
@@ -69,10 +52,10 @@ Status ApiKeyStore::add(const ApiKeyRecord& r) {
     for (const std::string& name : *names)
       if (name.empty() || name.find('\n') != std::string::npos)
         return make_error(ErrorCode::kInvalidArgument, "API key: an empty name in a list");
-  return database_.run("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                       {r.id, r.name, r.user, blob(r.salt), blob(r.hash), lines_of(r.models),
-                        lines_of(r.scopes), r.tokens_a_day, r.requests_a_minute, r.by,
-                        seconds(r.at), r.expires ? seconds(*r.expires) : int64_t{0}});
+  return database_.run(
+      "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {r.id, r.name, r.user, r.salt, r.hash, lines_of(r.models), lines_of(r.scopes), r.tokens_a_day,
+       r.requests_a_minute, r.by, r.at, r.expires});
 }
 
 Result<std::vector<ApiKeyRecord>> ApiKeyStore::list() {
@@ -89,10 +72,10 @@ Result<std::vector<ApiKeyRecord>> ApiKeyStore::list() {
                          .tokens_a_day = row.number(7),
                          .requests_a_minute = row.number(8),
                          .by = row.text(9),
-                         .at = time_in(row, 10)};
-        LANTERN_ASSIGN(key.salt, digest_in(row, 3));
-        LANTERN_ASSIGN(key.hash, digest_in(row, 4));
-        if (row.number(11) != 0) key.expires = time_in(row, 11);
+                         .at = row.time(10),
+                         .expires = row.time_if_any(11)};
+        LANTERN_ASSIGN(key.salt, row.digest(3));
+        LANTERN_ASSIGN(key.hash, row.digest(4));
         keys.push_back(std::move(key));
         return {};
       }));

@@ -38,23 +38,6 @@ constexpr std::array<std::string_view, 1> kMigrations = {R"(
 /// A chain of derivations longer than this is a mistake or an attack.
 constexpr size_t kAncestorsMax = 10'000;
 
-// Times are kept as seconds since 1970; an end that is 0 is none.
-int64_t seconds(base::UtcTime time) { return time.time_since_epoch().count(); }
-base::UtcTime time_in(const base::Row& row, int column) {
-  return base::UtcTime(std::chrono::seconds(row.number(column)));
-}
-
-base::Database::Blob blob(const base::Digest& digest) { return digest; }
-
-Result<base::Digest> digest_in(const base::Row& row, int column) {
-  const std::vector<std::byte> bytes = row.bytes(column);
-  base::Digest digest;
-  if (bytes.size() != digest.size())
-    return make_error(ErrorCode::kCorrupt, "state.db: a digest of {} bytes", bytes.size());
-  std::copy(bytes.begin(), bytes.end(), digest.begin());
-  return digest;
-}
-
 }  // namespace
 
 std::string_view model_state_name(ModelState state) {
@@ -85,35 +68,32 @@ Result<State> State::open_read_only(const std::filesystem::path& folder) {
 
 Status State::record_import(const Import& import) {
   return database_.transaction([&]() -> Status {
-    LANTERN_TRY(
-        database_.run("INSERT OR IGNORE INTO imports VALUES (?, ?, ?, ?, ?, ?)",
-                      {blob(import.id), import.by, import.source,
-                       static_cast<int64_t>(import.in_place), seconds(import.at), import.tool}));
+    LANTERN_TRY(database_.run("INSERT OR IGNORE INTO imports VALUES (?, ?, ?, ?, ?, ?)",
+                              {import.id, import.by, import.source,
+                               static_cast<int64_t>(import.in_place), import.at, import.tool}));
     for (const base::Digest& file : import.files)
-      LANTERN_TRY(database_.run("INSERT OR IGNORE INTO files VALUES (?, ?)",
-                                {blob(import.id), blob(file)}));
+      LANTERN_TRY(database_.run("INSERT OR IGNORE INTO files VALUES (?, ?)", {import.id, file}));
     for (const base::Digest& parent : import.parents)
-      LANTERN_TRY(database_.run("INSERT OR IGNORE INTO parents VALUES (?, ?)",
-                                {blob(import.id), blob(parent)}));
+      LANTERN_TRY(
+          database_.run("INSERT OR IGNORE INTO parents VALUES (?, ?)", {import.id, parent}));
     return {};
   });
 }
 
 Status State::record_scan(const ScanRecord& scan) {
   return database_.run("INSERT OR REPLACE INTO scans VALUES (?, ?, ?, ?)",
-                       {blob(scan.id), scan.verdict, scan.report, seconds(scan.at)});
+                       {scan.id, scan.verdict, scan.report, scan.at});
 }
 
 Status State::approve(const ApprovalRecord& a) {
   // Of two by one person within a second the later one counts.
   return database_.run("INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?)",
-                       {blob(a.id), a.approver, a.reason, a.scope, seconds(a.at),
-                        a.expires ? seconds(*a.expires) : int64_t{0}, a.statement});
+                       {a.id, a.approver, a.reason, a.scope, a.at, a.expires, a.statement});
 }
 
 Status State::revoke(const RevocationRecord& r) {
   return database_.run("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?, ?, ?)",
-                       {blob(r.digest), r.by, r.reason, r.source, seconds(r.at)});
+                       {r.digest, r.by, r.reason, r.source, r.at});
 }
 
 Status State::replace_revocations(std::string_view source,
@@ -123,7 +103,7 @@ Status State::replace_revocations(std::string_view source,
     LANTERN_TRY(database_.run("DELETE FROM revocations WHERE source = ?", {source}));
     for (const RevocationRecord& r : revocations)
       LANTERN_TRY(database_.run("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?, ?, ?)",
-                                {blob(r.digest), r.by, r.reason, source, seconds(r.at)}));
+                                {r.digest, r.by, r.reason, source, r.at}));
     if (!floor) return {};
     LANTERN_TRY(raise(floor->what, floor->version));
     LANTERN_ASSIGN(const auto now, highest(floor->what));
@@ -135,16 +115,15 @@ Status State::replace_revocations(std::string_view source,
 }
 
 Status State::record_signature(const SignatureRecord& s) {
-  return database_.run("INSERT OR IGNORE INTO signatures VALUES (?, ?, ?)",
-                       {blob(s.id), s.bundle, seconds(s.at)});
+  return database_.run("INSERT OR IGNORE INTO signatures VALUES (?, ?, ?)", {s.id, s.bundle, s.at});
 }
 
 Result<std::vector<SignatureRecord>> State::signatures_of(const base::Digest& id) {
   std::vector<SignatureRecord> signatures;
-  LANTERN_TRY(database_.run("SELECT bundle, at FROM signatures WHERE id = ? ORDER BY at",
-                            {blob(id)}, [&](const base::Row& row) -> Status {
+  LANTERN_TRY(database_.run("SELECT bundle, at FROM signatures WHERE id = ? ORDER BY at", {id},
+                            [&](const base::Row& row) -> Status {
                               signatures.push_back(
-                                  {.id = id, .bundle = row.text(0), .at = time_in(row, 1)});
+                                  {.id = id, .bundle = row.text(0), .at = row.time(1)});
                               return {};
                             }));
   return signatures;
@@ -152,38 +131,37 @@ Result<std::vector<SignatureRecord>> State::signatures_of(const base::Digest& id
 
 Result<std::optional<Import>> State::import_of(const base::Digest& id) {
   std::optional<Import> import;
-  LANTERN_TRY(database_.run("SELECT by, source, in_place, at, tool FROM imports WHERE id = ?",
-                            {blob(id)}, [&](const base::Row& row) -> Status {
+  LANTERN_TRY(database_.run("SELECT by, source, in_place, at, tool FROM imports WHERE id = ?", {id},
+                            [&](const base::Row& row) -> Status {
                               import = Import{.id = id,
                                               .by = row.text(0),
                                               .source = row.text(1),
                                               .in_place = row.number(2) != 0,
-                                              .at = time_in(row, 3),
+                                              .at = row.time(3),
                                               .tool = row.text(4)};
                               return {};
                             }));
   if (!import) return import;
   auto into = [](std::vector<base::Digest>& list) {
     return [&list](const base::Row& row) -> Status {
-      LANTERN_ASSIGN(const base::Digest digest, digest_in(row, 0));
+      LANTERN_ASSIGN(const base::Digest digest, row.digest(0));
       list.push_back(digest);
       return {};
     };
   };
+  LANTERN_TRY(database_.run("SELECT digest FROM files WHERE id = ?", {id}, into(import->files)));
   LANTERN_TRY(
-      database_.run("SELECT digest FROM files WHERE id = ?", {blob(id)}, into(import->files)));
-  LANTERN_TRY(
-      database_.run("SELECT parent FROM parents WHERE id = ?", {blob(id)}, into(import->parents)));
+      database_.run("SELECT parent FROM parents WHERE id = ?", {id}, into(import->parents)));
   return import;
 }
 
 Result<std::optional<ScanRecord>> State::scan_of(const base::Digest& id) {
   std::optional<ScanRecord> scan;
   LANTERN_TRY(database_.run(
-      "SELECT verdict, report, at FROM scans WHERE id = ?", {blob(id)},
+      "SELECT verdict, report, at FROM scans WHERE id = ?", {id},
       [&](const base::Row& row) -> Status {
-        scan = ScanRecord{
-            .id = id, .verdict = row.text(0), .report = row.text(1), .at = time_in(row, 2)};
+        scan =
+            ScanRecord{.id = id, .verdict = row.text(0), .report = row.text(1), .at = row.time(2)};
         return {};
       }));
   return scan;
@@ -194,15 +172,14 @@ Result<std::vector<ApprovalRecord>> State::approvals_of(const base::Digest& id) 
   LANTERN_TRY(database_.run(
       "SELECT approver, reason, scope, at, expires, statement FROM approvals WHERE id = ? "
       "ORDER BY at",
-      {blob(id)}, [&](const base::Row& row) -> Status {
-        approvals.push_back(
-            {.id = id,
-             .approver = row.text(0),
-             .reason = row.text(1),
-             .scope = row.text(2),
-             .at = time_in(row, 3),
-             .expires = row.number(4) == 0 ? std::nullopt : std::optional(time_in(row, 4)),
-             .statement = row.text(5)});
+      {id}, [&](const base::Row& row) -> Status {
+        approvals.push_back({.id = id,
+                             .approver = row.text(0),
+                             .reason = row.text(1),
+                             .scope = row.text(2),
+                             .at = row.time(3),
+                             .expires = row.time_if_any(4),
+                             .statement = row.text(5)});
         return {};
       }));
   return approvals;
@@ -212,12 +189,12 @@ Result<std::vector<RevocationRecord>> State::revocations_from(std::string_view s
   std::vector<RevocationRecord> found;
   LANTERN_TRY(database_.run("SELECT digest, by, reason, at FROM revocations WHERE source = ?",
                             {source}, [&](const base::Row& row) -> Status {
-                              LANTERN_ASSIGN(const base::Digest digest, digest_in(row, 0));
+                              LANTERN_ASSIGN(const base::Digest digest, row.digest(0));
                               found.push_back({.digest = digest,
                                                .by = row.text(1),
                                                .reason = row.text(2),
                                                .source = std::string(source),
-                                               .at = time_in(row, 3)});
+                                               .at = row.time(3)});
                               return {};
                             }));
   return found;
@@ -228,8 +205,8 @@ Result<std::vector<base::Digest>> State::compositions_of_one(const base::Digest&
   LANTERN_TRY(
       database_.run("SELECT id FROM files AS a WHERE digest = ?1 AND NOT EXISTS "
                     "(SELECT 1 FROM files AS b WHERE b.id = a.id AND b.digest <> ?1)",
-                    {blob(file)}, [&](const base::Row& row) -> Status {
-                      LANTERN_ASSIGN(const base::Digest id, digest_in(row, 0));
+                    {file}, [&](const base::Row& row) -> Status {
+                      LANTERN_ASSIGN(const base::Digest id, row.digest(0));
                       ids.push_back(id);
                       return {};
                     }));
@@ -270,12 +247,12 @@ Result<std::optional<RevocationRecord>> State::revocation_of(const base::Digest&
   for (const base::Digest& digest : lineage) {
     LANTERN_TRY(
         database_.run("SELECT by, reason, source, at FROM revocations WHERE digest = ? LIMIT 1",
-                      {blob(digest)}, [&](const base::Row& row) -> Status {
+                      {digest}, [&](const base::Row& row) -> Status {
                         found = RevocationRecord{.digest = digest,
                                                  .by = row.text(0),
                                                  .reason = row.text(1),
                                                  .source = row.text(2),
-                                                 .at = time_in(row, 3)};
+                                                 .at = row.time(3)};
                         return {};
                       }));
     if (found) return found;
@@ -298,7 +275,7 @@ Result<std::optional<State::Version>> State::highest(std::string_view what) {
   std::optional<Version> highest;
   LANTERN_TRY(database_.run("SELECT highest, digest FROM versions WHERE what = ?", {what},
                             [&](const base::Row& row) -> Status {
-                              LANTERN_ASSIGN(const base::Digest digest, digest_in(row, 1));
+                              LANTERN_ASSIGN(const base::Digest digest, row.digest(1));
                               highest = Version{.version = row.number(0), .digest = digest};
                               return {};
                             }));
@@ -309,7 +286,7 @@ Status State::raise(std::string_view what, const Version& version) {
   return database_.run(
       "INSERT INTO versions VALUES (?1, ?2, ?3) ON CONFLICT (what) DO UPDATE "
       "SET highest = ?2, digest = ?3 WHERE ?2 > highest",
-      {what, version.version, blob(version.digest)});
+      {what, version.version, version.digest});
 }
 
 namespace {
@@ -332,7 +309,8 @@ Result<State::ClockCorrections> State::clock_corrections() {
 
 Status State::correct_clock(const ClockCorrections& corrections) {
   return database_.transaction([&]() -> Status {
-    LANTERN_TRY(raise(kClockAhead, {.version = seconds(corrections.ahead_until)}));
+    LANTERN_TRY(
+        raise(kClockAhead, {.version = corrections.ahead_until.time_since_epoch().count()}));
     LANTERN_TRY(raise(kClockEntries, {.version = corrections.n_entries}));
     return raise(kClockCount, {.version = corrections.count});
   });
@@ -342,7 +320,7 @@ Status State::set_log_position(const Version& position) {
   // Each load moves it, and losing the last moves costs nothing: it is worth no fsync.
   LANTERN_TRY(database_.run("PRAGMA synchronous = NORMAL"));
   Status set = database_.run("INSERT OR REPLACE INTO versions VALUES (?, ?, ?)",
-                             {kLogPosition, position.version, blob(position.digest)});
+                             {kLogPosition, position.version, position.digest});
   LANTERN_TRY(database_.run("PRAGMA synchronous = FULL"));
   return set;
 }
