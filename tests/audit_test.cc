@@ -25,9 +25,6 @@ Json read_json(const fs::path& path) {
   std::ifstream file(path);
   return Json::parse(file);
 }
-Json schema(const std::string& name) {
-  return read_json(fs::path(LANTERN_SOURCE_DIR) / "docs/schemas" / (name + ".json"));
-}
 
 /// One entry for each action, by turns allowed, denied, recorded and failed, with and without what
 /// is optional.
@@ -56,7 +53,7 @@ TEST(Audit, ExportsFollowThePublishedOcsfSchema) {
   const ScopedHome home("audit-ocsf");
   record_everything();
   const Json ocsf = read_json(fs::path(LANTERN_SOURCE_DIR) / "tests/data/ocsf-1.8.0.json");
-  const Json event_schema = schema("audit-event");
+  const Json event_schema = published_schema("audit-event");
   const Ran ran = run_lantern({"audit", "export", "--format", "ocsf"});
   ASSERT_EQ(ran.exit_code, 0) << ran.err;
   EXPECT_THAT(ran.out, ::testing::Not(HasSubstr("what nobody may read here")));
@@ -100,7 +97,7 @@ TEST(Audit, CommandsShowQueryProveAndVerify) {
   record_everything();
   const Ran show = run_lantern({"audit", "show", "--last", "3", "--json"});
   ASSERT_EQ(show.exit_code, 0) << show.err;
-  EXPECT_EQ(schema_violations(schema("audit-query"), Json::parse(show.out)), "");
+  EXPECT_EQ(schema_violations(published_schema("audit-query"), Json::parse(show.out)), "");
   EXPECT_EQ(Json::parse(show.out)["records"].size(), 3u);
 
   const Ran query = run_lantern(
@@ -133,7 +130,7 @@ TEST(Audit, VerifyTellsWhatItIsSureOf) {
     const Ran ran = run_lantern(all);
     EXPECT_EQ(ran.exit_code, exit_code) << ran.err << ran.out;
     const Json json = Json::parse(ran.out, nullptr, false);
-    EXPECT_EQ(schema_violations(schema("audit-verify"), json), "") << ran.out;
+    EXPECT_EQ(schema_violations(published_schema("audit-verify"), json), "") << ran.out;
     return json;
   };
   // This user's own log has its anchor; a copy has none.
@@ -187,7 +184,7 @@ TEST(Audit, PruneDropsWhatIsOldAndSaysSo) {
     const Ran ran = run_lantern(all);
     EXPECT_EQ(ran.exit_code, 0) << ran.err;
     const Json json = Json::parse(ran.out, nullptr, false);
-    EXPECT_EQ(schema_violations(schema("audit-prune"), json), "") << ran.out;
+    EXPECT_EQ(schema_violations(published_schema("audit-prune"), json), "") << ran.out;
     return json;
   };
   Json plan = pruned({"--keep", "365d", "--dry-run"});
@@ -273,7 +270,7 @@ TEST(Audit, KeysAreMadeRotatedAndBackedUpAndEachIsRecorded) {
   EXPECT_EQ(run_lantern(back_up).exit_code, 2);  // nothing is overwritten
   const Ran listed = run_lantern({"keys", "list", "--json"});
   const Json list = Json::parse(listed.out);
-  EXPECT_EQ(schema_violations(schema("keys"), list), "");
+  EXPECT_EQ(schema_violations(published_schema("keys"), list), "");
   ASSERT_EQ(list["keys"].size(), 4u);  // the old log key, the new one, signing, digest
   EXPECT_EQ(list["keys"][0]["has_private"], false);
   EXPECT_THAT(list["keys"][1]["vkey"].get<std::string>(), HasSubstr("lantern-audit/"));

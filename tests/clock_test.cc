@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 
 #include "audit/spool.h"
 #include "base/json.h"
@@ -20,11 +19,6 @@ using ::testing::HasSubstr;
 
 std::string golden_model() {
   return std::string(LANTERN_SOURCE_DIR) + "/tests/golden/models/llama-tied";
-}
-
-base::Json schema(const std::string& name) {
-  const std::string path = std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/" + name + ".json";
-  return base::Json::parse(std::ifstream(path));
 }
 
 Ran use() {
@@ -65,7 +59,8 @@ TEST(Clock, ARecordFromAheadIsNamedByEachRefusalAndThereIsAWayOn) {
   }
   const Ran corrected = correct_clock();
   ASSERT_EQ(corrected.exit_code, 0) << corrected.err;
-  EXPECT_EQ(schema_violations(schema("audit-clock"), base::Json::parse(corrected.out)), "");
+  EXPECT_EQ(schema_violations(published_schema("audit-clock"), base::Json::parse(corrected.out)),
+            "");
   EXPECT_EQ(use().exit_code, 0) << "an approval without end holds at the wrong time too";
   EXPECT_EQ(approve().exit_code, 0);
   const Ran log = run_lantern({"audit", "query", "--action", "clock_corrected"});

@@ -1,6 +1,7 @@
 // Holds a JSON document against a JSON Schema.
 #pragma once
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
@@ -10,6 +11,12 @@
 #include <valijson/validator.hpp>
 
 namespace lantern::tests {
+
+/// A schema of docs/schemas/ by its name.
+inline nlohmann::json published_schema(const std::string& name) {
+  return nlohmann::json::parse(
+      std::ifstream(std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/" + name + ".json"));
+}
 
 /// Empty if `document` follows `source`, else what is wrong.
 inline std::string schema_violations(const nlohmann::json& source, const nlohmann::json& document) {

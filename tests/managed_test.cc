@@ -5,12 +5,10 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -27,6 +25,7 @@
 #include "policy/revocations.h"
 #include "policy/signed_policy.h"
 #include "program.h"
+#include "served_program.h"
 
 namespace lantern::tests {
 namespace {
@@ -248,38 +247,6 @@ TEST_F(Managed, AnotherAccountIsRefusedByEveryCommandThatTouchesStateAndToldHowT
   }
 }
 
-/// `lantern serve`, which says one line once it answers; ends with the test.
-class ManagedService {
- public:
-  explicit ManagedService(const std::string& model) {
-    std::array<int, 2> out{-1, -1};
-    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::dup2(out[1], 1);
-      const std::string program = std::string(LANTERN_BUILD_DIR) + "/lantern";
-      ::execl(program.c_str(), program.c_str(), "serve", model.c_str(), "--listen", "127.0.0.1:0",
-              "--threads", "1", "--approve", "reviewed", nullptr);
-      ::_exit(127);
-    }
-    ::close(out[1]);
-    for (char c = 0; ::read(out[0], &c, 1) == 1 && c != '\n';) said_ += c;
-    ::close(out[0]);
-  }
-  ~ManagedService() {
-    int status = 0;
-    ::kill(child_, SIGTERM);
-    ::waitpid(child_, &status, 0);
-    EXPECT_EQ(status, 0);
-  }
-  ManagedService(const ManagedService&) = delete;
-  ManagedService& operator=(const ManagedService&) = delete;
-  std::string said_;
-
- private:
-  pid_t child_ = -1;
-};
-
 /// lantern as another account, which takes root.
 Ran run_as(uid_t uid, const std::vector<std::string>& arguments, const std::string& input = {}) {
   const fs::path in = scratch_folder() / "as.in", out = scratch_folder() / "as.out",
@@ -291,13 +258,7 @@ Ran run_as(uid_t uid, const std::vector<std::string>& arguments, const std::stri
     ::dup2(::open(out.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0644), 1);
     ::dup2(::open(err.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0644), 2);
     if (::setgroups(0, nullptr) != 0 || ::setgid(uid) != 0 || ::setuid(uid) != 0) ::_exit(126);
-    std::vector<std::string> words = {std::string(LANTERN_BUILD_DIR) + "/lantern"};
-    words.insert(words.end(), arguments.begin(), arguments.end());
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
+    become_lantern(arguments);
   }
   int status = 0;
   ::waitpid(child, &status, 0);
@@ -329,7 +290,7 @@ TEST_F(Managed, UsersOfOtherAccountsAskTheServiceWhichAsksThePolicy) {
   EXPECT_EQ(before.exit_code, 2);
   EXPECT_THAT(before.err, HasSubstr("the service is not running"));
 
-  const ManagedService service(model);
+  const ServedProgram service({model, "--approve", "reviewed"});
   const Ran answered = run_as(kNobody, ask);
   EXPECT_EQ(answered.exit_code, 0) << answered.err;
   EXPECT_NE(answered.out, "\n");

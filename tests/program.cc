@@ -29,22 +29,13 @@ struct Pipe {
   }
 };
 
-[[noreturn]] void execute(const std::vector<std::string>& arguments) {
-  const std::string program = std::string(LANTERN_BUILD_DIR) + "/lantern";
-  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  ::execv(program.c_str(), argv.data());
-  ::_exit(127);
-}
-
 [[noreturn]] void become(const std::vector<std::string>& arguments, const RunOptions& options,
                          Pipe& in, Pipe& out, Pipe& err) {
   ::dup2(in.fd[0], 0);
   ::dup2(out.fd[1], 1);
   ::dup2(err.fd[1], 2);
   for (const auto& [name, value] : options.environment) ::setenv(name.c_str(), value.c_str(), 1);
-  execute(arguments);
+  become_lantern(arguments);
 }
 
 /// Moves bytes until both outputs are closed or the time is over.
@@ -79,6 +70,15 @@ bool exchange(const RunOptions& options, Pipe& in, Pipe& out, Pipe& err, Ran& ra
 }
 
 }  // namespace
+
+void become_lantern(const std::vector<std::string>& arguments) {
+  const std::string program = std::string(LANTERN_BUILD_DIR) + "/lantern";
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  ::execv(program.c_str(), argv.data());
+  ::_exit(127);
+}
 
 Ran run_lantern(const std::vector<std::string>& arguments, const RunOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
@@ -118,7 +118,7 @@ ScopedHome::~ScopedHome() {
 Ran run_at_terminal(const std::vector<std::string>& arguments, const std::vector<Answer>& answers) {
   int terminal = -1;
   const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
-  if (child == 0) execute(arguments);
+  if (child == 0) become_lantern(arguments);
   Ran ran;
   size_t answered = 0, seen = 0;
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(120);

@@ -23,6 +23,9 @@ struct RunOptions {
 /// lantern with these arguments.
 Ran run_lantern(const std::vector<std::string>& arguments, const RunOptions& options = {});
 
+/// This process becomes lantern with these arguments: for a child that was forked.
+[[noreturn]] void become_lantern(const std::vector<std::string>& arguments);
+
 /// What is typed once a prompt has appeared.
 struct Answer {
   std::string prompt, typed;

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "json_schema.h"
@@ -13,14 +12,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json load_schema(const std::string& name) {
-  std::ifstream file(std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/" + name + ".json");
-  return Json::parse(file);
-}
-
 /// Empty if `document` follows the schema, else what is wrong.
 std::string violations(const std::string& name, const Json& document) {
-  return schema_violations(load_schema(name), document);
+  return schema_violations(published_schema(name), document);
 }
 
 void expect_follows(const std::string& name, const std::vector<std::string>& arguments,

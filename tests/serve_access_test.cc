@@ -1,21 +1,15 @@
 // Who may use the service: keys, budgets, TLS, its Unix socket, and what may change while it runs.
 // Over real sockets, with the real program.
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <fstream>
@@ -29,6 +23,7 @@
 #include "engine/tiny_model.h"
 #include "json_schema.h"
 #include "program.h"
+#include "served_program.h"
 #include "server/socket_client.h"
 
 namespace lantern::tests {
@@ -41,120 +36,15 @@ using ::testing::Not;
 using ::testing::StartsWith;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kPatience = std::chrono::seconds(60);
-
 std::string schema_fault(const std::string& name, const std::string& document) {
-  std::ifstream file(std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/" + name + ".json");
-  return schema_violations(nlohmann::json::parse(file), nlohmann::json::parse(document));
+  return schema_violations(published_schema(name), nlohmann::json::parse(document));
 }
 
-/// `lantern serve` of a tiny model with these options, and what it said on standard error.
-class Running {
+/// `lantern serve` of a tiny model with these options.
+class Running : public ServedProgram {
  public:
-  explicit Running(std::vector<std::string> more) {
-    static int n = 0;
-    errors_ = scratch_folder() / fmt::format("serve-{}.err", ++n);
-    std::vector<std::string> words = {std::string(LANTERN_BUILD_DIR) + "/lantern",
-                                      "serve",
-                                      model_path(),
-                                      "--json",
-                                      "--threads",
-                                      "1",
-                                      "--approve",
-                                      "made by this test"};
-    words.insert(words.end(), more.begin(), more.end());
-    if (std::find(words.begin(), words.end(), "--listen") == words.end())
-      words.insert(words.end(), {"--listen", "127.0.0.1:0"});
-    std::array<int, 2> out{-1, -1};
-    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::dup2(out[1], 1);
-      const int errors = ::open(errors_.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
-      ::dup2(errors, 2);
-      std::vector<char*> argv;
-      for (std::string& word : words) argv.push_back(word.data());
-      argv.push_back(nullptr);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-    ::close(out[1]);
-    std::string line;
-    for (char c = 0; ::read(out[0], &c, 1) == 1 && c != '\n';) line += c;
-    ::close(out[0]);
-    const auto said = base::parse_ordered_json(line, "stdout");
-    EXPECT_TRUE(said.ok()) << line << this->said();
-    if (!said.ok()) return;
-    EXPECT_EQ(schema_fault("serve", line), "");
-    url_ = (*said)["url"];
-    port_ = static_cast<uint16_t>(std::stoi(url_.substr(url_.rfind(':') + 1)));
-    if ((*said)["socket"].is_string()) socket_ = (*said)["socket"];
-  }
-  ~Running() { EXPECT_EQ(stop(), 0) << said(); }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
+  explicit Running(const std::vector<std::string>& more) : ServedProgram(arguments(more)) {}
 
-  int stop() {
-    if (child_ > 0) ::kill(child_, SIGTERM);
-    return wait();
-  }
-  int wait() {
-    if (child_ <= 0) return exit_code_;
-    int status = 0;
-    ::waitpid(child_, &status, 0);
-    child_ = -1;
-    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return exit_code_;
-  }
-  void hang_up() const { ::kill(child_, SIGHUP); }
-  [[nodiscard]] std::string said() const { return base::read_text_file(errors_, 1 << 20).value(); }
-
-  [[nodiscard]] int connect() const {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port_);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    return fd;
-  }
-  /// Reads until the end, or until `enough` came.
-  static std::string read_from(int fd, const std::string& enough = {}) {
-    std::string out;
-    std::array<char, 65536> buffer{};
-    const auto end = Clock::now() + kPatience;
-    while (Clock::now() < end && (enough.empty() || out.find(enough) == std::string::npos)) {
-      pollfd poll{fd, POLLIN, 0};
-      if (::poll(&poll, 1, 1000) <= 0) continue;
-      const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), 0);
-      if (n <= 0) return out;
-      out.append(buffer.data(), static_cast<size_t>(n));
-    }
-    return out;
-  }
-  static std::string request(const std::string& method, const std::string& path,
-                             const std::string& headers, const std::string& body = {},
-                             const std::string& host = "localhost") {
-    return fmt::format(
-        "{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n"
-        "{}\r\n{}",
-        method, path, host, body.size(), headers, body);
-  }
-  [[nodiscard]] std::string exchange(const std::string& bytes) const {
-    const int fd = connect();
-    // Whoever is refused may not even be read.
-    (void)::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    std::string answer = read_from(fd);
-    ::close(fd);
-    return answer;
-  }
-  [[nodiscard]] std::string get(const std::string& path, const std::string& headers = {}) const {
-    return exchange(request("GET", path, headers));
-  }
-  [[nodiscard]] std::string post(const std::string& path, const std::string& body,
-                                 const std::string& headers = {}) const {
-    return exchange(request("POST", path, headers, body));
-  }
   static std::string chat_body(const std::string& more = R"(,"max_tokens":4)") {
     return fmt::format(
         R"({{"model":"{}","messages":[{{"role":"user","content":"Hi"}}],"seed":7{}}})",
@@ -173,23 +63,13 @@ class Running {
   }
   static std::string model_name() { return fs::path(model_path()).filename().string(); }
 
-  std::string url_, socket_;
-  uint16_t port_ = 0;
-
  private:
-  fs::path errors_;
-  pid_t child_ = -1;
-  int exit_code_ = 0;
+  static std::vector<std::string> arguments(const std::vector<std::string>& more) {
+    std::vector<std::string> words = {model_path(), "--approve", "made by this test"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
 };
-
-OrderedJson body_of(const std::string& answer) {
-  const size_t end = answer.find("\r\n\r\n");
-  EXPECT_NE(end, std::string::npos) << answer;
-  if (end == std::string::npos) return {};
-  const auto json = base::parse_ordered_json(std::string_view(answer).substr(end + 4), "answer");
-  EXPECT_TRUE(json.ok()) << answer;
-  return json.ok() ? *json : OrderedJson();
-}
 
 std::string new_key(std::vector<std::string> more) {
   std::vector<std::string> words = {"key", "create"};
@@ -313,14 +193,14 @@ TEST(ServeAccess, ARevokedKeyEndsWithinASecond) {
   EXPECT_THAT(service.chat(bearer("sk-anything")), StartsWith("HTTP/1.1 200"));
   const int fd = service.connect();
   const std::string stream =
-      Running::request("POST", "/v1/chat/completions", bearer(key),
-                       Running::chat_body(R"(,"stream":true,"ignore_eos":true)"));
+      http_request("POST", "/v1/chat/completions",
+                   Running::chat_body(R"(,"stream":true,"ignore_eos":true)"), bearer(key));
   ASSERT_GT(::send(fd, stream.data(), stream.size(), MSG_NOSIGNAL), 0);
-  Running::read_from(fd, "data: ");
+  read_from(fd, "data: ");
   ASSERT_EQ(run_lantern({"key", "revoke", "ci"}).exit_code, 0);
   const auto revoked = Clock::now();
   EXPECT_THAT(service.chat(bearer(key)), StartsWith("HTTP/1.1 401"));
-  Running::read_from(fd);
+  read_from(fd);
   EXPECT_LT(Clock::now() - revoked, std::chrono::milliseconds(1500));
   ::close(fd);
 }
@@ -428,10 +308,10 @@ TEST(ServeAccess, IsReachedFromElsewhereWithKeysAndTlsAlone) {
   open.insert(open.end(), tls.begin(), tls.end());
 
   Running service(open);
-  EXPECT_THAT(service.url_, StartsWith("https://0.0.0.0:"));
+  EXPECT_THAT(service.url(), StartsWith("https://0.0.0.0:"));
   const auto chat = [&](const std::string& headers) {
-    return Running::request("POST", "/v1/chat/completions", headers, Running::chat_body(),
-                            "models.example");
+    return http_request("POST", "/v1/chat/completions", Running::chat_body(), headers,
+                        "models.example");
   };
   EXPECT_THAT(ask_over_tls(service, chat("")).text, StartsWith("HTTP/1.1 401"));
   const TlsAnswer answer = ask_over_tls(service, chat(bearer(key)));
@@ -442,11 +322,10 @@ TEST(ServeAccess, IsReachedFromElsewhereWithKeysAndTlsAlone) {
   EXPECT_EQ(ask_over_tls(service, chat(bearer(key)), TLS1_1_VERSION).version, "");
   // What is no TLS gets no answer, and no harm is done.
   EXPECT_THAT(service.chat(bearer(key)), Not(StartsWith("HTTP/1.1 200")));
-  EXPECT_THAT(
-      ask_over_tls(service, Running::request("GET", "/v1/models",
-                                             bearer(key) + "Origin: https://evil.example\r\n"))
-          .text,
-      StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(ask_over_tls(service, http_request("GET", "/v1/models", {},
+                                                 bearer(key) + "Origin: https://evil.example\r\n"))
+                  .text,
+              StartsWith("HTTP/1.1 403"));
 
   // Another certificate at the same place, without a restart; a broken one changes nothing.
   make_certificate(home.path() / "tls", 18);
@@ -482,7 +361,7 @@ TEST(ServeAccess, DoingWithoutKeysOrTlsElsewhereIsSaidAndRecorded) {
   EXPECT_THAT(service.said(), HasSubstr("WARNING"));
   EXPECT_THAT(service.chat(), StartsWith("HTTP/1.1 200"));
   const auto models = [&](const std::string& host) {
-    return service.exchange(Running::request("GET", "/v1/models", "", "", host));
+    return service.exchange(http_request("GET", "/v1/models", {}, {}, host));
   };
   EXPECT_THAT(models("Models.example:8000"), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(models("192.0.2.7:11435"), StartsWith("HTTP/1.1 200"));
@@ -508,12 +387,12 @@ TEST(ServeAccess, TheSocketKnowsItsCallersAndCarriesTheAdministration) {
   const ScopedHome home("serve-socket");
   EXPECT_THAT(run_lantern({"ps"}).err, HasSubstr("not running"));
   Running service({});
-  ASSERT_EQ(service.socket_, (home.path() / "lantern.sock").string());
+  ASSERT_EQ(service.socket(), (home.path() / "lantern.sock").string());
   struct stat info {};
-  ASSERT_EQ(::stat(service.socket_.c_str(), &info), 0);
+  ASSERT_EQ(::stat(service.socket().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0600u);
 
-  const server::SocketClient client(service.socket_);
+  const server::SocketClient client(service.socket());
   const auto answer = client.ask("POST", "/v1/chat/completions", Running::chat_body());
   ASSERT_TRUE(answer.ok()) << answer.error().message;
   EXPECT_EQ(answer->status, 200);
@@ -540,16 +419,16 @@ TEST(ServeAccess, TheSocketKnowsItsCallersAndCarriesTheAdministration) {
   // Another service cannot take the socket; without naming one it does without.
   {
     const Running other({});
-    EXPECT_EQ(other.socket_, "");
+    EXPECT_EQ(other.socket(), "");
   }
   const Ran taken = run_lantern({"serve", Running::model_path(), "--approve", "test", "--listen",
-                                 "127.0.0.1:0", "--socket", service.socket_});
+                                 "127.0.0.1:0", "--socket", service.socket()});
   EXPECT_EQ(taken.exit_code, 6);
   EXPECT_THAT(taken.err, HasSubstr("another service answers there"));
 
   EXPECT_EQ(run_lantern({"stop"}).exit_code, 0);
   EXPECT_EQ(service.wait(), 0);
-  EXPECT_FALSE(fs::exists(service.socket_));
+  EXPECT_FALSE(fs::exists(service.socket()));
 }
 
 // --- serve.toml
@@ -597,7 +476,7 @@ TEST(ServeAccess, BoundsEveryWaitAndEveryCount) {
     EXPECT_EQ(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
     const auto begun = Clock::now();
-    std::string answer = Running::read_from(fd);
+    std::string answer = read_from(fd);
     EXPECT_LT(Clock::now() - begun, std::chrono::seconds(10));
     ::close(fd);
     return answer;

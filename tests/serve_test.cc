@@ -1,14 +1,7 @@
 // The service from outside, over real sockets: what it answers, what it refuses, what it survives,
 // and that an answer is the same alone, among others and after a restart.
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -27,6 +20,7 @@
 #include "engine/tiny_model.h"
 #include "json_schema.h"
 #include "program.h"
+#include "served_program.h"
 
 namespace lantern::tests {
 namespace {
@@ -38,133 +32,18 @@ using ::testing::Not;
 using ::testing::StartsWith;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kPatience = std::chrono::seconds(60);
-
-/// `lantern serve` on a free port, with a tiny model that knows 264 tokens.
-class Served {
+/// `lantern serve` with a tiny model that knows 264 tokens.
+class Served : public ServedProgram {
  public:
   enum class Named { kTinyModel, kNone };
 
-  explicit Served(std::vector<std::string> more = {}, const engine::TinyModel& tiny = {},
-                  Named named = Named::kTinyModel) {
-    std::vector<std::string> words = {std::string(LANTERN_BUILD_DIR) + "/lantern",
-                                      "serve",
-                                      "--listen",
-                                      "127.0.0.1:0",
-                                      "--json",
-                                      "--threads",
-                                      "1"};
-    if (named == Named::kTinyModel)
-      for (const std::string& word : {tiny.write(folder_).string(), std::string("--approve"),
-                                      std::string("made by this test")})
-        words.push_back(word);
-    words.insert(words.end(), more.begin(), more.end());
-    std::array<int, 2> out{-1, -1};
-    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::dup2(out[1], 1);
-      std::vector<char*> argv;
-      argv.reserve(words.size() + 1);
-      for (std::string& word : words) argv.push_back(word.data());
-      argv.push_back(nullptr);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-    ::close(out[1]);
-    std::string line;
-    for (char c = 0; ::read(out[0], &c, 1) == 1 && c != '\n';) line += c;
-    ::close(out[0]);
-    const auto said = base::parse_ordered_json(line, "stdout");
-    EXPECT_TRUE(said.ok()) << line;
-    if (!said.ok()) return;
-    const std::string schema_file = std::string(LANTERN_SOURCE_DIR) + "/docs/schemas/serve.json";
-    std::ifstream schema(schema_file);
-    EXPECT_EQ(schema_violations(nlohmann::json::parse(schema), nlohmann::json::parse(line)), "");
-    const std::string url = (*said)["url"];
-    port_ = static_cast<uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
+  explicit Served(const std::vector<std::string>& more = {}, const engine::TinyModel& tiny = {},
+                  Named named = Named::kTinyModel)
+      : ServedProgram(arguments(more, tiny, named)) {
     const OrderedJson models = get_json("/v1/models");
     if (!models["data"].empty()) name_ = models["data"][0]["id"];
   }
-  ~Served() { EXPECT_EQ(stop(), 0); }
-  Served(const Served&) = delete;
-  Served& operator=(const Served&) = delete;
 
-  /// Asks it to end; its exit code.
-  int stop() {
-    if (child_ <= 0) return exit_code_;
-    ::kill(child_, SIGTERM);
-    int status = 0;
-    ::waitpid(child_, &status, 0);
-    child_ = -1;
-    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return exit_code_;
-  }
-
-  [[nodiscard]] int connect() const {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port_);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    return fd;
-  }
-
-  /// Sends these bytes and reads until the other end closes.
-  [[nodiscard]] std::string exchange(std::string_view bytes) const {
-    const int fd = connect();
-    send_all(fd, bytes);
-    std::string answer = read_all(fd);
-    ::close(fd);
-    return answer;
-  }
-  static void send_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (n <= 0) return;
-      bytes.remove_prefix(static_cast<size_t>(n));
-    }
-  }
-  static std::string read_all(int fd) {
-    std::string out;
-    std::array<char, 65536> buffer{};
-    const auto end = Clock::now() + kPatience;
-    while (Clock::now() < end) {
-      pollfd poll{fd, POLLIN, 0};
-      if (::poll(&poll, 1, 1000) <= 0) continue;
-      const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), 0);
-      if (n <= 0) return out;
-      out.append(buffer.data(), static_cast<size_t>(n));
-    }
-    ADD_FAILURE() << "no end of: " << out;
-    return out;
-  }
-
-  [[nodiscard]] std::string post(const std::string& path, const std::string& body,
-                                 const std::string& headers = {}) const {
-    return send("POST", path, body, headers);
-  }
-  [[nodiscard]] std::string send(const std::string& method, const std::string& path,
-                                 const std::string& body, const std::string& headers = {}) const {
-    return exchange(
-        fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                    "Content-Length: {}\r\n{}\r\n{}",
-                    method, path, body.size(), headers, body));
-  }
-  [[nodiscard]] std::string get(const std::string& path, const std::string& headers = {}) const {
-    return exchange(fmt::format("GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{}\r\n",
-                                path, headers));
-  }
-  [[nodiscard]] OrderedJson get_json(const std::string& path) const { return body_of(get(path)); }
-  static OrderedJson body_of(const std::string& answer) {
-    const size_t end = answer.find("\r\n\r\n");
-    EXPECT_NE(end, std::string::npos) << answer;
-    if (end == std::string::npos) return {};
-    const auto json = base::parse_ordered_json(std::string_view(answer).substr(end + 4), "answer");
-    EXPECT_TRUE(json.ok()) << answer;
-    return json.ok() ? *json : OrderedJson();
-  }
   [[nodiscard]] std::string chat(const std::string& text, const std::string& more = {}) const {
     return chat_with(name_, text, more);
   }
@@ -199,10 +78,16 @@ class Served {
   std::string name_;
 
  private:
-  format::TemporaryFolder folder_;
-  pid_t child_ = -1;
-  int exit_code_ = 0;
-  uint16_t port_ = 0;
+  static std::vector<std::string> arguments(const std::vector<std::string>& more,
+                                            const engine::TinyModel& tiny, Named named) {
+    static const format::TemporaryFolder folder;
+    static int n = 0;
+    std::vector<std::string> words = more;
+    if (named == Named::kTinyModel)
+      words.insert(words.end(), {tiny.write(folder, fmt::format("tiny-{}.gguf", ++n)).string(),
+                                 "--approve", "made by this test"});
+    return words;
+  }
 };
 
 class Serve : public ::testing::Test {
@@ -254,14 +139,6 @@ class ScopedVariable {
 };
 
 constexpr const char* kBrowser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
-
-/// The value of a header of an answer; empty where there is none.
-std::string header_of(const std::string& answer, const std::string& name) {
-  const size_t at = answer.find("\r\n" + name + ": ");
-  if (at == std::string::npos || at > answer.find("\r\n\r\n")) return {};
-  const size_t begin = at + name.size() + 4;
-  return answer.substr(begin, answer.find("\r\n", begin) - begin);
-}
 
 TEST_F(Serve, GivesBrowsersAPageThatMayDoLittle) {
   const std::string page = service().get("/", kBrowser);
@@ -353,18 +230,18 @@ TEST_F(Serve, RefusesOtherSitesPages) {
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 403")) << origin;
     EXPECT_THAT(answer, Not(HasSubstr("Access-Control"))) << origin;
   }
-  EXPECT_THAT(service().get("/v1/models", "Origin: http://127.0.0.1\r\n"),
+  EXPECT_THAT(service().get("/v1/models", "Origin: http://localhost\r\n"),
               StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(Serve, AnswersErrorsInTheShapeOfEachApi) {
-  const OrderedJson openai = Served::body_of(service().post("/v1/chat/completions", "{}"));
+  const OrderedJson openai = body_of(service().post("/v1/chat/completions", "{}"));
   EXPECT_EQ(openai["error"]["type"], "invalid_request_error");
   EXPECT_EQ(openai["error"]["param"], "model");
-  const OrderedJson anthropic = Served::body_of(service().post("/v1/messages", "[]"));
+  const OrderedJson anthropic = body_of(service().post("/v1/messages", "[]"));
   EXPECT_EQ(anthropic["type"], "error");
   EXPECT_EQ(anthropic["error"]["type"], "invalid_request_error");
-  const OrderedJson ollama = Served::body_of(service().post("/api/chat", "nonsense"));
+  const OrderedJson ollama = body_of(service().post("/api/chat", "nonsense"));
   EXPECT_TRUE(ollama["error"].is_string());
   EXPECT_THAT(service().get("/v1/chat/completions"), StartsWith("HTTP/1.1 405"));
   EXPECT_THAT(service().get("/v1/nothing"), StartsWith("HTTP/1.1 404"));
@@ -485,10 +362,9 @@ TEST_F(Serve, AnAnswerWhoseReaderWentIsEnded) {
   std::vector<int> readers;
   for (int i = 0; i < 4; ++i) {
     readers.push_back(service().connect());
-    Served::send_all(readers.back(),
-                     fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-                                 "Content-Length: {}\r\n\r\n{}",
-                                 body.size(), body));
+    send_all(readers.back(), fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                                         "Content-Length: {}\r\n\r\n{}",
+                                         body.size(), body));
   }
   for (int fd : readers) ::close(fd);
   const auto end = Clock::now() + kPatience;
@@ -529,7 +405,7 @@ TEST_F(Serve, EmbedsTheSameAloneAmongOthersAndInEachApi) {
   };
   const std::string whole = ask(R"("a text")");
   EXPECT_THAT(whole, HasSubstr("Warning: 299 "));
-  const OrderedJson alone = Served::body_of(whole);
+  const OrderedJson alone = body_of(whole);
   const OrderedJson vector = alone["data"][0]["embedding"];
   ASSERT_EQ(vector.size(), static_cast<size_t>(engine::TinyModel::kEmbd)) << whole;
   double squares = 0;
@@ -538,7 +414,7 @@ TEST_F(Serve, EmbedsTheSameAloneAmongOthersAndInEachApi) {
   EXPECT_EQ(alone["usage"]["prompt_tokens"], 7);  // six bytes and the beginning of a text
 
   const OrderedJson many =
-      Served::body_of(ask(R"(["x","a text",")" + std::string(700, 'y') + R"(","a text"])"));
+      body_of(ask(R"(["x","a text",")" + std::string(700, 'y') + R"(","a text"])"));
   ASSERT_EQ(many["data"].size(), 4u);
   EXPECT_EQ(many["data"][1]["embedding"], vector);
   EXPECT_EQ(many["data"][3]["embedding"], vector);
@@ -548,15 +424,15 @@ TEST_F(Serve, EmbedsTheSameAloneAmongOthersAndInEachApi) {
     const std::jthread other([] { (void)service().chat("Somebody else asks"); });
     beside = ask(R"("a text")");
   }
-  EXPECT_EQ(Served::body_of(beside)["data"][0]["embedding"], vector);
+  EXPECT_EQ(body_of(beside)["data"][0]["embedding"], vector);
 
-  const OrderedJson first = Served::body_of(ask(R"("a text")", R"(,"dimensions":1)"));
+  const OrderedJson first = body_of(ask(R"("a text")", R"(,"dimensions":1)"));
   EXPECT_EQ(std::abs(first["data"][0]["embedding"][0].get<double>()), 1.0);
-  EXPECT_EQ(Served::body_of(ask(R"([259,97])"))["usage"]["prompt_tokens"], 2);
-  const OrderedJson ollama = Served::body_of(service().post(
+  EXPECT_EQ(body_of(ask(R"([259,97])"))["usage"]["prompt_tokens"], 2);
+  const OrderedJson ollama = body_of(service().post(
       "/api/embed", fmt::format(R"({{"model":"{}","input":["a text"]}})", service().name_)));
   EXPECT_EQ(ollama["embeddings"][0], vector);
-  const OrderedJson older = Served::body_of(service().post(
+  const OrderedJson older = body_of(service().post(
       "/api/embeddings", fmt::format(R"({{"model":"{}","prompt":"a text"}})", service().name_)));
   EXPECT_EQ(older["embedding"], vector);
 
@@ -576,18 +452,18 @@ TEST_F(Serve, AResponseIsKeptOnlyWhereItIsAskedFor) {
         fmt::format(R"({{"model":"{}","input":{},"max_output_tokens":8,"seed":7{}}})",
                     service().name_, input, more));
   };
-  const OrderedJson plain = Served::body_of(ask(R"("Hello")"));
+  const OrderedJson plain = body_of(ask(R"("Hello")"));
   EXPECT_EQ(plain["store"], false);
   EXPECT_EQ(plain["output"][0]["content"][0]["type"], "output_text");
   const std::string id = plain["id"];
   EXPECT_THAT(service().get("/v1/responses/" + id), StartsWith("HTTP/1.1 404"));
 
-  const OrderedJson kept = Served::body_of(ask(R"("Hello")", R"(,"store":true)"));
+  const OrderedJson kept = body_of(ask(R"("Hello")", R"(,"store":true)"));
   const std::string kept_id = kept["id"];
   EXPECT_EQ(kept["output"][0]["content"], plain["output"][0]["content"]);
   EXPECT_EQ(service().get_json("/v1/responses/" + kept_id), kept);
   const OrderedJson next =
-      Served::body_of(ask(R"("And?")", fmt::format(R"(,"previous_response_id":"{}")", kept_id)));
+      body_of(ask(R"("And?")", fmt::format(R"(,"previous_response_id":"{}")", kept_id)));
   EXPECT_GT(next["usage"]["input_tokens"], kept["usage"]["input_tokens"]);
   EXPECT_THAT(ask(R"("And?")", R"(,"previous_response_id":"resp_unknown")"),
               StartsWith("HTTP/1.1 404"));
@@ -645,7 +521,7 @@ TEST(ServeTools, TellsReasoningApartWholeAndStreamed) {
   const ScopedHome home("serve-reasoning");
   const Served served({}, tools_model());
   const std::string thinking = R"(,"chat_template_kwargs":{"enable_thinking":true})";
-  const OrderedJson message = Served::body_of(served.chat("Hi", thinking))["choices"][0]["message"];
+  const OrderedJson message = body_of(served.chat("Hi", thinking))["choices"][0]["message"];
   EXPECT_EQ(message["content"], "");
   EXPECT_NE(message["reasoning_content"], "");
   const std::string events = served.chat("Hi", thinking + R"(,"stream":true)");
@@ -659,7 +535,7 @@ TEST(ServeTools, TellsReasoningApartWholeAndStreamed) {
   }
   EXPECT_EQ(streamed, message["reasoning_content"].get<std::string>());
   const OrderedJson none =
-      Served::body_of(served.chat("Hi", R"(,"reasoning_effort":"none")"))["choices"][0]["message"];
+      body_of(served.chat("Hi", R"(,"reasoning_effort":"none")"))["choices"][0]["message"];
   EXPECT_FALSE(none.contains("reasoning_content"));
 }
 
@@ -667,7 +543,7 @@ TEST(ServeTools, ShowsToolsAndEarlierCallsToTheModel) {
   const ScopedHome home("serve-tools");
   const Served served({}, tools_model());
   const auto tokens = [&](const std::string& more) {
-    const OrderedJson counted = Served::body_of(served.post(
+    const OrderedJson counted = body_of(served.post(
         "/v1/messages/count_tokens", fmt::format(R"({{"model":"{}",{}}})", served.name_, more)));
     return counted.value("input_tokens", int64_t{-1});
   };
@@ -694,7 +570,7 @@ TEST(ServeTools, AForcedCallIsValidAndTheSameAgain) {
       std::string(kTools) +
       R"(,"tool_choice":"required","parallel_tool_calls":false,"max_tokens":400)"
       R"(,"reasoning_effort":"none")";
-  const OrderedJson choice = Served::body_of(served.post(
+  const OrderedJson choice = body_of(served.post(
       "/v1/chat/completions",
       fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"Hi"}}],"seed":7{}}})",
                   served.name_, more)))["choices"][0];
@@ -787,7 +663,7 @@ TEST(ServeModels, LoadsWhatIsAskedForAndDropsWhatIdlesLongest) {
 
   const std::string unloaded =
       served.post("/api/generate", R"({"model":"one","keep_alive":0,"stream":false})");
-  EXPECT_EQ(Served::body_of(unloaded)["done_reason"], "unload");
+  EXPECT_EQ(body_of(unloaded)["done_reason"], "unload");
   const auto end = Clock::now() + kPatience;
   while (Clock::now() < end && served.models("/api/ps") != std::vector<std::string>{"three"})
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -801,21 +677,20 @@ TEST(ServeModels, RefusesWhatIsUnknownOrNotApprovedInTheShapeOfEachApi) {
   const Served served({}, {}, Served::Named::kNone);
   const std::string unknown = served.chat_with("nobody", "Hi");
   EXPECT_THAT(unknown, StartsWith("HTTP/1.1 404"));
-  EXPECT_EQ(Served::body_of(unknown)["error"]["code"], "model_not_found");
+  EXPECT_EQ(body_of(unknown)["error"]["code"], "model_not_found");
   EXPECT_THAT(served.chat_with(folder.path() / "one.gguf", "Hi"), StartsWith("HTTP/1.1 404"))
       << "a path is no name";
   const std::string refused = served.chat_with("four", "Hi");
   EXPECT_THAT(refused, StartsWith("HTTP/1.1 403"));
   EXPECT_THAT(refused, HasSubstr("lantern.approvers"));
-  EXPECT_EQ(Served::body_of(refused)["error"]["type"], "permission_error");
+  EXPECT_EQ(body_of(refused)["error"]["type"], "permission_error");
   const std::string question = R"("messages":[{"role":"user","content":"Hi"}],"max_tokens":4})";
-  EXPECT_EQ(Served::body_of(
-                served.post("/v1/messages", R"({"model":"four",)" + question))["error"]["type"],
+  EXPECT_EQ(body_of(served.post("/v1/messages", R"({"model":"four",)" + question))["error"]["type"],
             "permission_error");
   const std::string ollama = served.post("/api/show", R"({"model":"four"})");
   EXPECT_THAT(ollama, StartsWith("HTTP/1.1 403"));
-  EXPECT_TRUE(Served::body_of(ollama)["error"].is_string());
-  const OrderedJson shown = Served::body_of(served.post("/api/show", R"({"model":"one"})"));
+  EXPECT_TRUE(body_of(ollama)["error"].is_string());
+  const OrderedJson shown = body_of(served.post("/api/show", R"({"model":"one"})"));
   EXPECT_EQ(shown["model_info"]["llama.context_length"], 640) << "without loading it";
   EXPECT_TRUE(served.models("/api/ps").empty());
 
@@ -839,7 +714,7 @@ TEST(ServeModels, HonoursWhatOllamasClientsAskOfModels) {
                                     R"("content":"Hi"}],"options":)" +
                                         options + "}");
   };
-  const OrderedJson cut = Served::body_of(chat(R"({"num_ctx":40,"seed":1})"));
+  const OrderedJson cut = body_of(chat(R"({"num_ctx":40,"seed":1})"));
   EXPECT_LE(cut["prompt_eval_count"].get<int>() + cut["eval_count"].get<int>(), 40);
   const std::string large = chat(R"({"num_ctx":4096})");
   EXPECT_THAT(large, StartsWith("HTTP/1.1 400"));
@@ -868,10 +743,10 @@ TEST(ServeModels, HonoursWhatOllamasClientsAskOfModels) {
               StartsWith("HTTP/1.1 403"))
       << "it stays in quarantine";
 
-  EXPECT_THAT(served.send("DELETE", "/api/delete", R"({"model":"one"})"),
+  EXPECT_THAT(served.exchange(http_request("DELETE", "/api/delete", R"({"model":"one"})")),
               StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(served.chat_with("one", "Hi"), StartsWith("HTTP/1.1 404"));
-  EXPECT_THAT(served.send("DELETE", "/api/delete", R"({"model":"one"})"),
+  EXPECT_THAT(served.exchange(http_request("DELETE", "/api/delete", R"({"model":"one"})")),
               StartsWith("HTTP/1.1 404"));
 }
 

@@ -1,16 +1,10 @@
 // Several processes and one state: what one writes the others see, however often a third opens and
 // closes the state between.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <chrono>
-#include <filesystem>
-#include <memory>
 #include <thread>
 
 #include "audit/event.h"
@@ -18,6 +12,7 @@
 #include "base/sqlite.h"
 #include "engine/tiny_model.h"
 #include "program.h"
+#include "served_program.h"
 #include "supply/state.h"
 
 namespace lantern::tests {
@@ -31,42 +26,6 @@ std::string tiny_model() {
   static const std::string path = engine::TinyModel{}.write(folder).string();
   return path;
 }
-
-/// `lantern serve` with a tiny model, from when it listens until it is ended.
-class Server {
- public:
-  Server() {
-    std::array<int, 2> out{-1, -1};
-    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
-    const std::string program = std::string(LANTERN_BUILD_DIR) + "/lantern";
-    std::vector<std::string> words = {program,       "serve",  tiny_model(), "--listen",
-                                      "127.0.0.1:0", "--json", "--threads",  "1"};
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::dup2(out[1], 1);
-      std::vector<char*> argv;
-      for (std::string& word : words) argv.push_back(word.data());
-      argv.push_back(nullptr);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-    ::close(out[1]);
-    char c = 0;
-    while (::read(out[0], &c, 1) == 1 && c != '\n') {
-    }
-    EXPECT_EQ(c, '\n') << "it does not listen";
-    ::close(out[0]);
-  }
-  ~Server() {
-    ::kill(child_, SIGKILL);
-    ::waitpid(child_, nullptr, 0);
-  }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-
- private:
-  pid_t child_ = -1;
-};
 
 std::vector<int64_t> times_of(const std::string& action) {
   std::vector<int64_t> times;
@@ -86,7 +45,7 @@ std::vector<int64_t> times_of(const std::string& action) {
 TEST(TwoProcesses, ARevocationStopsEachWhileAThirdOpensAndClosesTheState) {
   const ScopedHome home("two-processes");
   ASSERT_EQ(run_lantern({"approve", tiny_model(), "--reason", "a test"}).exit_code, 0);
-  const Server first, second;
+  const ServedProgram first({tiny_model()}), second({tiny_model()});
   const auto began = Clock::now();
   for (int i = 0; i < 3; ++i) EXPECT_EQ(run_lantern({"list"}).exit_code, 0);
   // How slow this machine is just now: a command takes some 50 ms where nobody else computes.
@@ -112,7 +71,7 @@ TEST(TwoProcesses, ARevocationStopsEachWhileAThirdOpensAndClosesTheState) {
 TEST(TwoProcesses, NothingThatOneWritesIsLostWhileAnotherHoldsTheState) {
   const ScopedHome home("two-writers");
   ASSERT_EQ(run_lantern({"approve", tiny_model(), "--reason", "a test"}).exit_code, 0);
-  const Server holds;
+  const ServedProgram holds({tiny_model()});
   const auto digest = [](int i) { return "sha256:" + std::string(63, 'a') + "0123456789"[i]; };
   for (int i = 0; i < 4; ++i) {
     EXPECT_EQ(run_lantern({"list"}).exit_code, 0);
