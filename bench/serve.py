@@ -3,15 +3,18 @@
 
     bench/serve.py --model F.gguf [--lantern build/release/lantern] \\
         --peer 'llama.cpp=/path/to/llama-server -np 16 -fa on' \\
-        [--streams 16] [--prompt 256] [--generate 128] [--threads 2] [--rounds 3]
+        [--streams 16] [--prompt 256] [--generate 128] [--long 4096] [--chat 4096]
+        [--threads 2] [--rounds 3]
 
 A peer is NAME=PROGRAM with its switches; the program takes llama-server's -m, -c, -t and --port
 and speaks OpenAI's completions. Each round starts every server anew, lets it answer one short
 request, sends it all streams at once, then (--long) runs four answers and sends a long prompt
-between them. Printed, medians of the rounds: tokens generated per second over all streams,
-seconds to the first token (median and greatest over the streams), the greatest time between two
-tokens beside the long prompt, and the ratios of each round's pairs (Lantern / peer; for times
-peer / Lantern, so that more is better everywhere).
+between them, then (--chat) has a conversation whose first message is long and whose second is not.
+Printed, medians of the rounds: tokens generated per second over all streams, seconds to the first
+token (median and greatest over the streams), the greatest time between two tokens beside the long
+prompt, seconds to the first token of the second turn less those of its last message said alone,
+and the ratios of each round's pairs (Lantern / peer; for times peer / Lantern, so that more is
+better everywhere).
 """
 import argparse
 import http.client
@@ -80,17 +83,21 @@ class Stream(threading.Thread):
     """One answer: the times of its events, and its prompt's tokens as the server counted them."""
 
     def __init__(self, server, model, prompt, generate):
+        """`prompt` is a text to go on with, or a list of messages."""
         super().__init__()
-        self.port, self.times, self.usage, self.error = server.port, [], None, None
+        self.port, self.times, self.usage, self.error, self.text = server.port, [], None, None, ""
+        chat = isinstance(prompt, list)
+        self.path = "/v1/chat/completions" if chat else "/v1/completions"
         self.body = json.dumps({
-            "model": model, "prompt": prompt, "max_tokens": generate, "temperature": 0,
-            "ignore_eos": True, "stream": True, "stream_options": {"include_usage": True}})
+            "model": model, "messages" if chat else "prompt": prompt, "max_tokens": generate,
+            "temperature": 0, "ignore_eos": True, "stream": True,
+            "stream_options": {"include_usage": True}})
 
     def run(self):
         try:
             self.begin = time.monotonic()
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-            connection.request("POST", "/v1/completions", self.body,
+            connection.request("POST", self.path, self.body,
                                {"Content-Type": "application/json"})
             response = connection.getresponse()
             if response.status != 200:
@@ -100,7 +107,10 @@ class Stream(threading.Thread):
                     continue
                 event = json.loads(line[6:])
                 if event.get("choices"):
-                    self.times.append(time.monotonic())
+                    said = event["choices"][0].get("text") or event["choices"][0].get("delta", {}).get("content")
+                    if said or self.path == "/v1/completions":
+                        self.times.append(time.monotonic())
+                        self.text += said or ""
                 self.usage = event.get("usage") or self.usage
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.error = error
@@ -112,10 +122,9 @@ class Stream(threading.Thread):
         return self
 
 
-def text(n_tokens, which):
-    """About so many tokens; common words are one each in every vocabulary."""
+def text(n_words, which):
     pick = random.Random(which)
-    return " ".join(pick.choice(WORDS) for _ in range(n_tokens - 2))
+    return " ".join(pick.choice(WORDS) for _ in range(n_words))
 
 
 def measure(command, a, log):
@@ -123,9 +132,11 @@ def measure(command, a, log):
     try:
         model = server.model()
         start = lambda prompt, n: (s := Stream(server, model, prompt, n)).start() or s
-        start(text(8, 0), 4).joined()
+        # How many tokens a word is of depends on the vocabulary.
+        tokens_per_word = start(text(200, 0), 4).joined().usage["prompt_tokens"] / 200
+        words = lambda n_tokens: max(1, round(n_tokens / tokens_per_word))
         begin = time.monotonic()
-        streams = [start(text(a.prompt, 1 + i), a.generate) for i in range(a.streams)]
+        streams = [start(text(words(a.prompt), 1 + i), a.generate) for i in range(a.streams)]
         for stream in streams:
             stream.joined()
         seconds = time.monotonic() - begin
@@ -135,16 +146,24 @@ def measure(command, a, log):
                   "rate": generated / seconds, "first": statistics.median(first),
                   "first_most": max(first)}
         if a.long:
-            others = [start(text(32, 100 + i), 400) for i in range(4)]
+            others = [start(text(words(32), 100 + i), 400) for i in range(4)]
             while not all(len(s.times) > 20 for s in others):
                 time.sleep(0.02)
             come = time.monotonic()
-            long = start(text(a.long, 200), 2).joined()
+            long = start(text(words(a.long), 200), 2).joined()
             gone = long.times[0]
             for other in others:
                 other.joined()
             gaps = [y - x for s in others for x, y in zip(s.times, s.times[1:]) if y > come and x < gone]
             result["gap"] = max(gaps) if gaps else 0.0
+        if a.chat:
+            first_turn = [{"role": "user", "content": text(words(a.chat), 300)}]
+            answer = start(first_turn, 64).joined()
+            ask = [{"role": "user", "content": text(words(16), 301)}]
+            seconds_to_first = lambda messages: (s := start(messages, 4).joined()).times[0] - s.begin
+            alone = seconds_to_first(ask)
+            second = seconds_to_first(first_turn + [{"role": "assistant", "content": answer.text}] + ask)
+            result.update(second=second, second_more=max(second - alone, 0.001))
         return result
     finally:
         server.stop()
@@ -159,10 +178,11 @@ def main():
     parser.add_argument("--prompt", type=int, default=256)
     parser.add_argument("--generate", type=int, default=128)
     parser.add_argument("--long", type=int, default=0, help="tokens of the long prompt; 0: none")
+    parser.add_argument("--chat", type=int, default=0, help="tokens of a conversation's first message; 0: none")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     a = parser.parse_args()
-    context = a.streams * (a.prompt + a.generate + 64) + (a.streams * a.long if a.long else 0)
+    context = a.streams * (a.prompt + a.generate + 64) + a.streams * max(a.long, a.chat + 512 if a.chat else 0)
     programs = [("lantern", f"{a.lantern} serve {shlex.quote(a.model)} --threads {a.threads} "
                             f"--sequences {a.streams} --listen 127.0.0.1:{{port}} --approve measured")]
     for peer in a.peer:
@@ -180,13 +200,15 @@ def main():
 
     print(f"{a.model}: {a.streams} streams, {a.prompt} tokens in, {a.generate} out, {a.threads} threads, "
           f"{a.rounds} rounds")
-    keys = ["rate", "first", "first_most"] + (["gap"] if a.long else [])
+    keys = ["rate", "first", "first_most"] + (["gap"] if a.long else []) + (["second_more"] if a.chat else [])
     for name, _ in programs:
         medians = {k: statistics.median(r[name][k] for r in rounds) for k in keys}
         line = f"{name}: {medians['rate']:.1f} tokens/s, first token {medians['first']:.2f} s median, " \
                f"{medians['first_most']:.2f} s at most"
         if a.long:
             line += f", {1e3 * medians['gap']:.0f} ms between tokens at most"
+        if a.chat:
+            line += f", second turn {1e3 * medians['second_more']:.0f} ms more than its last message alone"
         if name != "lantern":
             ratios = [statistics.median(r["lantern"]["rate"] / r[name]["rate"] for r in rounds)]
             ratios += [statistics.median(r[name][k] / r["lantern"][k] for r in rounds) for k in keys[1:]]
