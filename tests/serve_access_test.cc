@@ -205,6 +205,33 @@ TEST(ServeAccess, ARevokedKeyEndsWithinASecond) {
   ::close(fd);
 }
 
+TEST(ServeAccess, AnAnswerThatIsEndedIsNoWholeOne) {
+  const ScopedHome home("serve-key-ended");
+  const std::string key = new_key({"--name", "ci"});
+  const Running service({});
+  // More than can be answered before the revocation is seen, a quarter of a second at most.
+  std::vector<int> waiting;
+  for (int i = 0; i < 12; ++i) {
+    waiting.push_back(service.connect());
+    send_all(waiting.back(),
+             http_request("POST", "/v1/chat/completions",
+                          Running::chat_body(R"(,"n":8,"ignore_eos":true)"), bearer(key)));
+  }
+  ASSERT_EQ(run_lantern({"key", "revoke", "ci"}).exit_code, 0);
+  size_t n_ended = 0;
+  for (const int fd : waiting) {
+    const std::string answer = read_from(fd);
+    ::close(fd);
+    if (answer.starts_with("HTTP/1.1 503") || answer.starts_with("HTTP/1.1 401")) {
+      ++n_ended;
+      continue;
+    }
+    for (const auto& choice : body_of(answer)["choices"])
+      EXPECT_EQ(choice["finish_reason"], "length") << answer;
+  }
+  EXPECT_GT(n_ended, 0u);
+}
+
 TEST(ServeAccess, ABudgetOutlivesARestart) {
   const ScopedHome home("serve-budget");
   const std::string key = new_key({"--name", "small", "--budget", "3/day"});

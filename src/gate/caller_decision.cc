@@ -82,6 +82,11 @@ Result<policy::Decision> CallerDecisions::decide(const Composition& model, const
   return decision;
 }
 
+bool CallerDecisions::has_budget(const Caller& caller) {
+  const std::lock_guard lock(mutex_);
+  return is_limited(governance_, caller);
+}
+
 Result<bool> CallerDecisions::would_allow(const Composition& model, const Caller& caller,
                                           policy::Action action) {
   const std::lock_guard lock(mutex_);

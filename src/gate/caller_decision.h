@@ -33,6 +33,9 @@ class CallerDecisions {
   /// The same where nothing is asked for yet (a list of what there is): no record.
   Result<bool> would_allow(const Composition& model, const Caller& caller, policy::Action action);
 
+  /// Whether a budget holds for `caller`, the policy's or his key's.
+  [[nodiscard]] bool has_budget(const Caller& caller);
+
   [[nodiscard]] const AuditLog& log() const { return log_; }
 
  private:

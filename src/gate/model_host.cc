@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/printable.h"
 #include "base/shared_pool.h"
+#include "base/thread.h"
 #include "gate/caller_decision.h"
 #include "gate/resolve.h"
 
@@ -464,8 +465,12 @@ Result<std::unique_ptr<ModelHost>> ModelHost::create(HostOptions options) {
   options.engine.pool = std::make_shared<base::SharedPool>(threads);
   auto impl = std::make_unique<Impl>(std::move(options), std::move(governance));
   Impl* raw = impl.get();
-  impl->door = std::jthread([raw](const std::stop_token& stop) { raw->run_door(stop); });
-  impl->keeper = std::jthread([raw](const std::stop_token& stop) { raw->run_keeper(stop); });
+  LANTERN_ASSIGN(impl->door,
+                 base::start_thread("decide who may use a model",
+                                    [raw](const std::stop_token& stop) { raw->run_door(stop); }));
+  LANTERN_ASSIGN(impl->keeper,
+                 base::start_thread("load models",
+                                    [raw](const std::stop_token& stop) { raw->run_keeper(stop); }));
   return std::unique_ptr<ModelHost>(new ModelHost(std::move(impl)));
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/printable.h"
+#include "base/thread.h"
 #include "gate/caller_decision.h"
 #include "gate/resolve.h"
 #include "gate/store.h"
@@ -90,8 +91,8 @@ Status ModelPulls::start(std::string_view name, const Caller& caller, const std:
   Pull& pull = pulls_.emplace_back();
   pull.gone = std::make_unique<std::stop_callback<std::function<void()>>>(
       gone, [stop = pull.stop]() mutable { stop.request_stop(); });
-  pull.thread =
-      std::jthread([this, &pull, source = std::move(source), follower = std::move(follower)] {
+  auto started = base::start_thread(
+      "pull", [this, &pull, source = std::move(source), follower = std::move(follower)] {
         const auto say = [&](std::string_view line) {
           while (line.ends_with('\n')) line.remove_suffix(1);
           if (follower.on_line && !line.empty()) follower.on_line(line);
@@ -110,6 +111,11 @@ Status ModelPulls::start(std::string_view name, const Caller& caller, const std:
         const std::lock_guard ended(mutex_);
         pull.done = true;
       });
+  if (!started.ok()) {
+    pulls_.pop_back();
+    return std::move(started).error();
+  }
+  pull.thread = std::move(*started);
   return {};
 }
 

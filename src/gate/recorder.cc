@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/thread.h"
+
 namespace lantern::gate {
 namespace {
 
@@ -11,8 +13,13 @@ constexpr size_t kBatchMax = 1024;
 
 }  // namespace
 
-Recorder::Recorder(AuditLog log) : log_(std::move(log)) {
-  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+Result<std::unique_ptr<Recorder>> Recorder::start(AuditLog log) {
+  std::unique_ptr<Recorder> made(new Recorder(std::move(log)));
+  LANTERN_ASSIGN(made->thread_, base::start_thread("record answers",
+                                                   [raw = made.get()](const std::stop_token& stop) {
+                                                     raw->run(stop);
+                                                   }));
+  return made;
 }
 
 Recorder::~Recorder() = default;

@@ -4,8 +4,10 @@
 
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "audit/event.h"
@@ -16,7 +18,8 @@ namespace lantern::gate {
 
 class Recorder {
  public:
-  explicit Recorder(AuditLog log);
+  /// kExhausted where no thread is to be had.
+  static Result<std::unique_ptr<Recorder>> start(AuditLog log);
   /// Records what waits, then ends.
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -31,6 +34,7 @@ class Recorder {
     audit::Event event;
     std::function<void(Status)> done;
   };
+  explicit Recorder(AuditLog log) : log_(std::move(log)) {}
   void run(const std::stop_token& stop);
 
   AuditLog log_;

@@ -10,13 +10,45 @@
 
 namespace lantern::gate {
 
+/// What a request counts of its caller's tokens: of who has a budget as much as it may use, until
+/// what it did use is known.
+class ServedModel::Count {
+ public:
+  /// `known` tokens for certain, `most` at most. Errors: Usage::reserve()'s.
+  static Result<Count> begin(CallerDecisions& decisions, const Caller& caller, int64_t known,
+                             int64_t most) {
+    Count count;
+    if (caller.usage == nullptr) return count;
+    caller.usage->count_request(caller);
+    if (decisions.has_budget(caller)) {
+      LANTERN_ASSIGN(count.reserved_, caller.usage->reserve(caller, most));
+    } else {
+      caller.usage->add_tokens(caller, known);
+      count.counted_ = known;
+    }
+    return count;
+  }
+  void settle(const Caller& caller, int64_t used) const {
+    if (caller.usage == nullptr) return;
+    if (reserved_)
+      caller.usage->settle(caller, *reserved_, used);
+    else
+      caller.usage->add_tokens(caller, used - counted_);
+  }
+
+ private:
+  std::optional<Usage::Reservation> reserved_;
+  int64_t counted_ = 0;
+};
+
 /// A request that the scheduler has: collects its choices, then has it recorded and told.
 class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
  public:
-  UnderWay(ServedModel& model, AnswerRequest request, policy::Decision decision,
+  UnderWay(ServedModel& model, AnswerRequest request, Count count, policy::Decision decision,
            engine::Prompt prompt, std::shared_ptr<AnswerSink> sink)
       : model_(model),
         request_(std::move(request)),
+        count_(count),
         decision_(std::move(decision)),
         prompt_(std::move(prompt)),
         sink_(std::move(sink)),
@@ -76,10 +108,24 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
         fault_ = std::move(result).error();
       if (--open_ > 0) return;
     }
+    // Whoever still listens must not take a part for the whole.
+    if (!fault_ && std::any_of(results_.begin(), results_.end(), is_cut)) fault_ = cut_short();
     if (fault_) cancel_.request_stop();
-    if (request_.caller.usage) request_.caller.usage->add_tokens(request_.caller, n_tokens());
-    model_.recorder_.record(
+    count_.settle(request_.caller, std::ssize(prompt_.ids) + n_tokens());
+    model_.recorder_->record(
         event(), [self = shared_from_this()](Status recorded) { self->tell(std::move(recorded)); });
+  }
+
+  static bool is_cut(const engine::GenerateResult& result) {
+    return result.finish == engine::FinishReason::kCancelled;
+  }
+  [[nodiscard]] Error cut_short() const {
+    if (model_.all_.stop_requested())
+      return make_error(ErrorCode::kCancelled,
+                        "{} was stopped before the answer was complete; ask again", model_.name_);
+    return make_error(ErrorCode::kCancelled,
+                      "the answer was ended before it was complete: the client has gone, its key "
+                      "was revoked, or the service ends");
   }
 
   /// Of all choices, once they are done.
@@ -122,6 +168,7 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
 
   ServedModel& model_;
   AnswerRequest request_;
+  const Count count_;
   policy::Decision decision_;
   engine::Prompt prompt_;
   std::shared_ptr<AnswerSink> sink_;
@@ -147,10 +194,15 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
 
   void submit() {
     engine::EmbedJob job{.user = request_.caller.user, .cancel = cancel_.get_token()};
+    int64_t n_tokens = 0;
     for (const auto& input : request_.inputs) {
       const auto* text = std::get_if<std::string>(&input);
       job.inputs.push_back(text == nullptr ? std::get<std::vector<int32_t>>(input) : encode(*text));
+      n_tokens += std::ssize(job.inputs.back());
     }
+    auto count = Count::begin(model_.decisions_, request_.caller, 0, n_tokens);
+    if (!count.ok()) return finished(std::move(count).error());
+    count_ = *count;
     job.on_done = [self = shared_from_this()](Result<engine::EmbedResult> result) {
       self->finished(std::move(result));
     };
@@ -164,17 +216,17 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
   }
 
   void finished(Result<engine::EmbedResult> result) {
-    if (result.ok() && request_.caller.usage)
-      request_.caller.usage->add_tokens(request_.caller, result->n_tokens);
+    count_.settle(request_.caller, result.ok() ? result->n_tokens : 0);
     audit::Event event = event_of(result);
     auto shared = std::make_shared<Result<engine::EmbedResult>>(std::move(result));
-    model_.recorder_.record(std::move(event), [self = shared_from_this(), shared](Status recorded) {
-      if (!recorded.ok())
-        self->done_(std::move(recorded).error().within(
-            "the audit log cannot be written, so the embeddings are withheld"));
-      else
-        self->done_(std::move(*shared));
-    });
+    model_.recorder_->record(
+        std::move(event), [self = shared_from_this(), shared](Status recorded) {
+          if (!recorded.ok())
+            self->done_(std::move(recorded).error().within(
+                "the audit log cannot be written, so the embeddings are withheld"));
+          else
+            self->done_(std::move(*shared));
+        });
   }
 
   [[nodiscard]] audit::Event event_of(const Result<engine::EmbedResult>& result) const {
@@ -205,6 +257,7 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
 
   ServedModel& model_;
   const EmbedRequest request_;
+  Count count_;
   const policy::Decision decision_;
   const std::function<void(Result<engine::EmbedResult>)> done_;
   std::stop_source cancel_;
@@ -216,6 +269,7 @@ struct ServedModel::Parts {
   Composition composition;
   uint64_t weight_bytes = 0;
   std::shared_ptr<const format::Standing> standing;
+  std::unique_ptr<Recorder> recorder;
   std::unique_ptr<engine::Scheduler> scheduler;
 };
 
@@ -226,7 +280,7 @@ ServedModel::ServedModel(Parts parts)
       standing_(std::move(parts.standing)),
       decisions_(std::move(parts.governance)),
       log_(decisions_.log()),
-      recorder_(log_),
+      recorder_(std::move(parts.recorder)),
       scheduler_(std::move(parts.scheduler)) {}
 
 ServedModel::~ServedModel() = default;
@@ -252,11 +306,13 @@ Result<std::unique_ptr<ServedModel>> ServedModel::start(Admitted admitted,
                  engine::Engine::load(std::move(admitted.model), std::move(engine)));
   LANTERN_ASSIGN(auto started, engine::Scheduler::start(std::move(loaded), scheduler));
   LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(auto recorder, Recorder::start(governance.log()));
   return std::unique_ptr<ServedModel>(
       new ServedModel({.governance = std::move(governance),
                        .composition = std::move(admitted.composition),
                        .weight_bytes = admitted.cost.weight_bytes,
                        .standing = std::move(standing),
+                       .recorder = std::move(recorder),
                        .scheduler = std::move(started)}));
 }
 
@@ -306,13 +362,14 @@ void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink
   if (!prompt.ok()) return sink->on_done(std::move(prompt).error());
   const auto n_prompt = static_cast<int64_t>(prompt->ids.size());
   if (const Status fits = limit(request, n_prompt); !fits.ok()) return sink->on_done(fits.error());
-  if (request.caller.usage) {
-    request.caller.usage->count_request(request.caller);
-    request.caller.usage->add_tokens(request.caller, n_prompt);
-  }
   request.n_choices = std::max<uint32_t>(request.n_choices, 1);
-  std::make_shared<UnderWay>(*this, std::move(request), std::move(*decision), std::move(*prompt),
-                             std::move(sink))
+  const int64_t wanted = request.options.max_tokens;
+  const int64_t most = wanted > 0 ? wanted : std::max<int64_t>(info().context - n_prompt, 0);
+  const auto count =
+      Count::begin(decisions_, request.caller, n_prompt, n_prompt + request.n_choices * most);
+  if (!count.ok()) return sink->on_done(count.error());
+  std::make_shared<UnderWay>(*this, std::move(request), *count, std::move(*decision),
+                             std::move(*prompt), std::move(sink))
       ->submit();
 }
 
@@ -322,7 +379,6 @@ void ServedModel::embed(EmbedRequest request,
       decisions_.decide(composition_, request.caller, policy::Action::kEmbed);
   if (!decision.ok()) return done(std::move(decision).error());
   if (!decision->allowed()) return done(decision->status().error());
-  if (request.caller.usage) request.caller.usage->count_request(request.caller);
   std::make_shared<EmbedUnderWay>(*this, std::move(request), std::move(*decision), std::move(done))
       ->submit();
 }

@@ -65,7 +65,8 @@ class AnswerSink {
     (void)token;
   }
   /// Last, exactly once, after the record is durable. An error: as ServedModel::answer() says, and
-  /// what went wrong on the way (a model that was withdrawn is kDenied).
+  /// what went wrong on the way (a model that was withdrawn is kDenied, an answer that was ended
+  /// before it was complete kCancelled).
   virtual void on_done(Result<Answer> answer) = 0;
 };
 
@@ -128,6 +129,7 @@ class ServedModel {
   Result<int64_t> count_tokens(AnswerRequest request);
 
  private:
+  class Count;
   class UnderWay;
   class EmbedUnderWay;
   struct Parts;
@@ -142,7 +144,7 @@ class ServedModel {
   std::stop_source all_;
   CallerDecisions decisions_;
   AuditLog log_;
-  Recorder recorder_;
+  std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<engine::Scheduler> scheduler_;  // ends first: what it runs tells the recorder
 };
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/paths.h"
+#include "base/thread.h"
 
 namespace lantern::gate {
 namespace {
@@ -32,7 +33,12 @@ std::string key_subject(const Caller& caller) {
 Result<std::shared_ptr<Usage>> Usage::open(const std::filesystem::path& folder, Clock clock) {
   LANTERN_TRY(base::make_private_folder(folder));
   LANTERN_ASSIGN(base::Database database, base::Database::open(folder / "usage.db", kMigrations));
-  return std::shared_ptr<Usage>(new Usage(std::move(database), std::move(clock)));
+  std::shared_ptr<Usage> made(new Usage(std::move(database), std::move(clock)));
+  LANTERN_ASSIGN(made->thread_, base::start_thread("write counts",
+                                                   [raw = made.get()](const std::stop_token& stop) {
+                                                     raw->run(stop);
+                                                   }));
+  return made;
 }
 
 Result<std::shared_ptr<Usage>> Usage::of_user() {
@@ -40,14 +46,9 @@ Result<std::shared_ptr<Usage>> Usage::of_user() {
   return open(folders.state);
 }
 
-Usage::Usage(base::Database database, Clock clock)
-    : database_(std::move(database)), clock_(std::move(clock)) {
-  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
-}
-
 Usage::~Usage() {
   thread_.request_stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
   (void)flush();
 }
 
@@ -88,7 +89,8 @@ Status Usage::write() {
     if (std::exchange(subject.unwritten, 0) == 0 || !subject.is_read) continue;
     LANTERN_TRY(database_.run("SELECT tokens FROM usage WHERE day = ? AND subject = ?",
                               {day_, name}, [&](const base::Row& row) -> Status {
-                                subject.tokens = std::max(subject.tokens, row.number(0));
+                                subject.tokens =
+                                    std::max(subject.tokens, row.number(0) - subject.reserved);
                                 return {};
                               }));
   }
@@ -99,7 +101,7 @@ void Usage::begin_day(int64_t day) {
   (void)write();
   day_ = day;
   for (auto& [name, subject] : subjects_) {
-    subject.tokens = subject.unwritten = 0;
+    subject.tokens = subject.unwritten = subject.reserved = 0;
     subject.is_read = false;
   }
   std::erase_if(subjects_, [&](const auto& entry) {
@@ -176,17 +178,43 @@ void Usage::count_request(const Caller& caller) {
   }
 }
 
+/// Under the mutex.
+void Usage::add(const Caller& caller, int64_t tokens, int64_t reserved) {
+  for (const std::string& name : {user_subject(caller), key_subject(caller)}) {
+    if (name.empty()) continue;
+    Subject& one = subject(name);
+    one.tokens += tokens;
+    one.reserved += reserved;
+    one.unwritten += tokens + reserved;
+  }
+  is_dirty_ = true;
+}
+
 void Usage::add_tokens(const Caller& caller, int64_t n) {
   if (n <= 0) return;
   {
     const std::lock_guard lock(mutex_);
-    for (const std::string& name : {user_subject(caller), key_subject(caller)}) {
-      if (name.empty()) continue;
-      Subject& one = subject(name);
-      one.tokens += n;
-      one.unwritten += n;
-    }
-    is_dirty_ = true;
+    add(caller, n, 0);
+  }
+  changed_.notify_one();
+}
+
+Result<Usage::Reservation> Usage::reserve(const Caller& caller, int64_t tokens) {
+  const std::lock_guard lock(mutex_);
+  add(caller, 0, tokens);
+  if (const Status written = write(); !written.ok()) {
+    add(caller, 0, -tokens);
+    return written.error();
+  }
+  return Reservation{.day = day_, .tokens = tokens};
+}
+
+void Usage::settle(const Caller& caller, const Reservation& reservation, int64_t used) {
+  {
+    const std::lock_guard lock(mutex_);
+    // One of a day that is over stays with that day.
+    (void)subject(user_subject(caller));
+    add(caller, used, reservation.day == day_ ? -reservation.tokens : 0);
   }
   changed_.notify_one();
 }

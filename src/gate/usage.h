@@ -2,8 +2,9 @@
 //
 // Tokens are kept in usage.db in the state folder, so that a restart gives nobody his day anew:
 // written by a thread of its own some times a second and at the end, added to what other processes
-// wrote. A process that is killed loses at most what it counted within that time. Requests of the
-// last minute are this process's alone.
+// wrote. A process that is killed loses at most what it counted within that time, and nothing of
+// whoever has a budget: what his answer may use is written before it begins, and what it did not
+// use is given back at its end. Requests of the last minute are this process's alone.
 #pragma once
 
 #include <array>
@@ -16,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/result.h"
 #include "base/sqlite.h"
@@ -33,7 +35,8 @@ class Usage {
  public:
   using Clock = std::function<base::UtcTime()>;
 
-  /// usage.db in `folder`, made where it is missing. `clock` is for tests.
+  /// usage.db in `folder`, made where it is missing. `clock` is for tests. Errors: those of the
+  /// folder and the database, kExhausted where no thread is to be had.
   static Result<std::shared_ptr<Usage>> open(const std::filesystem::path& folder,
                                              Clock clock = base::utc_clock);
   /// In this user's state folder.
@@ -56,24 +59,36 @@ class Usage {
   /// By the caller's user and his key.
   void count_request(const Caller& caller);
   void add_tokens(const Caller& caller, int64_t n);
+  /// What an answer may use at most, until it is settled: durable, for who reads the counts after
+  /// this process was killed; used() does not have it yet.
+  struct Reservation {
+    int64_t day = 0, tokens = 0;
+  };
+  /// kIo where it cannot be written: nothing is reserved then.
+  Result<Reservation> reserve(const Caller& caller, int64_t tokens);
+  /// What the answer used takes the reservation's place. Once for each.
+  void settle(const Caller& caller, const Reservation& reservation, int64_t used);
   /// Writes what waits; durable once it returns.
   Status flush();
 
  private:
   struct Subject {
     int64_t tokens = 0;                      // of today, those written among them
-    int64_t unwritten = 0;                   // of those
+    int64_t unwritten = 0;                   // of those and what is reserved; less than 0: too much
+    int64_t reserved = 0;                    // today, beside `tokens`
     bool is_read = false;                    // what was written before is among them
     std::array<uint32_t, 60> requests = {};  // by second
     int64_t newest_second = 0;
   };
-  Usage(base::Database database, Clock clock);
+  Usage(base::Database database, Clock clock)
+      : database_(std::move(database)), clock_(std::move(clock)) {}
   void run(const std::stop_token& stop);
   /// Of the day that it is; reads what was written of a subject that is new here.
   Subject& subject(const std::string& name);
   void begin_day(int64_t day);
   static void advance(Subject& subject, int64_t second);
   Status write();
+  void add(const Caller& caller, int64_t tokens, int64_t reserved);
 
   std::mutex mutex_;
   base::Database database_;  // under the mutex, as all below

@@ -70,6 +70,45 @@ TEST(Usage, AddsToWhatAnotherProcessWrote) {
   EXPECT_EQ(used->tokens_today, 56);
 }
 
+TEST(Usage, WhatIsReservedStaysWhereTheProcessIsKilled) {
+  const Meter meter;
+  meter.usage->add_tokens(kByKey, 10);
+  const auto first = meter.usage->reserve(kByKey, 100);
+  const auto second = meter.usage->reserve(kByKey, 50);
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(meter.used().tokens_today, 10);
+  // As the next process reads it, which nobody flushed for.
+  const auto after_a_kill = [&](const std::string& subject) {
+    const auto other = Usage::open(meter.folder.path(), [] { return kNoon; });
+    EXPECT_TRUE(other.ok());
+    const auto used = (*other)->used(subject);
+    EXPECT_TRUE(used.ok());
+    return used.ok() ? used->tokens_today : -1;
+  };
+  EXPECT_EQ(after_a_kill("user:alice"), 160);
+  EXPECT_EQ(after_a_kill("key:0123456789ab"), 160);
+  meter.usage->settle(kByKey, *first, 30);
+  EXPECT_EQ(meter.used().tokens_today, 40);
+  ASSERT_TRUE(meter.usage->flush().ok());
+  EXPECT_EQ(meter.used().tokens_today, 40);
+  EXPECT_EQ(after_a_kill("user:alice"), 90);
+  meter.usage->settle(kByKey, *second, 0);
+  ASSERT_TRUE(meter.usage->flush().ok());
+  EXPECT_EQ(meter.used("key:0123456789ab").tokens_today, 40);
+  EXPECT_EQ(after_a_kill("key:0123456789ab"), 40);
+}
+
+TEST(Usage, AReservationStaysWithItsDay) {
+  Meter meter;
+  const auto reserved = meter.usage->reserve(kAlice, 100);
+  ASSERT_TRUE(reserved.ok());
+  meter.now += std::chrono::hours(12);
+  meter.usage->settle(kAlice, *reserved, 30);
+  EXPECT_EQ(meter.used().tokens_today, 30);
+  ASSERT_TRUE(meter.usage->flush().ok());
+  EXPECT_EQ(meter.used().tokens_today, 30);
+}
+
 TEST(Usage, AMinuteIsTheLastSixtySeconds) {
   Meter meter;
   meter.usage->count_request(kAlice);

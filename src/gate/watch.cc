@@ -3,8 +3,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <system_error>
 #include <thread>
+
+#include "base/thread.h"
 
 namespace lantern::gate {
 namespace {
@@ -20,12 +21,10 @@ class Watch {
   Watch(Composition model, policy::Action action) : model_(std::move(model)), action_(action) {}
 
   Status start() {
-    try {
-      thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
-    } catch (const std::system_error& error) {
-      return make_error(ErrorCode::kExhausted, "{}: no thread to watch its approval with: {}",
-                        model_.name, error.what());
-    }
+    auto started = base::start_thread("watch its approval",
+                                      [this](const std::stop_token& stop) { run(stop); });
+    if (!started.ok()) return std::move(started).error().within(model_.name);
+    thread_ = std::move(*started);
     return {};
   }
 

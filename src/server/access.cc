@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "base/thread.h"
+
 namespace lantern::server {
 namespace {
 
@@ -95,8 +97,17 @@ Access::Access(std::unique_ptr<gate::ApiKeys> keys, std::shared_ptr<gate::Usage>
     : keys_(std::move(keys)),
       usage_(std::move(usage)),
       keys_required_(keys_required),
-      leases_(std::make_shared<Leases>()) {
-  watcher_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+      leases_(std::make_shared<Leases>()) {}
+
+Result<std::unique_ptr<Access>> Access::start(std::unique_ptr<gate::ApiKeys> keys,
+                                              std::shared_ptr<gate::Usage> usage,
+                                              bool keys_required) {
+  std::unique_ptr<Access> made(new Access(std::move(keys), std::move(usage), keys_required));
+  LANTERN_ASSIGN(made->watcher_,
+                 base::start_thread("watch keys", [raw = made.get()](const std::stop_token& stop) {
+                   raw->watch(stop);
+                 }));
+  return made;
 }
 
 Access::~Access() = default;

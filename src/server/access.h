@@ -26,8 +26,10 @@ namespace lantern::server {
 
 class Access {
  public:
-  Access(std::unique_ptr<gate::ApiKeys> keys, std::shared_ptr<gate::Usage> usage,
-         bool keys_required);
+  /// kExhausted where no thread is to be had.
+  static Result<std::unique_ptr<Access>> start(std::unique_ptr<gate::ApiKeys> keys,
+                                               std::shared_ptr<gate::Usage> usage,
+                                               bool keys_required);
   ~Access();
   Access(const Access&) = delete;
   Access& operator=(const Access&) = delete;
@@ -45,6 +47,8 @@ class Access {
  private:
   struct Leases;  // the replies that go under a key
   class LeasedReply;
+  Access(std::unique_ptr<gate::ApiKeys> keys, std::shared_ptr<gate::Usage> usage,
+         bool keys_required);
   std::optional<Response> refuse(const Endpoint& endpoint, const Request& request, int status,
                                  const Error& error);
   void watch(const std::stop_token& stop);

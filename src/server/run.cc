@@ -9,6 +9,7 @@
 
 #include "base/path_stamp.h"
 #include "base/paths.h"
+#include "base/thread.h"
 #include "gate/service_log.h"
 #include "gate/usage.h"
 #include "server/access.h"
@@ -76,7 +77,11 @@ class Reloader {
   Reloader(const RunOptions& options, Service& service, HttpServer& server)
       : options_(options), service_(service), server_(server), seen_(stamps()) {
     server_.on_hangup([this] { wake(); });
-    thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  }
+  Status start() {
+    LANTERN_ASSIGN(thread_, base::start_thread("read settings again",
+                                               [this](const std::stop_token& stop) { run(stop); }));
+    return {};
   }
 
  private:
@@ -210,9 +215,8 @@ Status run_service(std::unique_ptr<gate::ModelHost> host, const RunOptions& opti
     LANTERN_ASSIGN(const bool any, keys->any());
     if (!any) say(options, "keys are asked for and there is none: `lantern key create` makes one");
   }
-  Service service(own_names(options, options.settings),
-                  std::make_unique<Access>(std::move(keys), std::move(usage), keys_required),
-                  std::move(host));
+  LANTERN_ASSIGN(auto access, Access::start(std::move(keys), std::move(usage), keys_required));
+  Service service(own_names(options, options.settings), std::move(access), std::move(host));
   std::string socket;
   LANTERN_ASSIGN(const auto server, open_server(options, service, socket));
   const std::string url = url_of(options, server->address());
@@ -220,7 +224,8 @@ Status run_service(std::unique_ptr<gate::ModelHost> host, const RunOptions& opti
   if (options.on_ready) LANTERN_TRY(options.on_ready(url, socket));
   notify_service_manager("READY=1");
   {
-    const Reloader reloader(options, service, *server);
+    Reloader reloader(options, service, *server);
+    LANTERN_TRY(reloader.start());
     const std::stop_callback from_outside(stop, [&service] { service.stop(); });
     const std::stop_callback draining(service.stopped(), [&service] {
       service.set_ready(false);
