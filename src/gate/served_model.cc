@@ -302,9 +302,13 @@ Result<std::unique_ptr<ServedModel>> ServedModel::start(Admitted admitted,
                                                         engine::EngineOptions engine,
                                                         const engine::SchedulerOptions& scheduler) {
   auto standing = admitted.model.standing();
-  LANTERN_ASSIGN(engine::Engine loaded,
-                 engine::Engine::load(std::move(admitted.model), std::move(engine)));
-  LANTERN_ASSIGN(auto started, engine::Scheduler::start(std::move(loaded), scheduler));
+  auto loaded = engine::Engine::load(std::move(admitted.model), std::move(engine));
+  if (!loaded.ok()) {
+    // One that was revoked and removed meanwhile: its files are not what is wrong.
+    LANTERN_TRY(standing->check());
+    return std::move(loaded).error();
+  }
+  LANTERN_ASSIGN(auto started, engine::Scheduler::start(std::move(*loaded), scheduler));
   LANTERN_ASSIGN(Governance governance, Governance::open());
   LANTERN_ASSIGN(auto recorder, Recorder::start(governance.log()));
   return std::unique_ptr<ServedModel>(
