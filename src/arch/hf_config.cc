@@ -5,6 +5,7 @@
 #include "arch/hyper_parameters.h"
 #include "arch/rope.h"
 #include "arch/spec.h"
+#include "base/printable.h"
 
 namespace lantern::arch {
 namespace {
@@ -129,7 +130,7 @@ Status map_rope(const HfConfig& config, MetadataWriter& keys) {
     return make_error(
         ErrorCode::kUnsupported,
         "config.json: rope type \"{}\" is none of default, linear, llama3, yarn, longrope",
-        rope.type);
+        base::printable(rope.type, 80));
   }
   return {};
 }
@@ -351,7 +352,8 @@ Status map_common(const Spec& spec, const HfConfig& config, MetadataWriter& keys
                  config.text_or(activation_key, std::string(spec.hf_activation)));
   if (activation != spec.hf_activation)
     return make_error(ErrorCode::kUnsupported, "config.json: {} \"{}\", a {} model has \"{}\"",
-                      activation_key, activation, spec.name, spec.hf_activation);
+                      activation_key, base::printable(activation, 80), spec.name,
+                      spec.hf_activation);
   keys.integer("block_count", n_layers);
   keys.integer("context_length", n_context);
   keys.integer("embedding_length", n_embd);

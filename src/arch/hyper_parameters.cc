@@ -5,6 +5,7 @@
 
 #include "arch/rope.h"
 #include "arch/spec.h"
+#include "base/printable.h"
 
 namespace lantern::arch {
 namespace {
@@ -87,7 +88,7 @@ Status read_rope(const Keys& keys, HyperParameters& hyper) {
     return make_error(
         ErrorCode::kUnsupported,
         "metadata key {}: rope scaling \"{}\" is none of none, linear, yarn, longrope",
-        keys.key("rope.scaling.type"), kind);
+        keys.key("rope.scaling.type"), base::printable(kind, 80));
   }
   LANTERN_ASSIGN(double attn_factor, keys.real_or("rope.scaling.attn_factor", 1e-3, 1e3, 1.0));
   rope.magnitude *= attn_factor;

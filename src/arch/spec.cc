@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/printable.h"
+
 namespace lantern::arch {
 
 std::span<const TensorName> common_tensor_names() {
@@ -42,8 +44,8 @@ Result<const Spec*> find_spec(std::string_view architecture) {
     names.push_back(spec->name);
   }
   return make_error(ErrorCode::kUnsupported,
-                    "metadata key general.architecture: \"{}\" is none of {}", architecture,
-                    fmt::join(names, ", "));
+                    "metadata key general.architecture: \"{}\" is none of {}",
+                    base::printable(architecture, 80), fmt::join(names, ", "));
 }
 
 Result<const Spec*> find_spec_for_hf(std::string_view hf_architecture) {
@@ -53,7 +55,7 @@ Result<const Spec*> find_spec_for_hf(std::string_view hf_architecture) {
     names.insert(names.end(), spec->hf_architectures.begin(), spec->hf_architectures.end());
   }
   return make_error(ErrorCode::kUnsupported, "config.json: architecture \"{}\" is none of {}",
-                    hf_architecture, fmt::join(names, ", "));
+                    base::printable(hf_architecture, 80), fmt::join(names, ", "));
 }
 
 Result<HyperParameters> read_hyper_parameters(const Spec& spec, const format::Metadata& metadata) {
