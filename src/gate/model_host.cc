@@ -56,6 +56,7 @@ enum class Phase { kAbsent, kLoading, kLoaded, kUnloading };
 struct Waiter {
   ModelHost::UseOptions options;
   Then then;
+  Clock::time_point came = Clock::now();
 };
 
 /// A model that is loaded or wanted.
@@ -310,10 +311,15 @@ SlotPtr ModelHost::Impl::next_to_unload(Clock::time_point now) const {
   return idle && now - idle->last_used > kTick && available() < kMemoryLeast ? idle : nullptr;
 }
 
+/// First come, first served: otherwise models that are asked for again and again, and take the room
+/// from each other, keep one waiting that is not.
 SlotPtr ModelHost::Impl::next_to_load() const {
+  SlotPtr found;
   for (const auto& [key, slot] : shared->slots)
-    if (slot->phase == Phase::kAbsent && !slot->waiters.empty()) return slot;
-  return nullptr;
+    if (slot->phase == Phase::kAbsent && !slot->waiters.empty() &&
+        (!found || slot->waiters.front().came < found->waiters.front().came))
+      found = slot;
+  return found;
 }
 
 SlotPtr ModelHost::Impl::longest_idle(bool named_too) const {
