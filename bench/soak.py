@@ -5,8 +5,8 @@
                   [--clients 32] [--growth 20] [--seed 1]
 
 Works on a copy of --home, which must hold smollm2, and starts `lantern serve` with two models
-(smollm2 as it is, and converted to Q8_0) beside three more in the store, of which one only fits
-(--models-max 3), and one that is approved and revoked again and again. Clients ask through every
+(smollm2 as it is, and converted to Q8_0) beside three more in the store, of which two only fit
+(--models-max 4), and one that is approved and revoked again and again. Clients ask through every
 API, streamed and not, by keys of several users, over connections that are kept or not; among them
 are some that leave in the middle, read slowly or never, send slowly, or send what is no HTTP, no
 JSON or no request. Meanwhile models are stopped and swapped, approved and revoked, keys are made
@@ -114,7 +114,7 @@ class Soak:
     def start(self):
         self.log = open(os.path.join(self.folder, "serve.log"), "w+")
         self.process = subprocess.Popen(
-            [self.a.lantern, "serve", "smollm2", "steady", "--listen", "127.0.0.1:0", "--json", "--models-max", "3",
+            [self.a.lantern, "serve", "smollm2", "steady", "--listen", "127.0.0.1:0", "--json", "--models-max", "4",
              "--config", self.config, "--threads", str(self.a.threads)],
             env=self.environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
@@ -429,6 +429,7 @@ class Soak:
             self.fault(f"models are in use although nobody asks: {models}")
         time.sleep(1)
         now = self.resident()
+        now["accounted"] = sum(m["memory_bytes"] for m in models) / 1e6
         self.hold.clear()
         return now
 
@@ -553,7 +554,8 @@ def main():
     print("  " + ", ".join(f"{what} {n}" for what, n in sorted(counts.items()) if what not in ("answers right", "FAULTS")))
     for when, at in (("a third", early), ("the end", late)):
         if at:
-            print(f"  at {when}: {at['memory']:.1f} MB resident (peak so far {at['peak']:.0f}), {at['threads']} threads, "
+            print(f"  at {when}: {at['memory']:.1f} MB resident ({at['accounted']:.1f} in weights and caches; "
+                  f"peak so far {at['peak']:.0f}), {at['threads']} threads, "
                   f"{at['files']} files")
     print(f"soak: {'FAILED, ' + str(len(soak.faults)) + ' faults' if soak.faults else 'passed'}")
     sys.exit(1 if soak.faults else 0)
