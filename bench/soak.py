@@ -435,8 +435,8 @@ class Soak:
 
     def run(self):
         a, begin = self.a, time.monotonic()
-        threads = [threading.Thread(target=self.client, args=(f"{a.seed}/{i}",)) for i in range(a.clients)]
-        threads += [threading.Thread(target=self.changer, args=(change,)) for change in
+        threads = [threading.Thread(target=self.client, args=(f"{a.seed}/{i}",), daemon=True) for i in range(a.clients)]
+        threads += [threading.Thread(target=self.changer, args=(change,), daemon=True) for change in
                     (self.change_models, self.change_keys, self.change_guests, self.look)]
         for thread in threads:
             thread.start()

@@ -15,7 +15,7 @@ constexpr std::string_view kMigrations[] = {R"(
     day INTEGER NOT NULL, subject TEXT NOT NULL, tokens INTEGER NOT NULL,
     PRIMARY KEY (day, subject)) STRICT, WITHOUT ROWID;
 )"};
-constexpr int64_t kDaySeconds = 24 * 3600;
+constexpr int64_t kDaySeconds = int64_t{24} * 3600;
 constexpr int64_t kDaysKept = 7;
 constexpr auto kWriteEvery = std::chrono::milliseconds(200);
 
@@ -69,7 +69,7 @@ Status Usage::flush() {
 /// Adds what is unwritten to what is there, and takes over what others added.
 Status Usage::write() {
   if (!is_dirty_) return {};
-  const Status written = database_.transaction([&]() -> Status {
+  Status written = database_.transaction([&]() -> Status {
     for (auto& [name, subject] : subjects_) {
       if (subject.unwritten == 0) continue;
       LANTERN_TRY(database_.run(
