@@ -81,6 +81,9 @@ struct How {
   int64_t chunk = 1 << 20;  // tokens of the prompt a step
   int64_t n_beside = 0;     // other sequences in every step
   kernels::KvType kv = kernels::KvType::kF32;
+  const arch::Adapter* adapter = nullptr;
+  /// Of the others, in turns.
+  std::vector<const arch::Adapter*> adapters_beside = {nullptr};
 };
 
 /// Logits of all positions, float32 [tokens, n_vocab].
@@ -105,13 +108,15 @@ inline std::vector<float> run_model(const Loaded& loaded, const std::vector<int3
       const auto& prompt = prompts[static_cast<size_t>(i)];
       const int64_t other = std::min(count, std::ssize(prompt) - first);
       if (other <= 0) continue;
-      steps.push_back({.tokens = std::span(prompt).subspan(static_cast<size_t>(first),
-                                                           static_cast<size_t>(other)),
-                       .first_position = first,
-                       .kv = caches[static_cast<size_t>(i + 1)].views(),
-                       .planned_length = std::ssize(prompt),
-                       .wanted = arch::LogitsWanted::kLast,
-                       .logits = ignored.data() + i * info.n_vocab});
+      steps.push_back(
+          {.tokens =
+               std::span(prompt).subspan(static_cast<size_t>(first), static_cast<size_t>(other)),
+           .first_position = first,
+           .kv = caches[static_cast<size_t>(i + 1)].views(),
+           .planned_length = std::ssize(prompt),
+           .adapter = how.adapters_beside[static_cast<size_t>(i) % how.adapters_beside.size()],
+           .wanted = arch::LogitsWanted::kLast,
+           .logits = ignored.data() + i * info.n_vocab});
     }
     auto own = steps.size() / 2;
     steps.insert(steps.begin() + static_cast<int64_t>(own),
@@ -120,6 +125,7 @@ inline std::vector<float> run_model(const Loaded& loaded, const std::vector<int3
                   .first_position = first,
                   .kv = caches[0].views(),
                   .planned_length = n,
+                  .adapter = how.adapter,
                   .wanted = arch::LogitsWanted::kAll,
                   .logits = logits.data() + first * info.n_vocab});
     Status status = loaded.model->forward(loaded.context, steps, workspace);

@@ -14,6 +14,7 @@
 #include "arch/spec.h"
 #include "base/printable.h"
 #include "format/gguf.h"
+#include "format/peft_folder.h"
 #include "format/renamed_checkpoint.h"
 
 namespace lantern::arch {
@@ -56,14 +57,21 @@ std::optional<std::string> text_name(std::string_view name, bool multimodal) {
   return std::nullopt;
 }
 
+using TensorNames = std::map<std::string, std::string_view>;
+
+/// GGUF names by the patterns of the folder's.
+TensorNames tensor_names(const Spec& spec) {
+  TensorNames out;
+  for (std::span<const TensorName> names : {common_tensor_names(), spec.tensor_names})
+    for (const TensorName& name : names) out[std::string(name.hf)] = name.gguf;
+  return out;
+}
+
 /// Collects a folder's tensors under GGUF's names.
 class Mapper {
  public:
   Mapper(const Spec& spec, const HfConfig& config, const format::Checkpoint& weights)
-      : spec_(spec), config_(config), weights_(weights) {
-    for (std::span<const TensorName> names : {common_tensor_names(), spec.tensor_names})
-      for (const TensorName& name : names) gguf_names_[std::string(name.hf)] = name.gguf;
-  }
+      : spec_(spec), config_(config), weights_(weights), gguf_names_(tensor_names(spec)) {}
 
   Status map();
   std::vector<RenamedTensor> take_tensors();
@@ -83,8 +91,8 @@ class Mapper {
   const Spec& spec_;
   const HfConfig& config_;
   const format::Checkpoint& weights_;
-  std::map<std::string, std::string_view> gguf_names_;  // by HF pattern
-  std::map<std::string, Target> targets_;               // by GGUF name
+  TensorNames gguf_names_;
+  std::map<std::string, Target> targets_;  // by GGUF name
   std::vector<RenamedTensor> tensors_;
   std::vector<std::string> notices_;
   size_t n_other_parts_ = 0;
@@ -279,6 +287,23 @@ Result<std::unique_ptr<format::Checkpoint>> map_folder(const format::HfFolder& f
 
 }  // namespace
 
+std::optional<std::string> gguf_name(const Spec& spec, std::string_view name) {
+  for (std::string_view outer : {"model.language_model.", "language_model.model."})
+    if (name.starts_with(outer))
+      return gguf_name(spec, "model." + std::string(name.substr(outer.size())));
+  if (!spec.hf_prefix.empty() && name.starts_with(spec.hf_prefix))
+    name.remove_prefix(spec.hf_prefix.size());
+  const NumberedName numbered = take_numbers(name);
+  const TensorNames names = tensor_names(spec);
+  auto found = names.find(numbered.pattern);
+  if (found == names.end()) found = names.find("model." + numbered.pattern);
+  if (found == names.end() || numbered.numbers.size() > 1) return std::nullopt;
+  std::string gguf(found->second);
+  if (const size_t at = gguf.find("{}"); at != std::string::npos)
+    gguf.replace(at, 2, std::to_string(numbered.numbers[0]));
+  return gguf;
+}
+
 Result<std::unique_ptr<format::Checkpoint>> from_hf(const format::HfFolder& folder) {
   auto mapped = map_folder(folder);
   if (!mapped.ok()) return std::move(mapped).error().within(folder.path.string());
@@ -288,6 +313,8 @@ Result<std::unique_ptr<format::Checkpoint>> from_hf(const format::HfFolder& fold
 Result<std::unique_ptr<format::Checkpoint>> open_checkpoint(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) return format::open_gguf(path);
+  if (const format::DiskFolder files(path); format::is_peft_folder(files))
+    return format::open_peft(files);
   LANTERN_ASSIGN(format::HfFolder opened, format::HfFolder::open(path));
   const auto folder = std::make_shared<const format::HfFolder>(std::move(opened));
   LANTERN_ASSIGN(auto checkpoint, from_hf(*folder));

@@ -4,7 +4,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
+#include "arch/spec.h"
 #include "base/result.h"
 #include "format/checkpoint.h"
 #include "format/hf_folder.h"
@@ -22,8 +26,13 @@ inline constexpr std::string_view kNoticesKey = "lantern.notices";
 /// config.json or tensors.
 Result<std::unique_ptr<format::Checkpoint>> from_hf(const format::HfFolder& folder);
 
-/// A model by its path: a GGUF file (any part of a split one) or a Hugging Face folder. Errors name
-/// the file.
+/// The GGUF name of a matrix that a Hugging Face folder of this architecture has under `name`
+/// ("model.layers.3.self_attn.q_proj.weight"); nothing for one that is not known, or that is a part
+/// of a tensor (an expert's).
+std::optional<std::string> gguf_name(const Spec& spec, std::string_view name);
+
+/// A model by its path: a GGUF file (any part of a split one) or a Hugging Face folder; or an
+/// adapter of either kind, under its own names. Errors name the file.
 Result<std::unique_ptr<format::Checkpoint>> open_checkpoint(const std::filesystem::path& path);
 
 }  // namespace lantern::arch

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "arch/hf.h"
+#include "arch/lora.h"
+#include "arch/lora_file.h"
 #include "arch/network.h"
 #include "arch/spec.h"
 #include "arch/transformer.h"
@@ -14,6 +16,7 @@ namespace lantern::arch {
 
 struct Model::Impl {
   ModelInfo info;
+  const Spec* spec = nullptr;
   Network network;
 };
 
@@ -23,11 +26,17 @@ Model& Model::operator=(Model&&) noexcept = default;
 Model::~Model() = default;
 
 Result<Model> Model::load(const format::AdmittedModel& model, LoadOptions options) {
+  if (is_adapter(model.checkpoint()))
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: is an adapter, no model by itself: give the model it was made for, and "
+                      "this one with --lora",
+                      model.name());
   const format::Metadata& metadata = model.checkpoint().metadata();
   LANTERN_ASSIGN(std::string architecture, metadata.get_string("general.architecture"));
   LANTERN_ASSIGN(const Spec* spec, find_spec(architecture));
   LANTERN_ASSIGN(HyperParameters hyper, read_hyper_parameters(*spec, metadata));
   auto impl = std::make_unique<Impl>();
+  impl->spec = spec;
   LANTERN_ASSIGN(impl->network, load_network(model, *spec, std::move(hyper),
                                              {.context = options.context,
                                               .progress = std::move(options.progress)}));
@@ -61,6 +70,19 @@ Status Model::forward(const kernels::Context& context, std::span<const SequenceS
                       Workspace& workspace) const {
   return run_step(impl_->network, context, steps, workspace.impl());
 }
+
+Result<Adapter> Model::load_adapter(const format::AdmittedModel& adapter, double scale) const {
+  LANTERN_ASSIGN(LoraWeights weights,
+                 load_lora(adapter, impl_->network, *impl_->spec, {.scale = scale}));
+  return Adapter(std::make_unique<Adapter::Impl>(Adapter::Impl{std::move(weights)}));
+}
+
+Adapter::Adapter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Adapter::Adapter(Adapter&&) noexcept = default;
+Adapter& Adapter::operator=(Adapter&&) noexcept = default;
+Adapter::~Adapter() = default;
+
+uint64_t Adapter::bytes() const { return impl_->weights.bytes; }
 
 Workspace::Workspace() : impl_(std::make_unique<Impl>()) {}
 Workspace::~Workspace() = default;

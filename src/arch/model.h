@@ -45,6 +45,25 @@ struct ModelInfo {
 
 enum class LogitsWanted { kNone, kLast, kAll };
 
+/// A change to a model, loaded beside it and used by the sequences that name it. Belongs to the
+/// model that loaded it, which outlives it; immutable, so that any number of sequences may share
+/// it.
+class Adapter {
+ public:
+  Adapter(Adapter&&) noexcept;
+  Adapter& operator=(Adapter&&) noexcept;
+  ~Adapter();
+
+  [[nodiscard]] uint64_t bytes() const;  // memory held
+  struct Impl;
+  [[nodiscard]] const Impl& impl() const { return *impl_; }
+
+ private:
+  friend class Model;
+  explicit Adapter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
 /// One sequence's part of a step. Its KV pages up to first_position + tokens.size() are allocated
 /// and all of them before first_position are written. An encoder's sequence comes whole.
 struct SequenceStep {
@@ -54,6 +73,8 @@ struct SequenceStep {
   /// The length that length-dependent rope kinds (LongRoPE) are chosen by, once a sequence:
   /// prompt tokens plus the limit of generated ones.
   int64_t planned_length = 0;
+  /// Whose change the sequence runs with, in all its steps; null: the model as it is.
+  const Adapter* adapter = nullptr;
   LogitsWanted wanted = LogitsWanted::kLast;
   float* logits = nullptr;  // [1 or tokens.size(), n_vocab]
   /// Where not null: the wanted rows' states behind the last norm go here [1 or tokens.size(),
@@ -81,10 +102,16 @@ class Model {
 
   [[nodiscard]] const ModelInfo& info() const;
 
+  /// Loads a LoRA adapter (lora_file.h) for this model, `scale` times as strong as its file says.
+  /// Errors: kInvalidArgument for what is no adapter or not this model's, kCorrupt, kUnsupported
+  /// features by name, kExhausted memory. Safe while the model runs.
+  Result<Adapter> load_adapter(const format::AdmittedModel& adapter, double scale = 1.0) const;
+
   /// Runs tokens of all sequences through the model, writing their K and V and the wanted logits or
   /// states. kUnsupported for logits of an encoder.
   /// Token ids must lie in the vocabulary (checked: kInvalidArgument). kCorrupt when logits or
-  /// states are not finite, kDenied within a layer's time of the model's standing being withdrawn.
+  /// states are not finite, kDenied within a layer's time of the model's standing, or an
+  /// adapter's, being withdrawn.
   Status forward(const kernels::Context& context, std::span<const SequenceStep> steps,
                  Workspace& workspace) const;
 

@@ -16,9 +16,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <new>
 
 #include "arch/experts.h"
+#include "arch/lora.h"
 #include "arch/rope.h"
 
 namespace lantern::arch {
@@ -35,6 +37,7 @@ constexpr int64_t kFeedForwardTokensMin = 128;
 /// Rows of q, k and v. Where nothing comes between their products and rope, a token's q, k and v
 /// lie side by side, so that biases and rope are one region each.
 struct QkvRows {
+  const float* input;  // what they are products of
   float *q, *k, *v;
   int64_t q_stride, k_stride, v_stride;
   bool side_by_side;
@@ -51,6 +54,7 @@ class Step {
  private:
   Status check_tokens();
   void collect_rows();
+  void collect_adapted_rows();
   void compute_rope();
   void compute_angles(const std::vector<float>& frequencies, int64_t first, int64_t n,
                       float* cosines, float* sines);
@@ -64,7 +68,10 @@ class Step {
   void feed_forward_block(const LayerWeights& layer, const LayerParameters& shape);
   void feed_forward(const LayerWeights& layer, int64_t n_ff, const float* input, int64_t first,
                     int64_t n);
-  void inner_products(const LayerWeights& layer, int64_t n_ff, int64_t n);
+  void adapt(const float* x, int64_t k, int64_t first, int64_t n,
+             std::initializer_list<ChangedProduct> changed);
+  void inner_products(const LayerWeights& layer, int64_t n_ff, const float* x, int64_t first,
+                      int64_t n);
   void add_block(const std::vector<float>& post_norm);
   const float* block_input(const std::vector<float>& weight, int64_t n);
   void norm_residual(const std::vector<float>& weight, const std::vector<float>& bias);
@@ -82,16 +89,21 @@ class Step {
   int64_t n_tokens_ = 0;  // of the step
   bool wants_states_ = false;
   int64_t n_rows_ = 0;  // that are still computed: all tokens, then the wanted ones
+  size_t layer_ = 0;    // that is being computed
 };
 
 Status Step::run() {
   LANTERN_TRY(check_tokens());
   if (n_tokens_ == 0) return {};
   collect_rows();
+  collect_adapted_rows();
   compute_rope();
   embed();
   for (size_t i = 0; i < net_.layers.size(); ++i) {
     LANTERN_TRY(net_.standing->check());
+    for (size_t a = 0; a < ws_.n_adapted; ++a)
+      LANTERN_TRY(ws_.adapted[a].adapter->standing->check());
+    layer_ = i;
     attention_block(i, i + 1 == net_.layers.size());
     if (n_rows_ == 0) return {};
     feed_forward_block(net_.layers[i], hyper_.layers[i]);
@@ -104,6 +116,7 @@ Status Step::check_tokens() {
   for (const SequenceStep& step : steps_) {
     LANTERN_CHECK(step.kv.size() == net_.layers.size());
     LANTERN_CHECK((step.states != nullptr) == wants_states_);
+    LANTERN_CHECK(step.adapter == nullptr || step.adapter->impl().weights.network == &net_);
     if (hyper_.is_encoder && !wants_states_)
       return make_error(ErrorCode::kUnsupported,
                         "a {} model makes embeddings, it writes no text and has no logits",
@@ -142,6 +155,41 @@ void Step::collect_rows() {
       const int64_t width = wants_states_ ? hyper_.n_embd : net_.n_vocab;
       ws_.destinations.push_back(step.wanted == LogitsWanted::kLast ? begin : begin + i * width);
     }
+  }
+}
+
+/// Which rows run with which adapter. Buffers stay from step to step.
+void Step::collect_adapted_rows() {
+  ws_.n_adapted = 0;
+  int32_t row = 0;
+  for (const SequenceStep& step : steps_) {
+    const auto end = row + static_cast<int32_t>(step.tokens.size());
+    if (step.adapter != nullptr && row < end) {
+      const LoraWeights* adapter = &step.adapter->impl().weights;
+      size_t i = 0;
+      while (i < ws_.n_adapted && ws_.adapted[i].adapter != adapter) ++i;
+      if (i == ws_.n_adapted) {
+        if (++ws_.n_adapted > ws_.adapted.size()) ws_.adapted.emplace_back();
+        ws_.adapted[i].adapter = adapter;
+        ws_.adapted[i].rows.clear();
+      }
+      for (int32_t r = row; r < end; ++r) ws_.adapted[i].rows.push_back(r);
+    }
+    row = end;
+  }
+}
+
+/// Adds what the rows' adapters change in products of x [n, k], which are rows [first, first + n).
+void Step::adapt(const float* x, int64_t k, int64_t first, int64_t n,
+                 std::initializer_list<ChangedProduct> changed) {
+  for (size_t i = 0; i < ws_.n_adapted; ++i) {
+    const AdaptedRows& adapted = ws_.adapted[i];
+    std::vector<int32_t>& rows = ws_.lora.rows;
+    rows.clear();
+    for (auto at = std::ranges::lower_bound(adapted.rows, static_cast<int32_t>(first));
+         at != adapted.rows.end() && *at < first + n; ++at)
+      rows.push_back(*at - static_cast<int32_t>(first));
+    add_changes(context_, adapted.adapter->layers[layer_], rows, x, n, k, changed, ws_.lora);
   }
 }
 
@@ -248,7 +296,8 @@ QkvRows Step::project(const LayerWeights& layer, const LayerParameters& shape) {
   const int64_t n_qkv = n_q + n_k + n_v;
   QkvRows rows{};
   if (hyper_.qk_norm) {
-    rows = {.q = room(ws_.q, n_tokens_ * n_q),
+    rows = {.input = nullptr,
+            .q = room(ws_.q, n_tokens_ * n_q),
             .k = room(ws_.k, n_tokens_ * n_k),
             .v = room(ws_.v, n_tokens_ * n_v),
             .q_stride = n_q,
@@ -257,7 +306,8 @@ QkvRows Step::project(const LayerWeights& layer, const LayerParameters& shape) {
             .side_by_side = false};
   } else {
     float* q = room(ws_.q, n_tokens_ * n_qkv);
-    rows = {.q = q,
+    rows = {.input = nullptr,
+            .q = q,
             .k = q + n_q,
             .v = q + n_q + n_k,
             .q_stride = n_qkv,
@@ -265,8 +315,8 @@ QkvRows Step::project(const LayerWeights& layer, const LayerParameters& shape) {
             .v_stride = n_qkv,
             .side_by_side = true};
   }
-  const float* input = block_input(layer.attn_norm, n_tokens_);
-  ws_.activations.assign(context_, input, n_tokens_, n_embd, n_embd,
+  rows.input = block_input(layer.attn_norm, n_tokens_);
+  ws_.activations.assign(context_, rows.input, n_tokens_, n_embd, n_embd,
                          wants_quantized({&layer.q, &layer.k, &layer.v}));
   const kernels::Product products[] = {
       {.weight = &layer.q, .y = rows.q, .y_stride = rows.q_stride},
@@ -366,6 +416,15 @@ void Step::keep_wanted_rows(int64_t width) {
     std::copy_n(ws_.attended.data() + row * width, width, ws_.attended.data() + i * width);
   }
   n_rows_ = n_wanted;
+  for (size_t a = 0; a < ws_.n_adapted; ++a) {
+    std::vector<int32_t>& rows = ws_.adapted[a].rows;
+    std::vector<int32_t>& kept = ws_.lora.rows;
+    kept.clear();
+    for (int64_t i = 0; i < n_wanted; ++i)
+      if (std::ranges::binary_search(rows, ws_.wanted[static_cast<size_t>(i)]))
+        kept.push_back(static_cast<int32_t>(i));
+    rows.swap(kept);
+  }
 }
 
 void Step::attention_block(size_t index, bool last) {
@@ -375,6 +434,10 @@ void Step::attention_block(size_t index, bool last) {
   const int64_t n_embd = hyper_.n_embd;
   const QkvRows rows = project(layer, shape);
   add_biases(layer, shape, rows);
+  adapt(rows.input, n_embd, 0, n_tokens_,
+        {{LoraTarget::kQ, rows.q, rows.q_stride},
+         {LoraTarget::kK, rows.k, rows.k_stride},
+         {LoraTarget::kV, rows.v, rows.v_stride}});
   rotate(layer, shape, rows);
   attend(index, shape, rows);
   if (last) keep_wanted_rows(width);
@@ -388,6 +451,7 @@ void Step::attention_block(size_t index, bool last) {
   if (!layer.output_bias.empty())
     kernels::add_bias(context_, n_rows_, n_embd, n_embd, layer.output_bias.data(),
                       ws_.block.data());
+  adapt(ws_.attended.data(), width, 0, n_rows_, {{LoraTarget::kOutput, ws_.block.data(), n_embd}});
   add_block(layer.attn_post_norm);
   if (hyper_.output_norms) norm_residual(layer.attn_output_norm, layer.attn_output_norm_bias);
 }
@@ -419,14 +483,17 @@ void Step::feed_forward_block(const LayerWeights& layer, const LayerParameters& 
   if (hyper_.output_norms) norm_residual(layer.layer_output_norm, layer.layer_output_norm_bias);
 }
 
-/// gate = activation(gate) * up of the n activations, or activation(up) where there is no gate.
-void Step::inner_products(const LayerWeights& layer, int64_t n_ff, int64_t n) {
+/// gate = activation(gate) * up of the n activations x, rows [first, first + n), or activation(up)
+/// where there is no gate.
+void Step::inner_products(const LayerWeights& layer, int64_t n_ff, const float* x, int64_t first,
+                          int64_t n) {
   float* gate = room(ws_.gate, n * n_ff);
   if (!hyper_.gated) {
     const kernels::Product product{.weight = &layer.up, .y = gate, .y_stride = n_ff};
     kernels::matmul(context_, ws_.activations, std::span(&product, 1));
     if (!layer.up_bias.empty())
       kernels::add_bias(context_, n, n_ff, n_ff, layer.up_bias.data(), gate);
+    adapt(x, hyper_.n_embd, first, n, {{LoraTarget::kUp, gate, n_ff}});
     kernels::activation(context_, hyper_.activation, n * n_ff, gate);
     return;
   }
@@ -437,6 +504,7 @@ void Step::inner_products(const LayerWeights& layer, int64_t n_ff, int64_t n) {
   if (!layer.gate_bias.empty())
     kernels::add_bias(context_, n, n_ff, n_ff, layer.gate_bias.data(), gate);
   if (!layer.up_bias.empty()) kernels::add_bias(context_, n, n_ff, n_ff, layer.up_bias.data(), up);
+  adapt(x, hyper_.n_embd, first, n, {{LoraTarget::kGate, gate, n_ff}, {LoraTarget::kUp, up, n_ff}});
   kernels::gated_activation(context_, hyper_.activation, n * n_ff, up, gate);
 }
 
@@ -456,13 +524,14 @@ void Step::feed_forward(const LayerWeights& layer, int64_t n_ff, const float* in
   const bool quantized =
       hyper_.gated ? wants_quantized({&layer.gate, &layer.up}) : wants_quantized({&layer.up});
   ws_.activations.assign(context_, x, n, n_embd, n_embd, quantized);
-  inner_products(layer, n_ff, n);
+  inner_products(layer, n_ff, x, first, n);
   ws_.ff_activations.assign(context_, ws_.gate.data(), n, n_ff, n_ff,
                             wants_quantized({&layer.down}));
   const kernels::Product product{.weight = &layer.down, .y = out, .y_stride = n_embd};
   kernels::matmul(context_, ws_.ff_activations, std::span(&product, 1));
   if (!layer.down_bias.empty())
     kernels::add_bias(context_, n, n_embd, n_embd, layer.down_bias.data(), out);
+  adapt(ws_.gate.data(), n_ff, first, n, {{LoraTarget::kDown, out, n_embd}});
 }
 
 /// The wanted rows' states, to where they are wanted.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "arch/lora.h"
 #include "arch/model.h"
 #include "kernels/matrix.h"
 #include "kernels/ops.h"
@@ -32,6 +33,12 @@ struct ExpertScratch {
   kernels::Activations activations;
 };
 
+/// The rows of a step whose sequences run with one adapter, of those that are still computed.
+struct AdaptedRows {
+  const LoraWeights* adapter = nullptr;
+  std::vector<int32_t> rows;  // ascending
+};
+
 struct Workspace::Impl {
   std::vector<float> residual;  // [n_tokens, n_embd]
   std::vector<float> normed;    // [n_tokens, n_embd]
@@ -49,6 +56,9 @@ struct Workspace::Impl {
   std::vector<kernels::AttentionSequence> sequences;
   kernels::Activations activations, ff_activations;
   ExpertScratch experts;
+  std::vector<AdaptedRows> adapted;  // the first n_adapted of them
+  size_t n_adapted = 0;
+  LoraScratch lora;
 };
 
 }  // namespace lantern::arch

@@ -8,6 +8,7 @@
 #include "base/printable.h"
 #include "engine/tokenizer_from_metadata.h"
 #include "format/hf_folder.h"
+#include "format/peft_folder.h"
 #include "text/tokenizer_json.h"
 
 namespace lantern::engine {
@@ -105,6 +106,7 @@ std::vector<fs::path> text_files(const format::Checkpoint& checkpoint) {
   std::vector<fs::path> files;
   if (checkpoint.folder() == nullptr) return files;
   const fs::path& folder = checkpoint.folder()->path;
+  if (checkpoint.folder()->is_adapter) return {folder / format::kPeftConfigFile};
   constexpr std::array<std::string_view, 10> kNames = {
       "config.json",          "generation_config.json",       "tokenizer_config.json",
       "tokenizer.json",       "special_tokens_map.json",      "chat_template.jinja",

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "format/gguf.h"
 #include "format/hf_folder.h"
+#include "format/peft_folder.h"
 #include "format/safetensors.h"
 #include "format/source.h"
 #include "format/tensor_table.h"
@@ -88,6 +89,15 @@ Result<Description> describe_folder(const Folder& files) {
   return result;
 }
 
+Result<Description> describe_adapter(const Folder& files) {
+  LANTERN_ASSIGN(std::unique_ptr<Checkpoint> checkpoint, open_peft(files));
+  Description result;
+  result.name = config_string(checkpoint->folder()->config, "base_model_name_or_path");
+  result.folder = *checkpoint->folder();
+  result.checkpoint = std::move(checkpoint);
+  return result;
+}
+
 Error not_a_model(const fs::path& path, FileKind kind) {
   std::string_view advice = "get the model as GGUF or safetensors";
   if (kind == FileKind::kPickle || kind == FileKind::kPyTorchZip)
@@ -114,6 +124,8 @@ std::string_view file_kind_name(FileKind kind) {
       return "a Python pickle";
     case FileKind::kZip:
       return "a zip archive";
+    case FileKind::kPeftFolder:
+      return "a PEFT adapter's folder";
     case FileKind::kUnknown:
       break;
   }
@@ -127,7 +139,10 @@ Result<FileKind> detect_file_kind(const fs::path& path) {
 }
 
 Result<FileKind> detect_file_kind(const Folder& folder, const std::string& name) {
-  if (name.empty()) return folder.has("config.json") ? FileKind::kHfFolder : FileKind::kUnknown;
+  if (name.empty()) {
+    if (is_peft_folder(folder)) return FileKind::kPeftFolder;
+    return folder.has("config.json") ? FileKind::kHfFolder : FileKind::kUnknown;
+  }
   LANTERN_ASSIGN(std::unique_ptr<Source> source, folder.open(name));
   std::string head(std::min<uint64_t>(64, source->size()), '\0');
   LANTERN_TRY(source->read_at(0, std::as_writable_bytes(std::span(head))));
@@ -196,6 +211,8 @@ Result<Description> describe(const Folder& folder, const std::string& name) {
     result.checkpoint = std::move(checkpoint);
   } else if (kind == FileKind::kHfFolder) {
     LANTERN_ASSIGN(result, describe_folder(folder));
+  } else if (kind == FileKind::kPeftFolder) {
+    LANTERN_ASSIGN(result, describe_adapter(folder));
   } else {
     return not_a_model(name.empty() ? folder.path() : folder.path() / name, kind);
   }

@@ -26,6 +26,7 @@ enum class FileKind {
   kPickle,
   kZip,
   kUnknown,
+  kPeftFolder,
 };
 
 /// "a GGUF file", "a Python pickle".
@@ -59,7 +60,7 @@ struct Description {
   std::optional<int64_t> n_vocab;
   /// All metadata and tensors: GGUF's own names, or a folder's.
   std::shared_ptr<const Checkpoint> checkpoint;
-  std::optional<HfFolder> folder;  // of a Hugging Face folder
+  std::optional<HfFolder> folder;  // of a Hugging Face folder, or a PEFT adapter's
 
   /// "Q4_1 69 %, Q8_0 31 %": shares of the bytes, those under half a percent left out.
   [[nodiscard]] std::string mix_text() const;

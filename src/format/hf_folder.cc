@@ -196,6 +196,8 @@ std::string HfFolder::licence_name(const Folder& folder) {
 
 Result<std::vector<std::string>> HfFolder::readable_names(const Folder& folder) {
   constexpr std::string_view kByName[] = {"config.json",
+                                          "adapter_config.json",
+                                          "adapter_model.bin",
                                           "generation_config.json",
                                           "tokenizer_config.json",
                                           "tokenizer.json",

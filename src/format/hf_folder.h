@@ -21,6 +21,9 @@ namespace lantern::format {
 
 struct HfFolder {
   std::filesystem::path path;
+  /// Of an adapter (peft_folder.h): `config` is its adapter_config.json, and of the rest there are
+  /// path and digests.
+  bool is_adapter = false;
 
   /// SHA-256 of each file below as it was read, by its name in the folder: whoever admits the
   /// folder compares them, so that nothing is used that was not checked. The licence's are not

@@ -40,6 +40,11 @@ Result<std::shared_ptr<const format::Checkpoint>> admit_text(std::string_view re
 Result<std::shared_ptr<const format::Checkpoint>> inspect(std::string_view reference) {
   LANTERN_ASSIGN(supply::InspectedModel model, describe(reference));
   const format::Description& description = model.description;
+  if (description.kind == format::FileKind::kPeftFolder)
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: is {}, no model by itself: it goes with the model it was made for "
+                      "(--lora)",
+                      reference, format::file_kind_name(description.kind));
   if (description.folder) {
     LANTERN_ASSIGN(auto translated, arch::from_hf(*description.folder));
     return std::shared_ptr<const format::Checkpoint>(std::move(translated));

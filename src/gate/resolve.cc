@@ -230,7 +230,7 @@ Result<CheckpointPtr> open_header(const fs::path& path) {
   // A file of another kind is called what it is ("a Python pickle"), not a broken GGUF file.
   const auto kind = format::detect_file_kind(path);
   if (kind.ok() && *kind != format::FileKind::kGguf && *kind != format::FileKind::kHfFolder &&
-      *kind != format::FileKind::kUnknown)
+      *kind != format::FileKind::kPeftFolder && *kind != format::FileKind::kUnknown)
     if (auto described = format::describe(path); !described.ok())
       return std::move(described).error();
   LANTERN_ASSIGN(auto checkpoint, arch::open_checkpoint(path));

@@ -156,6 +156,20 @@ TEST(Selection, TakesWhatTheEngineReadsOfAFolder) {
                                       "model.safetensors.index.json", "tokenizer.json"}));
 }
 
+TEST(Selection, TakesAnAdapterThatNoModelLiesBeside) {
+  const std::vector<std::string> names = {"README.md", "adapter_config.json",
+                                          "adapter_model.safetensors", "checkpoint-9/optimizer.pt",
+                                          "tokenizer.json"};
+  const auto adapter = select(names);
+  ASSERT_TRUE(adapter.ok()) << adapter.error().message;
+  EXPECT_EQ(adapter->kind, ModelKind::kFolder);
+  EXPECT_EQ(adapter->names,
+            (std::vector<std::string>{"adapter_config.json", "adapter_model.safetensors"}));
+  std::vector<std::string> whole = names;
+  whole.insert(whole.end(), {"config.json", "model.safetensors"});
+  EXPECT_EQ(select(whole)->names.front(), "config.json");
+}
+
 TEST(Selection, ChoosesAmongGgufFiles) {
   EXPECT_EQ(select({"README.md", "m.gguf", "mmproj-m.gguf", "imatrix.gguf"})->names,
             std::vector<std::string>{"m.gguf"});

@@ -30,6 +30,10 @@ constexpr std::array kFolderFiles = {
     std::string_view("1_Pooling/config.json"),
 };
 
+/// A LoRA adapter as PEFT saves it.
+constexpr std::array kAdapterFiles = {std::string_view("adapter_config.json"),
+                                      std::string_view("adapter_model.safetensors")};
+
 std::string_view file_part(std::string_view name) {
   size_t slash = name.rfind('/');
   return slash == std::string_view::npos ? name : name.substr(slash + 1);
@@ -161,6 +165,12 @@ Result<Selection> select_files(std::span<const std::string> names, std::string_v
                       base::printable(wanted));
   bool is_folder = contains(names, "config.json") && !folder_weights(names).empty();
   if (wanted.empty() && is_folder) return select_folder(names);
+  const bool is_adapter = !contains(names, "config.json") &&
+                          std::all_of(kAdapterFiles.begin(), kAdapterFiles.end(),
+                                      [&](std::string_view name) { return contains(names, name); });
+  if (wanted.empty() && is_adapter)
+    return Selection{.kind = ModelKind::kFolder,
+                     .names = {kAdapterFiles.begin(), kAdapterFiles.end()}};
 
   LANTERN_ASSIGN(Groups groups, group_gguf(names, where));
   if (wanted.empty()) {

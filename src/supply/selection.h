@@ -23,7 +23,8 @@ struct Selection {
 ///
 /// `wanted` names a file, or the quantization of one ("Q4_K_M", any case); the part of a split GGUF
 /// stands for the whole set. Without it: a folder with config.json and *.safetensors is taken as
-/// such; else the only GGUF model; else, of several, the one in Q4_K_M. Vision projectors and
+/// such, one with adapter_config.json and adapter_model.safetensors as an adapter; else the only
+/// GGUF model; else, of several, the one in Q4_K_M. Vision projectors and
 /// importance matrices are not models. kNotFound and kInvalidArgument list the choices.
 Result<Selection> select_files(std::span<const std::string> names, std::string_view wanted,
                                std::string_view where);

@@ -209,7 +209,8 @@ Status Reader::read_words(format::Description& description) {
   description.kind = static_cast<format::FileKind>(kind);
   if (description.kind != format::FileKind::kGguf &&
       description.kind != format::FileKind::kSafetensors &&
-      description.kind != format::FileKind::kHfFolder)
+      description.kind != format::FileKind::kHfFolder &&
+      description.kind != format::FileKind::kPeftFolder)
     return fault("kind");
   LANTERN_ASSIGN(description.architecture, text(kSmallTextBytesMax, "architecture"));
   LANTERN_ASSIGN(description.name, text(kSmallTextBytesMax, "name"));
@@ -374,10 +375,13 @@ Result<format::TensorTable> Reader::read_tensors(size_t n_files) {
 
 Status Reader::read_folder(InspectedModel& model) {
   LANTERN_ASSIGN(const bool is_folder, flag("folder"));
-  if (is_folder != (model.description.kind == format::FileKind::kHfFolder)) return fault("folder");
+  const bool is_adapter = model.description.kind == format::FileKind::kPeftFolder;
+  if (is_folder != (is_adapter || model.description.kind == format::FileKind::kHfFolder))
+    return fault("folder");
   if (is_folder) {
     format::HfFolder folder;
     folder.path = files_.folder;
+    folder.is_adapter = is_adapter;
     LANTERN_ASSIGN(const std::string_view config, view(kConfigBytesMax, "config.json"));
     auto json = base::parse_json(config, "config.json");
     if (!json.ok() || !json->is_object()) return fault("config.json");
