@@ -66,6 +66,7 @@ Status Stepper::run(Sequence& sequence, const Step& step, Companions& companions
                                             .first_position = first,
                                             .kv = sequence.kv.views(),
                                             .planned_length = step.planned_length,
+                                            .adapter = weights_of(step.adapter),
                                             .wanted = step.wanted,
                                             .logits = step.logits}};
   LANTERN_TRY(companions.add_to(steps));

@@ -7,6 +7,7 @@
 
 #include "arch/model.h"
 #include "base/result.h"
+#include "engine/adapter.h"
 #include "engine/kv_cache.h"
 #include "kernels/ops.h"
 
@@ -60,6 +61,7 @@ struct Stepper {
   struct Step {
     std::span<const int32_t> tokens;  // not empty
     int64_t planned_length = 0;       // see arch::SequenceStep
+    const Adapter* adapter = nullptr;
     arch::LogitsWanted wanted = arch::LogitsWanted::kLast;
     float* logits = nullptr;
   };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "engine/engine_impl.h"
 #include "engine/session.h"
 
@@ -22,14 +23,24 @@ struct Conversation::Impl {
     size_t n_ids = 0;
   };
 
-  explicit Impl(Engine::Impl& made) : engine(made), sequence(*made.kv) {}
+  Impl(Engine::Impl& made, AdapterPtr with)
+      : engine(made), adapter(std::move(with)), sequence(*made.kv) {}
 
   [[nodiscard]] base::OrderedJson all_messages() const;
   [[nodiscard]] Result<std::vector<text::Span>> render();
   [[nodiscard]] Prompt tokenize(const std::vector<text::Span>& spans);
   void remember(Prompt prompt, const std::vector<int32_t>& answer);
 
+  /// What its cache was made by: the model, or the model and the adapter.
+  [[nodiscard]] base::Digest made_by() const {
+    if (!adapter) return engine.info.id;
+    std::string both(reinterpret_cast<const char*>(engine.info.id.data()), engine.info.id.size());
+    both.append(reinterpret_cast<const char*>(adapter->key.data()), adapter->key.size());
+    return base::sha256(both);
+  }
+
   Engine::Impl& engine;
+  const AdapterPtr adapter;
   Sequence sequence;
   std::string system;
   base::OrderedJson turns = base::OrderedJson::array();
@@ -111,14 +122,17 @@ void Conversation::Impl::remember(Prompt prompt, const std::vector<int32_t>& ans
   checkpoints.push_back({text.size(), ids.size()});
 }
 
-Conversation::Conversation(Engine& engine) : impl_(std::make_unique<Impl>(*engine.impl_)) {}
+Conversation::Conversation(Engine& engine, AdapterPtr adapter)
+    : impl_(std::make_unique<Impl>(*engine.impl_, std::move(adapter))) {}
 Conversation::~Conversation() = default;
 Conversation::Conversation(Conversation&&) noexcept = default;
 Conversation& Conversation::operator=(Conversation&&) noexcept = default;
 
 void Conversation::set_system(std::string text) { impl_->system = std::move(text); }
 
-Result<GenerateResult> Conversation::say(std::string user, const GenerateOptions& options) {
+Result<GenerateResult> Conversation::say(std::string user, const GenerateOptions& given) {
+  GenerateOptions options = given;
+  options.adapter = impl_->adapter;
   impl_->turns.push_back({{"role", "user"}, {"content", std::move(user)}});
   auto answer = [&]() -> Result<GenerateResult> {
     LANTERN_ASSIGN(auto spans, impl_->render());
@@ -161,11 +175,11 @@ Result<std::vector<Session::LayerBytes>> layer_bytes(const Engine::Impl& engine)
 }
 
 /// kInvalidArgument where `session` was made by something else.
-Status check_same(const Session& session, const Engine::Impl& engine) {
+Status check_same(const Session& session, const base::Digest& made_by, const Engine::Impl& engine) {
   auto differs = [](std::string_view what) {
     return make_error(ErrorCode::kInvalidArgument, "the session was saved with another {}", what);
   };
-  if (session.model != engine.info.id) return differs("model");
+  if (session.model != made_by) return differs("model or adapter");
   if (session.arithmetic != static_cast<uint32_t>(kernels::kArithmeticVersion))
     return differs("version of the arithmetic; its text can be read with the Lantern that made it");
   if (session.kv_type != static_cast<uint32_t>(engine.info.kv_type))
@@ -220,7 +234,7 @@ std::string Conversation::save() const {
   Session session{.arithmetic = static_cast<uint32_t>(kernels::kArithmeticVersion),
                   .kv_type = static_cast<uint32_t>(engine.info.kv_type),
                   .planned_length = engine.length_unlimited,
-                  .model = engine.info.id,
+                  .model = impl_->made_by(),
                   .system = impl_->system,
                   .turns = impl_->turns,
                   .text = impl_->text,
@@ -248,7 +262,7 @@ std::string Conversation::save() const {
 Status Conversation::restore(std::string_view bytes, std::string_view what) {
   clear();
   LANTERN_ASSIGN(Session session, read_session(bytes, what));
-  Status restored = check_same(session, impl_->engine);
+  Status restored = check_same(session, impl_->made_by(), impl_->engine);
   if (restored.ok()) restored = fill_pages(session, impl_->sequence);
   if (!restored.ok()) {
     clear();

@@ -203,6 +203,7 @@ Status Embedder::forward(std::vector<Piece>& pieces) {
                      .first_position = piece.first,
                      .kv = piece.sequence->kv.views(),
                      .planned_length = std::ssize(piece.ids()),
+                     .adapter = weights_of(piece.job->job.adapter.get()),
                      .wanted = piece.wanted,
                      .states = states});
     states += piece.n * n_embd;

@@ -25,6 +25,7 @@ namespace lantern::engine {
 struct EmbedJob {
   std::vector<std::vector<int32_t>> inputs = {};  // ids of each text, framing tokens included
   std::string user = {};                          // fairness goes by it
+  AdapterPtr adapter = {};
   std::stop_token cancel = {};
   /// Called once.
   std::function<void(Result<EmbedResult>)> on_done = {};

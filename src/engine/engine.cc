@@ -6,7 +6,10 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/checked.h"
+#include "base/hash.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "engine/engine_impl.h"
 #include "engine/memory_plan.h"
 
@@ -130,6 +133,29 @@ Status Engine::use_draft(Engine draft) {
       return differs(fmt::format("token {} is another there", id));
   impl_->draft.emplace(std::move(draft));
   return {};
+}
+
+Result<AdapterPtr> Engine::load_adapter(const format::AdmittedModel& adapter, double scale) const {
+  // As float32, whatever the file has them as.
+  base::CheckedSize bytes(0);
+  for (const format::Tensor& tensor : adapter.checkpoint().tensors()) {
+    base::CheckedSize values(sizeof(float));
+    for (int64_t size : tensor.shape) values = values * static_cast<uint64_t>(size);
+    bytes = bytes + values;
+  }
+  const uint64_t left = base::available_memory();
+  if (!bytes.value() || *bytes.value() > left)
+    return make_error(ErrorCode::kExhausted, "{}: the adapter does not fit the {} of memory left",
+                      adapter.name(), base::format_bytes(left));
+  LANTERN_ASSIGN(arch::Adapter weights, impl_->model->load_adapter(adapter, scale));
+  std::string key = "lantern-adapter-v1\n";
+  key.append(reinterpret_cast<const char*>(adapter.id().data()), adapter.id().size());
+  key.append(reinterpret_cast<const char*>(&scale), sizeof scale);
+  return std::make_shared<const Adapter>(Adapter{.name = adapter.name(),
+                                                 .id = adapter.id(),
+                                                 .scale = scale,
+                                                 .key = base::sha256(key),
+                                                 .weights = std::move(weights)});
 }
 
 Result<Prompt> Engine::raw_prompt(std::string_view text) const {

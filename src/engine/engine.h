@@ -24,6 +24,7 @@
 #include "arch/model.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "engine/adapter.h"
 #include "engine/logprobs.h"
 #include "engine/sampler.h"
 #include "engine/text_io.h"
@@ -105,6 +106,7 @@ enum class Speculation {
 };
 
 struct GenerateOptions {
+  AdapterPtr adapter = {};  // of this engine
   SamplerOptions sampler = {};
   Speculation speculation = Speculation::kAuto;
   int64_t max_tokens = 0;              // 0: until the model ends or the context does
@@ -145,8 +147,9 @@ struct GenerateResult {
 };
 
 struct LogitsOptions {
-  int64_t chunk = 0;   // as in GenerateOptions
-  int64_t beside = 0;  // likewise
+  AdapterPtr adapter = {};  // of this engine
+  int64_t chunk = 0;        // as in GenerateOptions
+  int64_t beside = 0;       // likewise
   std::stop_token cancel = {};
 };
 
@@ -184,6 +187,11 @@ class Engine {
   /// Lets `draft`, a smaller model, guess how answers go on. kInvalidArgument where its vocabulary
   /// is not this one's, id for id.
   Status use_draft(Engine draft);
+
+  /// Loads a LoRA adapter for this model, `scale` times as strong as its file says; it may not
+  /// outlive the engine. Safe from any thread, and while the engine runs. Errors:
+  /// arch::Model::load_adapter()'s; kExhausted where its weights do not fit memory.
+  Result<AdapterPtr> load_adapter(const format::AdmittedModel& adapter, double scale = 1.0) const;
 
   /// Exactly `text`, completed as it stands. `text` is a user's: nothing in it becomes a special
   /// token.
@@ -226,7 +234,8 @@ class Engine {
 /// never tokenized differently afterwards. The Engine must outlive it.
 class Conversation {
  public:
-  explicit Conversation(Engine& engine);
+  /// All its turns run with `adapter`, whatever say()'s options have.
+  explicit Conversation(Engine& engine, AdapterPtr adapter = {});
   ~Conversation();
   Conversation(Conversation&&) noexcept;
   Conversation& operator=(Conversation&&) noexcept;
@@ -241,9 +250,9 @@ class Conversation {
   void clear();
   /// [{"role": ..., "content": ...}, ...], the system turn included.
   [[nodiscard]] base::OrderedJson messages() const;
-  /// Everything of it, the cache included, as bytes that restore() takes where model, arithmetic
-  /// and cache are the same; they hold the conversation's content. Answers afterwards have the
-  /// bits that they would have had here.
+  /// Everything of it, the cache included, as bytes that restore() takes where model, adapter,
+  /// arithmetic and cache are the same; they hold the conversation's content. Answers afterwards
+  /// have the bits that they would have had here.
   [[nodiscard]] std::string save() const;
   /// Takes the place of what is here. kInvalidArgument for another model's, another arithmetic's
   /// or another cache type's, or more than the context holds; kCorrupt for what save() did not

@@ -92,6 +92,7 @@ Result<bool> Engine::Impl::prefill(Sequence& sequence, const Answer& answer, int
         stepper().run(sequence,
                       {.tokens = ids.subspan(first, n),
                        .planned_length = planned_length,
+                       .adapter = answer.options().adapter.get(),
                        .wanted = last ? arch::LogitsWanted::kLast : arch::LogitsWanted::kNone,
                        .logits = last ? logits.data() : nullptr},
                       others));
@@ -173,6 +174,7 @@ Result<GenerateResult> Engine::Impl::run(Sequence& sequence, const Prompt& promp
     LANTERN_TRY(stepper().run(sequence,
                               {.tokens = tokens,
                                .planned_length = planned_length,
+                               .adapter = answer->options().adapter.get(),
                                .wanted = arch::LogitsWanted::kAll,
                                .logits = logits.data()},
                               others));
@@ -213,6 +215,7 @@ Status Engine::logits(std::span<const int32_t> ids, const LogitsOptions& options
         sequence,
         {.tokens = ids.subspan(static_cast<size_t>(first), static_cast<size_t>(n)),
          .planned_length = n_ids,
+         .adapter = options.adapter.get(),
          .wanted = arch::LogitsWanted::kAll,
          .logits = rows.data()},
         others));

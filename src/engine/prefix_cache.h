@@ -13,7 +13,7 @@
 //
 // SCOPES. Every scope (a user, or a group that a policy names) has a tree of its own, and no
 // request sees another scope's: neither what is in it nor, by the time it takes, whether it is
-// there. Prefixes with other rotations (LongRoPE) are apart likewise.
+// there. Prefixes with other rotations (LongRoPE) or under another adapter are apart likewise.
 //
 // MEMORY. Where it is short the least recently used leaf goes first. Nodes that a sequence stands
 // on are held; of those only what sliding windows have passed may be given back.
@@ -32,6 +32,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/hash.h"
 #include "engine/batch.h"
 #include "engine/kv_cache.h"
 
@@ -42,6 +43,7 @@ class PrefixCache {
   struct Scope {
     std::string name;
     bool long_rope = false;
+    base::Digest adapter{};  // Adapter::key; zeros: none
     auto operator<=>(const Scope&) const = default;
   };
 

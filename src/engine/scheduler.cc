@@ -414,6 +414,7 @@ Status Scheduler::Impl::forward(std::span<Running* const> planned) {
                      .first_position = std::ssize(r->sequence.ids),
                      .kv = r->sequence.kv.views(),
                      .planned_length = r->request->planned_length,
+                     .adapter = weights_of(r->request->answer->options().adapter.get()),
                      .wanted = !last              ? arch::LogitsWanted::kNone
                                : r->n_guessed > 0 ? arch::LogitsWanted::kAll
                                                   : arch::LogitsWanted::kLast,
@@ -588,8 +589,10 @@ Status Scheduler::submit(ServeRequest request) {
   made->on_done = std::move(request.on_done);
   made->user = std::move(request.user);
   const int64_t long_after = impl_->impl.info.model.long_rope_after;
+  const AdapterPtr& adapter = made->answer->options().adapter;
   made->scope = {.name = std::move(request.cache_scope),
-                 .long_rope = long_after > 0 && made->planned_length > long_after};
+                 .long_rope = long_after > 0 && made->planned_length > long_after,
+                 .adapter = adapter ? adapter->key : base::Digest{}};
   made->priority = request.priority;
   {
     std::lock_guard lock(impl_->mutex);

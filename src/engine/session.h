@@ -4,7 +4,7 @@
 //   "LNTSESS1"                                  8 bytes
 //   arithmetic version, KV type, layers         3 x u32
 //   planned length                              i64
-//   model's id                                  32 bytes
+//   model's id (with an adapter: SHA-256 of it and the adapter's key)   32 bytes
 //   system, turns (JSON), text                  each u64 bytes, then the bytes
 //   ids of the text, ids in the cache           each u64 count, then i32 each
 //   checkpoints                                 u64 count, then 2 x u64 each: bytes of text, ids
