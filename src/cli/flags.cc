@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <map>
@@ -89,6 +90,48 @@ Result<engine::Engine> EngineFlags::load(engine::TextSide text) const {
   if (engine.ok())
     for (const std::string& notice : engine->info().notices) tell(notice);
   return engine;
+}
+
+void LoraFlags::define(CLI::App& app) {
+  app.add_option("--lora", adapter,
+                 "a LoRA adapter of the model, a GGUF file or a PEFT folder, SCALE times as strong "
+                 "as it says (default: 1)")
+      ->type_name("ADAPTER[:SCALE]");
+}
+
+Status LoraFlags::check_remote() const {
+  if (adapter.empty()) return {};
+  return make_error(ErrorCode::kUnsupported,
+                    "--lora needs the engine in this process; on this managed machine the service "
+                    "has it: give the name that it serves the adapter under as MODEL");
+}
+
+Result<engine::AdapterPtr> LoraFlags::load(const engine::Engine& engine,
+                                           const EngineFlags& model) const {
+  if (adapter.empty()) return engine::AdapterPtr();
+  LANTERN_ASSIGN(const ScaledAdapter wanted, scaled_adapter(adapter));
+  return gate::load_adapter(engine, wanted.reference,
+                            {.consent = model.consent.consent(),
+                             .stop = new_interruptible_scope(),
+                             .progress = base::ProgressOutput::standard_error(),
+                             .paranoid = model.paranoid,
+                             .warn = [](std::string_view sentence) { tell(visible(sentence)); }},
+                            wanted.scale);
+}
+
+Result<ScaledAdapter> scaled_adapter(std::string_view text) {
+  constexpr double kScaleMax = 100;
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return ScaledAdapter{.reference = std::string(text)};
+  double scale = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, fault] = std::from_chars(text.data() + colon + 1, end, scale);
+  if (fault == std::errc::invalid_argument || stop != end)
+    return ScaledAdapter{.reference = std::string(text)};
+  if (fault != std::errc() || !(std::abs(scale) <= kScaleMax))
+    return make_error(ErrorCode::kInvalidArgument, "{}: the scale is not within {}", text,
+                      kScaleMax);
+  return ScaledAdapter{.reference = std::string(text.substr(0, colon)), .scale = scale};
 }
 
 void SamplingFlags::define(CLI::App& app) {

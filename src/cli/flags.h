@@ -34,6 +34,25 @@ struct EngineFlags {
   Result<engine::Engine> load(engine::TextSide text = engine::TextSide::kNeeded) const;
 };
 
+/// --lora ADAPTER[:SCALE]: a change to the model.
+struct LoraFlags {
+  std::string adapter;
+
+  void define(CLI::App& app);
+  /// kUnsupported where one is given: the service has its adapters under names of their own.
+  [[nodiscard]] Status check_remote() const;
+  /// Loads it for `engine`, as `model` says how (its consent too); null without --lora.
+  Result<engine::AdapterPtr> load(const engine::Engine& engine, const EngineFlags& model) const;
+};
+
+/// "ADAPTER:0.5" taken apart; the scale is 1 where no number follows the last colon.
+/// kInvalidArgument for one that is not within 100.
+struct ScaledAdapter {
+  std::string reference;
+  double scale = 1.0;
+};
+Result<ScaledAdapter> scaled_adapter(std::string_view text);
+
 /// How to draw tokens: --temperature, --top-k, --top-p, --min-p, --repeat-penalty, --seed,
 /// --max-tokens, --stop.
 struct SamplingFlags {

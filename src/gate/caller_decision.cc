@@ -53,8 +53,8 @@ Result<policy::Facts> CallerDecisions::facts_of(const Composition& model, const 
 Result<policy::Decision> CallerDecisions::decide(const Composition& model, const Caller& caller,
                                                  policy::Action action) {
   const std::string key =
-      fmt::format("{}\n{}\n{}\n{}\n{}", policy::action_name(action), base::to_hex(model.id),
-                  caller.user, caller.program, caller.key_id);
+      fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", policy::action_name(action), base::to_hex(model.id),
+                  caller.user, caller.program, caller.key_id, caller.grant != nullptr, model.name);
   const std::lock_guard lock(mutex_);
   LANTERN_ASSIGN(const int64_t version, governance_.state().data_version());
   const auto now = Clock::now();

@@ -37,6 +37,9 @@ struct Target {
   std::string reference = {};  // for locate()
   std::string name = {};
   std::optional<supply::StoredModel> stored = {};
+  /// Of an adapter: what it is, and where its model leads. Then the key is "lora:" and the name.
+  std::optional<AdapterSpec> adapter = {};
+  std::shared_ptr<const Target> base = {};
 };
 
 Target target_of(supply::StoredModel stored) {
@@ -74,6 +77,11 @@ struct Slot {
   // Since it was loaded for the first time:
   std::optional<ServableModel> shown = {};
   Composition composition = {};
+  std::optional<Composition> base_composition = {};  // of an adapter
+
+  [[nodiscard]] bool is_adapter_of(const std::string& key) const {
+    return target.base && target.base->key == key;
+  }
 
   [[nodiscard]] bool is_usable() const {
     return phase == Phase::kLoaded && !ending && !model->withdrawn();
@@ -111,12 +119,20 @@ uint64_t bytes_of(const Composition& model) {
 
 ServableModel described(const ServedModel& model) {
   return {.name = model.name(),
+          .parent = model.base() != nullptr ? model.base()->name() : std::string(),
           .id = model.composition().id,
           .file_bytes = bytes_of(model.composition()),
           .architecture = model.info().model.architecture,
           .licence = model.composition().licence,
           .context = model.info().context,
           .at = system_clock::now()};
+}
+
+bool is_adapter_name(std::string_view name) {
+  return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-' || c == '/';
+  });
 }
 
 /// As the store alone knows it.
@@ -156,6 +172,11 @@ struct ModelHost::Impl {
   void unload(const SlotPtr& slot, Lock& lock);
   void load_wanted(const SlotPtr& slot, Lock& lock, const std::stop_token& stop);
   Result<std::unique_ptr<ServedModel>> load_model(const Target& target, const LoadOptions& how);
+  Result<std::unique_ptr<ServedModel>> load_adapter(const Target& target, const LoadOptions& how);
+  Result<ModelUse> load_named(const Target& target, const LoadOptions& how);
+  Result<ModelUse> use_base(const Target& target, const LoadOptions& how);
+  Result<bool> allows(const Composition& model, const std::optional<Composition>& base,
+                      const Caller& caller) const;
   Status make_room(const Target& target, const engine::ModelCost& cost,
                    const std::stop_token& stop);
   void put(const SlotPtr& slot, std::unique_ptr<ServedModel> model);
@@ -181,7 +202,7 @@ Result<Target> ModelHost::Impl::target(std::string_view name) const {
     const std::lock_guard lock(shared->mutex);
     for (const auto& [key, slot] : shared->slots)
       if (slot->named && (slot->target.name == name || slot->target.name == bare ||
-                          slot->target.reference == bare))
+                          (!slot->target.adapter && slot->target.reference == bare)))
         return slot->target;
   }
   if (!options.named_only) {
@@ -257,6 +278,7 @@ Result<Composition> ModelHost::Impl::composition(const Target& target,
     return found->second.first;
   LANTERN_ASSIGN(Resolved resolved,
                  resolve(target.reference, {.stop = stop, .paranoid = options.paranoid}));
+  if (target.adapter) resolved.model.name = target.name;
   composed[target.key] = {resolved.model, now};
   return std::move(resolved.model);
 }
@@ -380,6 +402,7 @@ void ModelHost::Impl::load_wanted(const SlotPtr& slot, Lock& lock, const std::st
 void ModelHost::Impl::put(const SlotPtr& slot, std::unique_ptr<ServedModel> model) {
   slot->shown = described(*model);
   slot->composition = model->composition();
+  if (model->base() != nullptr) slot->base_composition = model->base()->composition();
   slot->model = std::move(model);
   slot->phase = Phase::kLoaded;
   slot->ending = false;
@@ -391,6 +414,7 @@ void ModelHost::Impl::put(const SlotPtr& slot, std::unique_ptr<ServedModel> mode
 
 Result<std::unique_ptr<ServedModel>> ModelHost::Impl::load_model(const Target& target,
                                                                  const LoadOptions& how) {
+  if (target.adapter) return load_adapter(target, how);
   LANTERN_ASSIGN(ServedModel::Admitted admitted,
                  ServedModel::admit(target.reference, {.consent = how.consent,
                                                        .stop = how.stop,
@@ -409,6 +433,52 @@ Result<std::unique_ptr<ServedModel>> ModelHost::Impl::load_model(const Target& t
   return model;
 }
 
+/// The adapter's own rules are asked before its model is loaded for it.
+Result<std::unique_ptr<ServedModel>> ModelHost::Impl::load_adapter(const Target& target,
+                                                                   const LoadOptions& how) {
+  LANTERN_ASSIGN(ServedModel::AdmittedAdapter admitted,
+                 ServedModel::admit_adapter(*target.adapter, {.consent = how.consent,
+                                                              .stop = how.stop,
+                                                              .progress = how.hashing,
+                                                              .paranoid = options.paranoid,
+                                                              .warn = how.warn}));
+  LANTERN_ASSIGN(ModelUse base, use_base(*target.base, how));
+  return ServedModel::adapt(std::move(base.model_), std::move(admitted), *target.adapter);
+}
+
+/// Loads it where it is not loaded; whoever calls holds `loading`.
+Result<ModelUse> ModelHost::Impl::use_base(const Target& target, const LoadOptions& how) {
+  SlotPtr slot;
+  {
+    const std::lock_guard lock(shared->mutex);
+    SlotPtr& there = shared->slots[target.key];
+    if (!there) there = std::make_shared<Slot>(Slot{.target = target});
+    slot = there;
+    if (slot->is_usable()) return hold(slot, {.keep_alive = slot->keep_alive});
+    if (slot->phase != Phase::kAbsent)
+      return make_error(ErrorCode::kExhausted, "{}: it is being unloaded; try again later",
+                        target.name);
+    slot->phase = Phase::kLoading;
+  }
+  auto model = load_model(target, how);
+  Lock lock(shared->mutex);
+  if (!model.ok()) {
+    slot->phase = Phase::kAbsent;
+    if (!slot->named && slot->waiters.empty()) shared->slots.erase(target.key);
+    shared->changed.notify_all();
+    return std::move(model).error();
+  }
+  put(slot, std::move(*model));
+  Result<ModelUse> use = hold(slot, {});
+  // Who asked for it meanwhile has waited for this load.
+  const std::vector<Waiter> waiters = std::exchange(slot->waiters, {});
+  std::vector<Result<ModelUse>> uses;
+  for (const Waiter& waiter : waiters) uses.emplace_back(hold(slot, waiter.options));
+  lock.unlock();
+  for (size_t w = 0; w < waiters.size(); ++w) waiters[w].then(std::move(uses[w]));
+  return use;
+}
+
 Status ModelHost::Impl::make_room(const Target& target, const engine::ModelCost& cost,
                                   const std::stop_token& stop) {
   const int64_t context = options.engine.context > 0
@@ -420,8 +490,9 @@ Status ModelHost::Impl::make_room(const Target& target, const engine::ModelCost&
   for (;;) {
     if (stop.stop_requested()) return cancelled();
     const auto n_loaded =
-        std::count_if(shared->slots.begin(), shared->slots.end(),
-                      [](const auto& one) { return one.second->phase == Phase::kLoaded; });
+        std::count_if(shared->slots.begin(), shared->slots.end(), [](const auto& one) {
+          return one.second->phase == Phase::kLoaded && !one.second->target.adapter;
+        });
     const bool full = options.models_max > 0 && n_loaded >= options.models_max;
     // Alone it may try: the engine has the words for what does not fit.
     if (n_loaded == 0 || (!full && available() >= need)) return {};
@@ -457,6 +528,9 @@ void ModelHost::Impl::end() {
     }
     shared->slots.clear();
   }
+  // A model ends what its scheduler runs, its adapters' requests too: they must still be there.
+  std::ranges::stable_partition(models, [](const auto& model) { return model->base() == nullptr; });
+  for (auto& model : models) model.reset();
   for (Waiter& waiter : waiters) waiter.then(cancelled());
 }
 
@@ -482,27 +556,49 @@ Result<std::unique_ptr<ModelHost>> ModelHost::create(HostOptions options) {
 
 ModelHost::~ModelHost() { impl_->end(); }
 
-Result<ModelUse> ModelHost::load(const std::string& reference, const LoadOptions& options) {
-  LANTERN_ASSIGN(const Target target, target_of_reference(reference));
-  const std::lock_guard one(impl_->loading);
+Result<ModelUse> ModelHost::Impl::load_named(const Target& target, const LoadOptions& how) {
+  const std::lock_guard one(loading);
   SlotPtr slot;
   {
-    const std::lock_guard lock(impl_->shared->mutex);
-    SlotPtr& there = impl_->shared->slots[target.key];
+    const std::lock_guard lock(shared->mutex);
+    SlotPtr& there = shared->slots[target.key];
     if (!there) there = std::make_shared<Slot>(Slot{.target = target});
     slot = there;
     slot->named = true;
-    if (slot->is_usable()) return impl_->hold(slot, {});
+    if (slot->is_usable()) return hold(slot, {});
     slot->phase = Phase::kLoading;
   }
-  auto model = impl_->load_model(target, options);
-  const std::lock_guard lock(impl_->shared->mutex);
+  auto model = load_model(target, how);
+  const std::lock_guard lock(shared->mutex);
   if (!model.ok()) {
-    impl_->shared->slots.erase(target.key);
+    shared->slots.erase(target.key);
     return std::move(model).error();
   }
-  impl_->put(slot, std::move(*model));
-  return impl_->hold(slot, {});
+  put(slot, std::move(*model));
+  return hold(slot, {});
+}
+
+Result<ModelUse> ModelHost::load(const std::string& reference, const LoadOptions& options) {
+  LANTERN_ASSIGN(const Target target, target_of_reference(reference));
+  return impl_->load_named(target, options);
+}
+
+Result<ModelUse> ModelHost::load_adapter(const AdapterSpec& spec, const LoadOptions& options) {
+  if (!is_adapter_name(spec.name))
+    return make_error(ErrorCode::kInvalidArgument,
+                      "adapter name \"{}\": 1 to 128 letters, digits, \".\", \"_\", \"-\" and "
+                      "\"/\" are needed",
+                      base::printable(spec.name));
+  LANTERN_ASSIGN(Target base, target_of_reference(spec.model));
+  if (const auto other = impl_->target(spec.name); other.ok())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "adapter name {}: another model or adapter is served under it", spec.name);
+  const Target target{.key = "lora:" + spec.name,
+                      .reference = spec.reference,
+                      .name = spec.name,
+                      .adapter = spec,
+                      .base = std::make_shared<const Target>(std::move(base))};
+  return impl_->load_named(target, options);
 }
 
 void ModelHost::use(std::string_view name, UseOptions options, Then then) {
@@ -532,8 +628,11 @@ std::optional<ModelUse> ModelHost::use_loaded(std::string_view name) {
 
 void ModelHost::let_go(const ModelUse& use) {
   const std::lock_guard lock(impl_->shared->mutex);
+  std::string of;
   for (const auto& [key, slot] : impl_->shared->slots)
-    if (slot->model.get() == &*use) slot->ending = true;
+    if (slot->model.get() == &*use) of = key;
+  for (const auto& [key, slot] : impl_->shared->slots)
+    if (!of.empty() && (key == of || slot->is_adapter_of(of))) slot->ending = true;
 }
 
 std::vector<LoadedModel> ModelHost::loaded() const {
@@ -545,14 +644,17 @@ std::vector<LoadedModel> ModelHost::loaded() const {
     if (slot->phase != Phase::kLoaded) continue;
     const ServedModel& model = *slot->model;
     LoadedModel one{.name = model.name(),
+                    .parent = model.base() != nullptr ? model.base()->name() : std::string(),
                     .id = model.composition().id,
                     .file_bytes = bytes_of(model.composition()),
                     .context = model.info().context,
                     .architecture = model.info().model.architecture,
                     .is_ending = slot->ending || model.withdrawn(),
                     .uses = slot->uses,
-                    .stats = model.stats(),
                     .since = slot->since};
+    if (model.base() == nullptr) one.stats = model.stats();
+    for (const auto& [other, adapter] : impl_->shared->slots)
+      if (adapter->phase == Phase::kLoaded && adapter->is_adapter_of(key)) --one.uses;
     one.memory_bytes = model.weight_bytes() + one.stats.kv_bytes_in_use;
     if (slot->keep_alive != kForever) {
       const auto from = slot->uses > 0 ? system_clock::now() : slot->last_used_at;
@@ -564,42 +666,61 @@ std::vector<LoadedModel> ModelHost::loaded() const {
 }
 
 Result<std::vector<ServableModel>> ModelHost::servable(const Caller& caller) const {
-  std::vector<std::pair<ServableModel, Composition>> all;
+  struct One {
+    ServableModel model;
+    Composition composition;
+    std::optional<Composition> base;
+  };
+  std::vector<One> all;
   {
     const std::lock_guard lock(impl_->shared->mutex);
     for (const bool named : {true, false})
       for (const auto& [key, slot] : impl_->shared->slots)
-        if (slot->shown && slot->named == named) all.emplace_back(*slot->shown, slot->composition);
+        if (slot->shown && slot->named == named)
+          all.push_back({*slot->shown, slot->composition, slot->base_composition});
   }
   if (!impl_->options.named_only) {
     LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
     LANTERN_ASSIGN(const auto listing, store.list());
     for (const supply::StoredModel& stored : listing.models) {
       const bool there = std::any_of(all.begin(), all.end(), [&](const auto& one) {
-        return one.first.id == stored.manifest.id;
+        return one.model.id == stored.manifest.id;
       });
       if (there) continue;
       LANTERN_ASSIGN(auto one, described(stored));
-      all.push_back(std::move(one));
+      all.push_back({std::move(one.first), std::move(one.second), {}});
     }
   }
   std::vector<ServableModel> out;
-  for (auto& [model, composition] : all) {
-    LANTERN_ASSIGN(const bool allowed,
-                   impl_->decisions.would_allow(composition, caller, policy::Action::kChat));
+  for (auto& [model, composition, base] : all) {
+    LANTERN_ASSIGN(const bool allowed, impl_->allows(composition, base, caller));
     if (allowed) out.push_back(std::move(model));
   }
   return out;
 }
 
+/// As ServedModel decides about an adapter, without a record.
+Result<bool> ModelHost::Impl::allows(const Composition& model,
+                                     const std::optional<Composition>& base,
+                                     const Caller& caller) const {
+  LANTERN_ASSIGN(const bool allowed, decisions.would_allow(model, caller, policy::Action::kChat));
+  if (!allowed || !base) return allowed;
+  Caller without_key_limits = caller;
+  without_key_limits.grant = nullptr;
+  return decisions.would_allow(*base, without_key_limits, policy::Action::kChat);
+}
+
 Result<ServableModel> ModelHost::find(std::string_view name, const Caller& caller) const {
   LANTERN_ASSIGN(const Target target, impl_->target(name));
   std::optional<std::pair<ServableModel, Composition>> found;
+  std::optional<Composition> base;
   {
     const std::lock_guard lock(impl_->shared->mutex);
     const auto at = impl_->shared->slots.find(target.key);
-    if (at != impl_->shared->slots.end() && at->second->shown)
+    if (at != impl_->shared->slots.end() && at->second->shown) {
       found.emplace(*at->second->shown, at->second->composition);
+      base = at->second->base_composition;
+    }
   }
   if (!found && target.stored) {
     LANTERN_ASSIGN(found, described(*target.stored));
@@ -608,6 +729,13 @@ Result<ServableModel> ModelHost::find(std::string_view name, const Caller& calle
   LANTERN_ASSIGN(const policy::Decision decision,
                  impl_->decisions.decide(found->second, caller, policy::Action::kChat));
   LANTERN_TRY(decision.status());
+  if (base) {
+    Caller without_key_limits = caller;
+    without_key_limits.grant = nullptr;
+    LANTERN_ASSIGN(const policy::Decision of_base,
+                   impl_->decisions.decide(*base, without_key_limits, policy::Action::kChat));
+    LANTERN_TRY(of_base.status());
+  }
   return std::move(found->first);
 }
 
@@ -622,7 +750,8 @@ Result<ModelHost::Described> ModelHost::describe(std::string_view name, const Ca
     return out;
   }
   LANTERN_ASSIGN(const Target target, impl_->target(name));
-  LANTERN_ASSIGN(const auto checkpoint, inspect(target.reference));
+  LANTERN_ASSIGN(const auto checkpoint,
+                 inspect(target.base ? target.base->reference : target.reference));
   const format::Metadata& metadata = checkpoint->metadata();
   LANTERN_ASSIGN(out.model.architecture, metadata.get_string("general.architecture"));
   LANTERN_ASSIGN(out.chat_template, metadata.get_string_or("tokenizer.chat_template", {}));
@@ -639,8 +768,12 @@ Status ModelHost::unload(std::string_view name, UnloadWhen when) {
   const auto found = impl_->shared->slots.find(target.key);
   if (found == impl_->shared->slots.end() || found->second->phase != Phase::kLoaded)
     return make_error(ErrorCode::kNotFound, "{}: not loaded", target.name);
-  found->second->ending = true;
-  if (when == UnloadWhen::kNow) found->second->model->end_answers();
+  for (const auto& [key, slot] : impl_->shared->slots) {
+    if (slot->phase != Phase::kLoaded || (key != target.key && !slot->is_adapter_of(target.key)))
+      continue;
+    slot->ending = true;
+    if (when == UnloadWhen::kNow) slot->model->end_answers();
+  }
   impl_->shared->changed.notify_all();
   return {};
 }

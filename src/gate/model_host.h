@@ -4,6 +4,9 @@
 //   door     one thread finds out what a model is and whether this caller may use it
 //   keeper   one thread loads and unloads; what waits for a load waits for one load
 //
+// An adapter has a slot of its own beside its model's and uses that while it is loaded: it comes
+// after its model and goes before it.
+//
 // A model that somebody uses is never unloaded: its user holds a ModelUse. Where memory (or
 // `models_max`) is short the one that has been idle the longest goes, those that were named at
 // the start last; where all are in use, the load waits for a while, then is refused.
@@ -53,9 +56,11 @@ class ModelUse {
   std::shared_ptr<ServedModel> model_;  // ends the use, not the model
 };
 
-/// A model that is loaded, or on its way.
+/// A model that is loaded, or on its way; or an adapter of one, whose `stats` are empty: it shares
+/// its model's scheduler.
 struct LoadedModel {
   std::string name = {};
+  std::string parent = {};  // of an adapter: its model's name
   base::Digest id{};
   uint64_t file_bytes = 0;
   uint64_t memory_bytes = 0;  // weights, and the cache that is in use
@@ -69,9 +74,10 @@ struct LoadedModel {
   std::optional<std::chrono::system_clock::time_point> expires = {};  // absent: stays
 };
 
-/// A model that a caller may ask for, loaded or not.
+/// A model or an adapter that a caller may ask for, loaded or not.
 struct ServableModel {
   std::string name = {};
+  std::string parent = {};  // of an adapter: its model's name
   base::Digest id{};
   uint64_t file_bytes = 0;
   std::string architecture = {};  // empty: not known before it is loaded
@@ -101,6 +107,12 @@ class ModelHost {
   /// Loads a model now; any reference (see locate()), which requests may not give. It stays when
   /// idle, and goes last when memory is short. Errors: ServedModel's.
   Result<ModelUse> load(const std::string& reference, const LoadOptions& options);
+
+  /// Likewise an adapter, and its model where that is not loaded; requests may then ask for it by
+  /// spec.name. It is loaded again when its model is. Errors: those of load(), and
+  /// ServedModel::adapt()'s; kInvalidArgument for a name that is not one, or that something else
+  /// has here.
+  Result<ModelUse> load_adapter(const AdapterSpec& spec, const LoadOptions& options);
 
   struct UseOptions {
     Caller caller = {};

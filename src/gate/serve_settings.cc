@@ -9,6 +9,7 @@
 namespace lantern::gate {
 namespace {
 
+constexpr size_t kAdaptersMax = 1024;
 constexpr int64_t kSecondsMax = 24 * 3600;
 
 std::string check_line(std::string_view text) {
@@ -52,6 +53,15 @@ Result<ServeSettings> parse_serve_settings(std::string_view toml, std::string_vi
   out.drain_s = root.integer("drain_s", 0, 3600);
   out.require_keys = root.boolean("require_keys");
   out.hosts = root.texts("hosts", check_line);
+  for (policy::TomlTable& table : root.tables("adapters", kAdaptersMax)) {
+    for (const char* key : {"name", "adapter"}) table.require(key);
+    AdapterSetting one;
+    one.name = table.text("name", check_line).value_or("");
+    one.adapter = table.text("adapter", check_line).value_or("");
+    one.model = table.text("model", check_line).value_or("");
+    table.finish();
+    out.adapters.push_back(std::move(one));
+  }
   if (auto limits = root.table("limits")) {
     out.header_bytes_max = limits->integer("header_bytes_max", 1024, 1 << 20);
     out.body_bytes_max = limits->integer("body_bytes_max", 1024, 1 << 30);

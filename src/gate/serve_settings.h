@@ -12,12 +12,22 @@
 
 namespace lantern::gate {
 
+/// One of [[adapters]].
+struct AdapterSetting {
+  std::string name = {};
+  std::string adapter = {};  // as behind --lora NAME=, its scale included
+  std::string model = {};    // empty: the only one of `models`
+
+  bool operator==(const AdapterSetting&) const = default;
+};
+
 /// What is absent was not set.
 struct ServeSettings {
   // Taken at the start.
   std::optional<std::string> listen = {}, socket = {}, socket_mode = {};
   std::optional<std::string> tls_cert = {}, tls_key = {};
   std::optional<std::vector<std::string>> models = {}, insecure_listen = {};
+  std::vector<AdapterSetting> adapters = {};
   std::optional<int64_t> sequences = {}, queue = {}, drain_s = {};
   // Taken whenever the file changes.
   std::optional<bool> require_keys = {};

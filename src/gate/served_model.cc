@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "gate/resolve.h"
 #include "gate/usage.h"
 
@@ -61,7 +62,7 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
     sink_->on_prompt(prompt_.text);
     sink_->on_accepted(static_cast<int64_t>(prompt_.ids.size()));
     for (uint32_t choice = 0; choice < request_.n_choices; ++choice) {
-      Status submitted = model_.scheduler_->submit(serve_request(choice));
+      Status submitted = model_.scheduler().submit(serve_request(choice));
       if (submitted.ok()) continue;
       cancel_.request_stop();
       for (uint32_t rest = choice; rest < request_.n_choices; ++rest)
@@ -73,6 +74,7 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
  private:
   engine::ServeRequest serve_request(uint32_t choice) {
     engine::ServeRequest out{.prompt = prompt_, .options = request_.options};
+    out.options.adapter = model_.adapter_;
     out.options.sampler.choice = choice;
     out.options.cancel = cancel_.get_token();
     // The scheduler lets go of a request once it is done, so this circle ends.
@@ -140,7 +142,6 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
     audit::Event event{.action = audit_action(request_.action),
                        .decision = fault_ ? audit::Decision::kError : audit::Decision::kAllow,
                        .actor = actor_of(request_.caller),
-                       .model = Governance::model_ref(model_.composition_),
                        .rule = decision_.rule};
     if (fault_) event.reason = error_code_name(fault_->code);
     event.digests.push_back(model_.log_.digest("request", prompt_.text));
@@ -152,6 +153,7 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
                    {.name = "completion_tokens", .value = n_tokens()},
                    {.name = "choices", .value = static_cast<int64_t>(results_.size())},
                    {.name = "seed", .value = std::to_string(request_.options.sampler.seed)}};
+    model_.identify(event);
     return event;
   }
 
@@ -193,7 +195,8 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
         all_(model_.all_.get_token(), [this] { cancel_.request_stop(); }) {}
 
   void submit() {
-    engine::EmbedJob job{.user = request_.caller.user, .cancel = cancel_.get_token()};
+    engine::EmbedJob job{
+        .user = request_.caller.user, .adapter = model_.adapter_, .cancel = cancel_.get_token()};
     int64_t n_tokens = 0;
     for (const auto& input : request_.inputs) {
       const auto* text = std::get_if<std::string>(&input);
@@ -206,7 +209,7 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
     job.on_done = [self = shared_from_this()](Result<engine::EmbedResult> result) {
       self->finished(std::move(result));
     };
-    if (Status submitted = model_.scheduler_->submit(std::move(job)); !submitted.ok())
+    if (Status submitted = model_.scheduler().submit(std::move(job)); !submitted.ok())
       finished(std::move(submitted).error());
   }
 
@@ -233,7 +236,6 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
     audit::Event event{.action = audit::Action::kEmbed,
                        .decision = result.ok() ? audit::Decision::kAllow : audit::Decision::kError,
                        .actor = actor_of(request_.caller),
-                       .model = Governance::model_ref(model_.composition_),
                        .rule = decision_.rule};
     if (!result.ok()) event.reason = error_code_name(result.error().code);
     // One digest over all of a request: lengths keep texts apart, so no two requests have the same.
@@ -247,6 +249,7 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
     event.digests.push_back(model_.log_.digest("request", texts));
     event.facts = {{.name = "request_id", .value = request_.id},
                    {.name = "texts", .value = static_cast<int64_t>(request_.inputs.size())}};
+    model_.identify(event);
     if (!result.ok()) return event;
     for (const std::vector<float>& vector : result->vectors)
       vectors.append(reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float));
@@ -270,11 +273,16 @@ struct ServedModel::Parts {
   uint64_t weight_bytes = 0;
   std::shared_ptr<const format::Standing> standing;
   std::unique_ptr<Recorder> recorder;
-  std::unique_ptr<engine::Scheduler> scheduler;
+  std::unique_ptr<engine::Scheduler> scheduler = {};
+  // An adapter's, instead:
+  std::shared_ptr<ServedModel> base = {};
+  engine::AdapterPtr adapter = {};
 };
 
 ServedModel::ServedModel(Parts parts)
-    : name_(parts.scheduler->info().name),
+    : base_(std::move(parts.base)),
+      adapter_(std::move(parts.adapter)),
+      name_(base_ ? parts.composition.name : parts.scheduler->info().name),
       composition_(std::move(parts.composition)),
       weight_bytes_(parts.weight_bytes),
       standing_(std::move(parts.standing)),
@@ -320,6 +328,68 @@ Result<std::unique_ptr<ServedModel>> ServedModel::start(Admitted admitted,
                        .scheduler = std::move(started)}));
 }
 
+Result<ServedModel::AdmittedAdapter> ServedModel::admit_adapter(const AdapterSpec& spec,
+                                                                AdmitOptions options) {
+  options.action = policy::Action::kServe;
+  auto admitted = Admission::admit(spec.reference, options);
+  if (!admitted.ok())
+    return std::move(admitted).error().within(fmt::format("adapter {}", spec.name));
+  LANTERN_ASSIGN(
+      Resolved resolved,
+      resolve(spec.reference, {.stop = options.stop, .progress = base::ProgressOutput::none()}));
+  if (resolved.model.id != admitted->id())
+    return make_error(ErrorCode::kCorrupt, "{}: the adapter changed while it was loaded",
+                      spec.reference);
+  resolved.model.name = spec.name;
+  return AdmittedAdapter{.adapter = std::move(*admitted), .composition = std::move(resolved.model)};
+}
+
+Result<std::unique_ptr<ServedModel>> ServedModel::adapt(std::shared_ptr<ServedModel> base,
+                                                        AdmittedAdapter admitted,
+                                                        const AdapterSpec& spec) {
+  LANTERN_CHECK(base->base_ == nullptr);
+  LANTERN_ASSIGN(engine::AdapterPtr adapter,
+                 base->scheduler_->engine().load_adapter(admitted.adapter, spec.scale));
+  LANTERN_ASSIGN(Governance governance, Governance::open());
+  LANTERN_ASSIGN(auto recorder, Recorder::start(governance.log()));
+  const uint64_t bytes = adapter->weights.bytes();
+  return std::unique_ptr<ServedModel>(
+      new ServedModel({.governance = std::move(governance),
+                       .composition = std::move(admitted.composition),
+                       .weight_bytes = bytes,
+                       .standing = admitted.adapter.standing(),
+                       .recorder = std::move(recorder),
+                       .base = std::move(base),
+                       .adapter = std::move(adapter)}));
+}
+
+base::Digest ServedModel::answers_by() const {
+  if (!base_) return composition_.id;
+  std::string both(reinterpret_cast<const char*>(base_->composition_.id.data()),
+                   base_->composition_.id.size());
+  both.append(reinterpret_cast<const char*>(adapter_->key.data()), adapter_->key.size());
+  return base::sha256(both);
+}
+
+Result<policy::Decision> ServedModel::decide(const Caller& caller, policy::Action action) {
+  LANTERN_ASSIGN(policy::Decision decision, decisions_.decide(composition_, caller, action));
+  if (!decision.allowed() || !base_) return decision;
+  // A key that may ask for this name alone may do so; all other rules of the model hold.
+  Caller without_key_limits = caller;
+  without_key_limits.grant = nullptr;
+  LANTERN_ASSIGN(const policy::Decision of_base,
+                 decisions_.decide(base_->composition_, without_key_limits, action));
+  return of_base.allowed() ? decision : of_base;
+}
+
+void ServedModel::identify(audit::Event& event) const {
+  event.model = Governance::model_ref(base_ ? base_->composition_ : composition_);
+  if (!base_) return;
+  event.facts.push_back({.name = "adapter", .value = name_});
+  event.facts.push_back({.name = "adapter_id", .value = base::to_hex(composition_.id)});
+  event.facts.push_back({.name = "adapter_scale", .value = fmt::format("{}", adapter_->scale)});
+}
+
 Result<engine::Prompt> ServedModel::prompt_of(AnswerRequest& request) const {
   engine::Prompt prompt;
   if (auto* raw = std::get_if<std::string>(&request.prompt)) {
@@ -358,8 +428,7 @@ Status ServedModel::limit(AnswerRequest& request, int64_t n_prompt) const {
 }
 
 void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink) {
-  Result<policy::Decision> decision =
-      decisions_.decide(composition_, request.caller, request.action);
+  Result<policy::Decision> decision = decide(request.caller, request.action);
   if (!decision.ok()) return sink->on_done(std::move(decision).error());
   if (!decision->allowed()) return sink->on_done(decision->status().error());
   Result<engine::Prompt> prompt = prompt_of(request);
@@ -379,8 +448,7 @@ void ServedModel::answer(AnswerRequest request, std::shared_ptr<AnswerSink> sink
 
 void ServedModel::embed(EmbedRequest request,
                         std::function<void(Result<engine::EmbedResult>)> done) {
-  Result<policy::Decision> decision =
-      decisions_.decide(composition_, request.caller, policy::Action::kEmbed);
+  Result<policy::Decision> decision = decide(request.caller, policy::Action::kEmbed);
   if (!decision.ok()) return done(std::move(decision).error());
   if (!decision->allowed()) return done(decision->status().error());
   std::make_shared<EmbedUnderWay>(*this, std::move(request), std::move(*decision), std::move(done))
@@ -388,8 +456,7 @@ void ServedModel::embed(EmbedRequest request,
 }
 
 Result<int64_t> ServedModel::count_tokens(AnswerRequest request) {
-  LANTERN_ASSIGN(const policy::Decision decision,
-                 decisions_.decide(composition_, request.caller, request.action));
+  LANTERN_ASSIGN(const policy::Decision decision, decide(request.caller, request.action));
   LANTERN_TRY(decision.status());
   LANTERN_ASSIGN(const engine::Prompt prompt, prompt_of(request));
   return static_cast<int64_t>(prompt.ids.size());

@@ -79,6 +79,17 @@ struct EmbedRequest {
   std::stop_token cancel = {};
 };
 
+/// A name that a service gives to an adapter of one of its models.
+struct AdapterSpec {
+  std::string name = {};       // 1 to 128 letters, digits, ".", "_", "-" and "/"
+  std::string reference = {};  // for locate()
+  double scale = 1.0;          // on top of the file's own
+  std::string model = {};      // the reference of the model that it is for
+};
+
+/// A model that answers, or an adapter with the model it is for: that one is a ServedModel of its
+/// own name, rules and records, and shares the model's scheduler, so that requests to both run in
+/// the same steps.
 class ServedModel {
  public:
   /// A model that may be served and is not loaded yet.
@@ -92,21 +103,40 @@ class ServedModel {
   /// Errors: Engine::load()'s, Scheduler::start()'s.
   static Result<std::unique_ptr<ServedModel>> start(Admitted admitted, engine::EngineOptions engine,
                                                     const engine::SchedulerOptions& scheduler);
+  /// An adapter that may be served. Errors: Admission::admit()'s for Action::kServe.
+  struct AdmittedAdapter {
+    format::AdmittedModel adapter;
+    Composition composition = {};
+  };
+  static Result<AdmittedAdapter> admit_adapter(const AdapterSpec& spec, AdmitOptions options);
+  /// `base`, which is no adapter and stays in use while this lives, with the adapter. Errors:
+  /// Engine::load_adapter()'s.
+  static Result<std::unique_ptr<ServedModel>> adapt(std::shared_ptr<ServedModel> base,
+                                                    AdmittedAdapter admitted,
+                                                    const AdapterSpec& spec);
   ~ServedModel();
   ServedModel(const ServedModel&) = delete;
   ServedModel& operator=(const ServedModel&) = delete;
 
   // Safe for any number of threads from here on.
   [[nodiscard]] const std::string& name() const { return name_; }
+  /// The files of this name: an adapter's own.
   [[nodiscard]] const Composition& composition() const { return composition_; }
-  [[nodiscard]] const engine::EngineInfo& info() const { return scheduler_->info(); }
-  [[nodiscard]] const engine::TextIo& text() const { return scheduler_->text(); }
-  [[nodiscard]] engine::SchedulerStats stats() const { return scheduler_->stats(); }
+  /// The model that an adapter is for; null for a model.
+  [[nodiscard]] const ServedModel* base() const { return base_.get(); }
+  /// What decides answers beside the request: the model's id, or one of model, adapter and scale.
+  [[nodiscard]] base::Digest answers_by() const;
+  [[nodiscard]] const engine::EngineInfo& info() const { return scheduler().info(); }
+  [[nodiscard]] const engine::TextIo& text() const { return scheduler().text(); }
+  /// Of the scheduler, which adapters share with their model.
+  [[nodiscard]] engine::SchedulerStats stats() const { return scheduler().stats(); }
 
-  /// Bytes of its weights.
+  /// Bytes of its weights, an adapter's alone.
   [[nodiscard]] uint64_t weight_bytes() const { return weight_bytes_; }
   /// Whether the gate withdrew it: it answers nothing any more, ever.
-  [[nodiscard]] bool withdrawn() const { return !standing_->check().ok(); }
+  [[nodiscard]] bool withdrawn() const {
+    return !standing_->check().ok() || (base_ && base_->withdrawn());
+  }
   /// Ends every answer under way, as if its client had gone.
   void end_answers() { all_.request_stop(); }
 
@@ -134,9 +164,18 @@ class ServedModel {
   class EmbedUnderWay;
   struct Parts;
   explicit ServedModel(Parts parts);
+  [[nodiscard]] engine::Scheduler& scheduler() const {
+    return base_ ? *base_->scheduler_ : *scheduler_;
+  }
+  /// The policy's word, an adapter's model's included.
+  Result<policy::Decision> decide(const Caller& caller, policy::Action action);
+  /// What a record says of who answered.
+  void identify(audit::Event& event) const;
   Result<engine::Prompt> prompt_of(AnswerRequest& request) const;
   Status limit(AnswerRequest& request, int64_t n_prompt) const;
 
+  std::shared_ptr<ServedModel> base_;  // of an adapter
+  engine::AdapterPtr adapter_;         // likewise
   std::string name_;
   Composition composition_;
   uint64_t weight_bytes_;
@@ -145,7 +184,8 @@ class ServedModel {
   CallerDecisions decisions_;
   AuditLog log_;
   std::unique_ptr<Recorder> recorder_;
-  std::unique_ptr<engine::Scheduler> scheduler_;  // ends first: what it runs tells the recorder
+  /// A model's. Ends first: what it runs tells the recorder.
+  std::unique_ptr<engine::Scheduler> scheduler_;
 };
 
 }  // namespace lantern::gate

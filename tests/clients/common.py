@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 
@@ -66,3 +67,20 @@ def raises(kind, call, part):
         assert part in str(error), f"{part!r} is not in {error}"
         return error
     raise AssertionError(f"no {kind.__name__}")
+
+
+def write_adapter(folder, value):
+    """A PEFT adapter of SmolLM2-135M that changes what its layers 5 and 15 attend to."""
+    tensors, data = {}, b""
+    for layer in (5, 15):
+        for half, shape, first in (("A", [1, 576], 1.0), ("B", [576, 1], value)):
+            numbers = [first if i % 2 else -first for i in range(576)]
+            name = f"base_model.model.model.layers.{layer}.self_attn.o_proj.lora_{half}.weight"
+            end = len(data) + 4 * len(numbers)
+            tensors[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), end]}
+            data += struct.pack(f"<{len(numbers)}f", *numbers)
+    header = json.dumps(tensors).encode()
+    with open(os.path.join(folder, "adapter_model.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header + data)
+    with open(os.path.join(folder, "adapter_config.json"), "w", encoding="utf-8") as file:
+        json.dump({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["o_proj"]}, file)

@@ -1,10 +1,11 @@
 """Ollama's own client against `lantern serve`."""
 
 import json
+import tempfile
 
 import ollama
 
-from common import Key, Service, equal, raises
+from common import Key, Service, equal, raises, write_adapter
 
 QUESTION = [{"role": "system", "content": "Answer in one short sentence."},
             {"role": "user", "content": "What is the capital of France?"}]
@@ -95,7 +96,24 @@ def check_keys():
             raise AssertionError("answered without a key")
 
 
+def check_adapters():
+    with tempfile.TemporaryDirectory() as folder:
+        write_adapter(folder, 2.0)
+        with Service("--lora", f"changed={folder}", "--approve", "made by this test") as service:
+            client = ollama.Client(host=service.url)
+            parents = {m.model: m.details.parent_model for m in client.list().models}
+            equal(parents["changed"], "smollm2", "an adapter's model")
+            equal(client.show("changed").details.parent_model, "smollm2", "shown")
+
+            def ask(model):
+                return client.generate(model=model, prompt="Who are you?",
+                                       options={"temperature": 0, "num_predict": 12}).response
+
+            assert ask("changed") != ask("smollm2")
+
+
 check_keys()
+check_adapters()
 with Service() as service:
     client = ollama.Client(host=service.url)
     check_models(client)

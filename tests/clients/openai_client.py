@@ -1,10 +1,11 @@
 """OpenAI's own client against `lantern serve`."""
 
 import struct
+import tempfile
 
 import openai
 
-from common import Key, Service, equal, raises
+from common import Key, Service, equal, raises, write_adapter
 
 QUESTION = [{"role": "system", "content": "Answer in one short sentence."},
             {"role": "user", "content": "What is the capital of France?"}]
@@ -176,7 +177,28 @@ def check_keys():
         raises(openai.AuthenticationError, lambda: ask(client(key.text)), "revoked")
 
 
+def check_adapters():
+    with tempfile.TemporaryDirectory() as folder:
+        write_adapter(folder, 2.0)
+        with Service("--lora", f"changed={folder}", "--lora", f"off={folder}:0",
+                     "--approve", "made by this test") as service:
+            client = openai.OpenAI(base_url=service.url + "/v1", api_key="none", max_retries=0)
+            parents = {m.id: getattr(m, "parent", None) for m in client.models.list().data}
+            equal(parents["changed"], "smollm2", "an adapter's model")
+            assert parents["smollm2"] is None, parents
+
+            def ask(model):
+                return client.chat.completions.create(model=model, messages=QUESTION, temperature=0,
+                                                      max_tokens=12)
+
+            plain, changed = ask("smollm2"), ask("changed")
+            equal(changed.model, "changed", "the name that was asked for")
+            assert changed.choices[0].message.content != plain.choices[0].message.content, changed
+            equal(ask("off").choices[0].message.content, plain.choices[0].message.content, "scale 0")
+
+
 check_keys()
+check_adapters()
 with Service() as service:
     with openai.OpenAI(base_url=service.url + "/v1", api_key="none", max_retries=0) as client:
         check_models(client)

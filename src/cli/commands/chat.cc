@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <stop_token>
+#include <utility>
 
 #include "base/file.h"
 #include "base/paths.h"
@@ -30,6 +31,7 @@ constexpr std::string_view kHelp =
 
 struct Flags {
   EngineFlags engine;
+  LoraFlags lora;
   SamplingFlags sampling;
   SpeculationFlags speculation;
   std::string system;
@@ -91,8 +93,8 @@ class Dialogue {
 
 class LocalDialogue final : public Dialogue {
  public:
-  LocalDialogue(const Flags& flags, engine::Engine& engine)
-      : flags_(flags), engine_(engine), conversation_(engine) {}
+  LocalDialogue(const Flags& flags, engine::Engine& engine, engine::AdapterPtr adapter)
+      : flags_(flags), engine_(engine), conversation_(engine, std::move(adapter)) {}
   Result<Said> say(const std::string& message, const OnText& on_text,
                    const std::stop_token& stop) override {
     engine::GenerateOptions options = flags_.sampling.options();
@@ -247,6 +249,7 @@ Result<Exit> run_remotely(const Flags& flags) {
     return make_error(ErrorCode::kUnsupported,
                       "--session keeps the cache of the engine in this process; on this managed "
                       "machine the service has it");
+  LANTERN_TRY(flags.lora.check_remote());
   LANTERN_ASSIGN(const RemoteModel model, RemoteModel::open(flags.engine));
   if (stdin_is_terminal())
     tell(fmt::format("{}, by the service. /help lists the commands, Ctrl-D leaves.", model.name()));
@@ -259,6 +262,7 @@ Result<Exit> run(const Flags& flags) {
   LANTERN_TRY(engine::check(flags.sampling.sampler));
   if (service_owns_state()) return run_remotely(flags);
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
+  LANTERN_ASSIGN(const engine::AdapterPtr adapter, flags.lora.load(engine, flags.engine));
   LANTERN_TRY(flags.speculation.give_draft(engine, flags.engine));
   std::filesystem::path history;
   if (!flags.no_history && stdin_is_terminal()) {
@@ -270,7 +274,7 @@ Result<Exit> run(const Flags& flags) {
   if (stdin_is_terminal())
     tell(fmt::format("{}, {} tokens of context. /help lists the commands, Ctrl-D leaves.",
                      engine.info().name, engine.info().context));
-  LocalDialogue dialogue(flags, engine);
+  LocalDialogue dialogue(flags, engine, adapter);
   Chat chat(flags, dialogue);
   if (flags.session.empty()) return chat.loop(editor);
   LANTERN_ASSIGN(const std::filesystem::path session, gate::session_path(flags.session));
@@ -284,6 +288,7 @@ Action define(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   flags->engine.define(app);
   app.add_option("--system", flags->system, "the system message");
+  flags->lora.define(app);
   flags->sampling.define(app);
   flags->speculation.define(app);
   app.add_option("--session", flags->session,

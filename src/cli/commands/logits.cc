@@ -15,6 +15,7 @@ namespace {
 
 struct Flags {
   EngineFlags engine;
+  LoraFlags lora;
   BatchFlags batch;
   std::string tokens;
   std::string out;
@@ -57,6 +58,7 @@ Result<std::vector<int32_t>> token_ids(const std::string& tokens) {
 Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(const std::vector<int32_t> ids, token_ids(flags.tokens));
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load(engine::TextSide::kIfThere));
+  LANTERN_ASSIGN(const engine::AdapterPtr adapter, flags.lora.load(engine, flags.engine));
   const auto n_tokens = static_cast<int64_t>(ids.size());
   LANTERN_ASSIGN(format::NpyWriter npy,
                  format::NpyWriter::create(flags.out, n_tokens, engine.info().model.n_vocab));
@@ -65,7 +67,8 @@ Result<Exit> run(const Flags& flags) {
                            .unit = base::Progress::Unit::kItems,
                            .item = "tokens"});
   LANTERN_TRY(engine.logits(ids,
-                            {.chunk = flags.batch.chunk,
+                            {.adapter = adapter,
+                             .chunk = flags.batch.chunk,
                              .beside = flags.batch.beside,
                              .cancel = new_interruptible_scope()},
                             [&](int64_t, int64_t n, std::span<const float> rows) -> Status {
@@ -85,6 +88,7 @@ Action define(CLI::App& app) {
   app.add_option("--out", flags->out, "the .npy file: float32 [tokens, vocabulary]")
       ->required()
       ->check(file_to_write());
+  flags->lora.define(app);
   flags->batch.define(app);
   return [flags] { return run(*flags); };
 }

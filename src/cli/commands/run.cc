@@ -14,6 +14,7 @@ namespace {
 struct Flags {
   EngineFlags engine;
   SamplingFlags sampling;
+  LoraFlags lora;
   BatchFlags batch;
   SpeculationFlags speculation;
   std::string json_schema, grammar, regex;
@@ -24,9 +25,9 @@ struct Flags {
 };
 
 base::OrderedJson report(const Flags& flags, const engine::Engine& engine,
-                         const engine::GenerateResult& result) {
+                         const engine::AdapterPtr& adapter, const engine::GenerateResult& result) {
   const engine::EngineInfo& info = engine.info();
-  return {
+  base::OrderedJson document = {
       {"model", info.name},
       {"architecture", info.model.architecture},
       {"text", result.text},
@@ -45,6 +46,10 @@ base::OrderedJson report(const Flags& flags, const engine::Engine& engine,
       {"guessed_tokens", result.guessed_tokens},
       {"kept_tokens", result.kept_tokens},
   };
+  if (adapter)
+    document["adapter"] = {
+        {"name", adapter->name}, {"id", base::to_hex(adapter->id)}, {"scale", adapter->scale}};
+  return document;
 }
 
 /// What the answer must follow; null: anything.
@@ -78,6 +83,7 @@ Result<std::string> prompt_text(const Flags& flags) {
 
 /// On a managed machine, for everybody but the service's account.
 Result<Exit> run_remotely(const Flags& flags, const std::string& text) {
+  LANTERN_TRY(flags.lora.check_remote());
   if (flags.json)
     return make_error(
         ErrorCode::kUnsupported,
@@ -107,12 +113,14 @@ Result<Exit> run(const Flags& flags) {
   if (text.empty()) return make_error(ErrorCode::kInvalidArgument, "the prompt is empty");
   if (service_owns_state()) return run_remotely(flags, text);
   LANTERN_ASSIGN(engine::Engine engine, flags.engine.load());
+  LANTERN_ASSIGN(const engine::AdapterPtr adapter, flags.lora.load(engine, flags.engine));
   LANTERN_TRY(flags.speculation.give_draft(engine, flags.engine));
   LANTERN_ASSIGN(const engine::Prompt prompt,
                  flags.raw ? engine.raw_prompt(text) : engine.user_prompt(text, flags.system));
   for (const std::string& notice : prompt.notices) tell(notice);
 
   engine::GenerateOptions options = flags.sampling.options();
+  options.adapter = adapter;
   options.speculation = flags.speculation.speculation;
   options.chunk = flags.batch.chunk;
   options.beside = flags.batch.beside;
@@ -127,7 +135,7 @@ Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(const engine::GenerateResult result, engine.generate(prompt, options));
   LANTERN_TRY(written);
   if (flags.json) {
-    LANTERN_TRY(print_json(report(flags, engine, result)));
+    LANTERN_TRY(print_json(report(flags, engine, adapter, result)));
   } else {
     LANTERN_TRY(print("\n"));
   }
@@ -143,6 +151,7 @@ Action define(CLI::App& app) {
   app.add_option("PROMPT", flags->prompt, "what to ask (default: standard input)");
   app.add_option("--system", flags->system, "the system message");
   flags->sampling.define(app);
+  flags->lora.define(app);
   flags->batch.define(app);
   flags->speculation.define(app);
   CLI::Option* schema = app.add_option("--json-schema", flags->json_schema,
@@ -169,6 +178,7 @@ const Command k_run = {
         "  lantern run smollm2 --temperature 0 \"What is the capital of France?\"\n"
         "  lantern run smollm2 --system \"Answer in French.\" \"Who are you?\"\n"
         "  lantern run ./model.gguf --temperature 0 --max-tokens 64 < question.txt\n"
+        "  lantern run smollm2 --lora ./my-adapter \"Who are you?\"\n"
         "  lantern run smollm2 --raw --json \"Once upon a time\"",
     .define = define,
 };

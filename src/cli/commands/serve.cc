@@ -1,6 +1,7 @@
 // lantern serve: models behind the HTTP APIs that other programs speak.
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <memory>
@@ -26,6 +27,7 @@ namespace {
 struct Flags {
   EngineFlags engine;  // of each model
   std::vector<std::string> models;
+  std::vector<std::string> lora;
   std::string listen = "127.0.0.1:11435";
   engine::SchedulerOptions scheduler;
   std::string keep_alive = "5m";
@@ -94,6 +96,64 @@ Status load(gate::ModelHost& host, const Flags& flags, const std::string& name,
   return {};
 }
 
+/// "NAME=ADAPTER", ":SCALE" and "@MODEL" behind it where they are needed.
+Result<gate::AdapterSpec> adapter_spec(const std::string& text, const Flags& flags) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    return make_error(ErrorCode::kInvalidArgument, "--lora {}: NAME=ADAPTER is needed", text);
+  gate::AdapterSpec spec{.name = text.substr(0, equals)};
+  std::string_view rest = std::string_view(text).substr(equals + 1);
+  // A path may hold an @, too: only what names a model does.
+  if (const size_t at = rest.rfind('@'); at != std::string_view::npos) {
+    const std::string model(rest.substr(at + 1));
+    if (std::find(flags.models.begin(), flags.models.end(), model) != flags.models.end()) {
+      spec.model = model;
+      rest = rest.substr(0, at);
+    }
+  }
+  LANTERN_ASSIGN(const ScaledAdapter scaled, scaled_adapter(rest));
+  spec.reference = scaled.reference;
+  spec.scale = scaled.scale;
+  return spec;
+}
+
+/// Those of the command line, or else of the file.
+Result<std::vector<gate::AdapterSpec>> adapter_specs(const Flags& flags,
+                                                     const gate::ServeSettings& file) {
+  std::vector<gate::AdapterSpec> specs;
+  for (const std::string& text : flags.lora) {
+    LANTERN_ASSIGN(gate::AdapterSpec spec, adapter_spec(text, flags));
+    specs.push_back(std::move(spec));
+  }
+  for (const gate::AdapterSetting& one : file.adapters) {
+    if (!flags.lora.empty()) break;
+    LANTERN_ASSIGN(const ScaledAdapter scaled, scaled_adapter(one.adapter));
+    specs.push_back({.name = one.name,
+                     .reference = scaled.reference,
+                     .scale = scaled.scale,
+                     .model = one.model});
+  }
+  for (gate::AdapterSpec& spec : specs) {
+    if (spec.model.empty() && flags.models.size() == 1) spec.model = flags.models.front();
+    if (spec.model.empty())
+      return make_error(ErrorCode::kInvalidArgument,
+                        "adapter {}: which model is it for? Give one MODEL, or --lora "
+                        "NAME=ADAPTER@MODEL",
+                        spec.name);
+  }
+  return specs;
+}
+
+Status load_adapter(gate::ModelHost& host, const Flags& flags, const gate::AdapterSpec& spec,
+                    const std::stop_token& stop) {
+  LANTERN_ASSIGN(const gate::ModelUse adapter,
+                 host.load_adapter(spec, {.consent = flags.engine.consent.consent(),
+                                          .stop = stop,
+                                          .hashing = base::ProgressOutput::standard_error(),
+                                          .warn = [](std::string_view s) { tell(visible(s)); }}));
+  return {};
+}
+
 /// What the file says, where the command line does not.
 template <typename T>
 void settle(const CLI::App& app, const char* option, const std::optional<T>& setting, auto& out) {
@@ -147,7 +207,8 @@ class Config {
     if (read == last_) return std::optional<server::RunSettings>();
     if (!read.starts_as(first_) && !read.starts_as(last_))
       tell(flags_.config +
-           ": listen, socket, certificate's paths, models, sequences, queue and drain wait for the "
+           ": listen, socket, certificate's paths, models, adapters, sequences, queue and drain "
+           "wait for the "
            "next start");
     last_ = std::move(read);
     return std::optional(run_settings(flags_, last_));
@@ -198,10 +259,13 @@ Result<Exit> serve(const CLI::App& app, Flags& flags) {
   settle_start(app, file, flags);
   if (flags.only && flags.models.empty())
     return make_error(ErrorCode::kInvalidArgument, "--only: the models to serve are needed");
+  LANTERN_ASSIGN(const std::vector<gate::AdapterSpec> adapters, adapter_specs(flags, file));
   LANTERN_ASSIGN(server::RunOptions options, run_options(flags, file));
   const std::stop_token stop = new_interruptible_scope();
   LANTERN_ASSIGN(auto host, make_host(flags));
   for (const std::string& name : flags.models) LANTERN_TRY(load(*host, flags, name, stop));
+  for (const gate::AdapterSpec& spec : adapters)
+    LANTERN_TRY(load_adapter(*host, flags, spec, stop));
   Config config(flags, std::move(file));
   options.reload = [&] { return config.reload(); };
   options.on_ready = [&](const std::string& url, const std::string& socket) -> Status {
@@ -246,6 +310,11 @@ Action define(CLI::App& app) {
   app.add_option("MODEL", flags->models,
                  "models to load at once and to keep; others of the store are loaded when they are "
                  "asked for");
+  app.add_option("--lora", flags->lora,
+                 "serve a LoRA adapter of MODEL, a GGUF file or a PEFT folder, as the model NAME; "
+                 "@MODEL says which where there are several; may be given several times")
+      ->allow_extra_args(false)
+      ->type_name("NAME=ADAPTER[:SCALE][@MODEL]");
   define_listening(app, *flags);
   app.add_option("--sequences", flags->scheduler.sequences_max,
                  "answers under way at once, a model")
@@ -284,6 +353,7 @@ const Command k_serve = {
         "  lantern serve\n"
         "  lantern serve smollm2 --open\n"
         "  lantern serve smollm2 ./model.gguf --listen 127.0.0.1:8080\n"
+        "  lantern serve smollm2 --lora support=./support-adapter --lora legal=./legal.gguf\n"
         "  curl http://127.0.0.1:11435/v1/chat/completions -d '{\"model\": \"smollm2\", "
         "\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}'",
     .define = define,

@@ -29,6 +29,7 @@ base::OrderedJson models_of(Service& service) {
                       {"refused", stats.refused},
                       {"prompt_tokens", stats.prompt_tokens},
                       {"generated_tokens", stats.generated_tokens}});
+    if (!model.parent.empty()) models.back()["parent"] = model.parent;
   }
   return models;
 }

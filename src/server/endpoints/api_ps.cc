@@ -17,7 +17,7 @@ const Endpoint k_api_ps = {
           for (const gate::LoadedModel& model : service.host().loaded()) {
             if (model.is_loading) continue;
             base::OrderedJson one = ollama::model_document(
-                {model.name, model.id, model.memory_bytes, model.architecture});
+                {model.name, model.id, model.memory_bytes, model.architecture, model.parent});
             one["expires_at"] =
                 model.expires ? ollama::time_text(*model.expires) : "9999-12-31T23:59:59Z";
             one["size_vram"] = 0;

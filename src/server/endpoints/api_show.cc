@@ -21,7 +21,7 @@ const Endpoint k_api_show = {
           if (!model.ok()) return reply->send(error_response(Api::kOllama, model.error()));
           const gate::ServableModel& is = model->model;
           base::OrderedJson out =
-              ollama::model_document({is.name, is.id, is.file_bytes, is.architecture});
+              ollama::model_document({is.name, is.id, is.file_bytes, is.architecture, is.parent});
           out["modified_at"] = ollama::time_text(is.at);
           out["template"] = model->chat_template;
           out["license"] = is.licence;

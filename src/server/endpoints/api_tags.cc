@@ -18,7 +18,7 @@ const Endpoint k_api_tags = {
           base::OrderedJson models = base::OrderedJson::array();
           for (const gate::ServableModel& model : *all) {
             base::OrderedJson one = ollama::model_document(
-                {model.name, model.id, model.file_bytes, model.architecture});
+                {model.name, model.id, model.file_bytes, model.architecture, model.parent});
             one["modified_at"] = ollama::time_text(model.at);
             models.push_back(std::move(one));
           }

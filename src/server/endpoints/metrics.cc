@@ -36,7 +36,7 @@ void write_gauges(Service& service, std::string& out) {
   for (const Gauge& gauge : kGauges) {
     write_metric_head(gauge.name, gauge.type, gauge.help, out);
     for (const gate::LoadedModel& model : models)
-      if (!model.is_loading)
+      if (!model.is_loading && model.parent.empty())  // an adapter shares its model's scheduler
         out += fmt::format("{}{{gen_ai_request_model=\"{}\"}} {}\n", gauge.name,
                            label_value(model.name), gauge.of(model.stats));
   }

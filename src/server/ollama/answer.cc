@@ -146,7 +146,7 @@ OrderedJson model_document(const ModelWords& model) {
           {"size", model.bytes},
           {"digest", base::to_hex(model.id)},
           {"details",
-           {{"parent_model", ""},
+           {{"parent_model", model.parent},
             {"format", "gguf"},
             {"family", model.family},
             {"families",

@@ -24,6 +24,7 @@ struct ModelWords {
   base::Digest id;
   uint64_t bytes;
   std::string_view family;
+  std::string_view parent = {};  // of an adapter: its model's name
 };
 base::OrderedJson model_document(const ModelWords& model);
 

@@ -229,7 +229,7 @@ std::shared_ptr<MessageSink> answer_sink(AnswerOptions options, std::shared_ptr<
 
 std::string fingerprint_of(const gate::ServedModel& model) {
   return fmt::format("lantern-{}-{}-{}", LANTERN_VERSION, kernels::kArithmeticVersion,
-                     base::to_hex(model.composition().id).substr(0, 12));
+                     base::to_hex(model.answers_by()).substr(0, 12));
 }
 
 }  // namespace lantern::server::openai

@@ -16,6 +16,7 @@ inline base::OrderedJson model_document(const gate::ServableModel& model) {
                            {"created", created},
                            {"owned_by", "lantern"},
                            {"digest", "sha256:" + base::to_hex(model.id)}};
+  if (!model.parent.empty()) out["parent"] = model.parent;  // as vLLM calls an adapter's model
   if (model.context) out["context_length"] = *model.context;
   return out;
 }
