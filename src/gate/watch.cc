@@ -12,7 +12,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kLook = std::chrono::milliseconds(100);  // a look is some microseconds
+// A tenth of a millisecond each, all the time that a model is loaded; a withdrawal takes effect
+// within a second.
+constexpr auto kLook = std::chrono::milliseconds(400);
 /// Approvals, policies and statements end by the clock, with no write to show it.
 constexpr auto kDecideAnew = std::chrono::seconds(10);
 
