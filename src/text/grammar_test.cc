@@ -264,6 +264,8 @@ TEST(GrammarTest, JsonSchemaRefusesByName) {
            {R"({"contains": {}})", "\"contains\""},
            {R"({"properties": {"a": {"unevaluatedItems": false}}})", "unevaluatedItems"},
            {R"({"maxlength": 3})", "\"maxlength\""},
+           {R"({"type": "integer", "min": 3})", "\"min\""},
+           {R"({"items": {"regexp": "a+"}})", "\"regexp\""},
            {R"({"type": "strin"})", "\"type\""},
            {R"({"$ref": "other.json"})", "outside the document"},
            {R"({"$ref": "#/$defs/x"})", "nothing is at"},

@@ -65,6 +65,37 @@ const std::set<std::string_view> kRefused = {
     "propertyDependencies",
 };
 
+// Keywords of no draft by which other validators and generators (ajv-keywords, forms) restrict
+// values: whoever writes one means it.
+const std::set<std::string_view> kRefusedOfOthers = {
+    "allRequired",
+    "anyRequired",
+    "constant",
+    "deepProperties",
+    "deepRequired",
+    "exclusiveRange",
+    "formatExclusiveMaximum",
+    "formatExclusiveMinimum",
+    "formatMaximum",
+    "formatMinimum",
+    "instanceof",
+    "max",
+    "maxValue",
+    "min",
+    "minValue",
+    "oneRequired",
+    "patternRequired",
+    "prohibited",
+    "range",
+    "regex",
+    "regexp",
+    "select",
+    "switch",
+    "typeof",
+    "unique",
+    "uniqueItemProperties",
+};
+
 // Keywords of some draft that say nothing about which values are valid.
 const std::set<std::string_view> kAnnotations = {
     "$anchor",         "$comment",         "$defs",         "$id",     "$schema",     "$vocabulary",
@@ -90,13 +121,14 @@ size_t distance(std::string_view a, std::string_view b) {
   return std::min<size_t>(row.back(), 3);
 }
 
-/// A keyword of no draft is an annotation (2020-12, section 6.5). One that is nearly the name of a
-/// keyword that restricts values is more likely that one, misspelt, and to ignore it would let
-/// through what its author meant to refuse.
+/// A keyword of no draft is an annotation (2020-12, section 6.5) as far as it does not say that it
+/// restricts values. One that is nearly the name of a keyword that does is more likely that one,
+/// misspelt, and to ignore it would let through what its author meant to refuse.
 bool is_annotation(std::string_view name) {
   // "_format" and "x-enum" are renamed on purpose, so that they do not count.
   if (kAnnotations.contains(name) || name.starts_with('_') || name.starts_with("x-")) return true;
-  if (kApplied.contains(name) || kRefused.contains(name)) return false;
+  if (kApplied.contains(name) || kRefused.contains(name) || kRefusedOfOthers.contains(name))
+    return false;
   for (const std::set<std::string_view>* known : {&kApplied, &kRefused})
     for (const std::string_view keyword : *known)
       if (distance(name, keyword) <= (keyword.size() < 7 ? 1u : 2u)) return false;
