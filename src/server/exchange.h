@@ -1,5 +1,5 @@
 // One request's answer between the threads that make it and the I/O thread that sends it. Included
-// by http_server.cc alone (Asio's templates).
+// by http_server.cc and the test alone (Asio's templates).
 //
 // Whatever other threads do to an Exchange is under its mutex; they wake the I/O thread's coroutine
 // by posting to it.

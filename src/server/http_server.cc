@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
@@ -23,6 +25,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <type_traits>
 #include <utility>
 
 #include "base/file.h"
@@ -48,6 +51,9 @@ constexpr size_t kWorkers = 4;
 /// How often a client that sent more than it should yet is looked at: whether it still listens.
 constexpr auto kLookAgain = std::chrono::milliseconds(200);
 constexpr auto kTlsGoodbye = std::chrono::seconds(2);
+/// For a client that still sends while it is told that its request is refused.
+constexpr auto kLinger = std::chrono::seconds(2);
+constexpr size_t kLingerBytesMax = 4u << 20;
 
 /// The other end of a connection, looked up once: its requests come one after another.
 class Peer {
@@ -116,24 +122,61 @@ http::fields fields_of(const Response& response) {
   return fields;
 }
 
-Response plain(int status, std::string text) {
-  return {.status = status,
-          .headers = {{"Content-Type", "text/plain; charset=utf-8"}},
-          .body = std::move(text) + "\n"};
-}
-
-/// The answer to what could not be read, where one is due.
-std::optional<Response> reading_fault(const error_code& fault, const HttpLimits& limits) {
+/// What is said of a request that could not be read.
+struct ReadingFault {
+  int status = 0;  // 0: nothing is due
+  std::string message = {};
+};
+ReadingFault reading_fault(const error_code& fault, const HttpLimits& limits) {
   if (fault == http::error::body_limit)
-    return plain(413, fmt::format("the body has more than {} bytes", limits.body_bytes_max));
+    return {413, fmt::format("the body has more than {} bytes", limits.body_bytes_max)};
   if (fault == http::error::header_limit)
-    return plain(431, fmt::format("the header has more than {} bytes", limits.header_bytes_max));
-  if (fault == beast::error::timeout) return plain(408, "the request took too long to arrive");
+    return {431, fmt::format("the header has more than {} bytes", limits.header_bytes_max)};
+  if (fault == beast::error::timeout)
+    return {408, fmt::format("the request took too long to arrive: {} s are given for its header, "
+                             "{} s for its body",
+                             limits.header.count(), limits.body.count())};
   if (fault == http::error::end_of_stream || fault == http::error::partial_message) return {};
   if (fault.category() == http::make_error_code(http::error::bad_method).category())
-    return plain(400, fmt::format("not HTTP: {}", fault.message()));
+    return {400, fmt::format("not HTTP: {}", fault.message())};
   return {};
 }
+
+/// Cancels what a stream waits for once a time has passed. Unlike Beast's own timer it leaves the
+/// connection open, for an answer that says so. I/O thread.
+class Deadline {
+ public:
+  Deadline(PlainStream& stream, std::chrono::seconds limit)
+      : state_(std::make_shared<State>(stream)) {
+    stream.expires_never();
+    state_->timer.expires_after(limit);
+    state_->timer.async_wait([state = state_](const error_code& fault) {
+      if (fault || state->stream == nullptr) return;
+      state->passed = true;
+      state->stream->cancel();
+    });
+  }
+  ~Deadline() {
+    state_->stream = nullptr;
+    state_->timer.cancel();
+  }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+
+  /// What a read ended with.
+  [[nodiscard]] error_code fault(const error_code& of_read) const {
+    return of_read && state_->passed ? error_code(beast::error::timeout) : of_read;
+  }
+
+ private:
+  struct State {
+    explicit State(PlainStream& s) : stream(&s), timer(s.get_executor()) {}
+    PlainStream* stream;
+    asio::steady_timer timer;
+    bool passed = false;
+  };
+  std::shared_ptr<State> state_;
+};
 
 }  // namespace
 
@@ -168,9 +211,10 @@ bool is_loopback(const ListenAddress& address) {
 }
 
 struct HttpServer::Impl {
-  Impl(const HttpLimits& bounds, HttpHandler handle)
+  Impl(const HttpLimits& bounds, HttpHandler handle, FaultShape shape)
       : limits(bounds),
         handler(std::move(handle)),
+        shape_fault(std::move(shape)),
         acceptor(io),
         local_acceptor(io),
         hangup(io),
@@ -201,11 +245,15 @@ struct HttpServer::Impl {
   template <typename Stream>
   asio::awaitable<bool> write_whole(Stream& stream, const Response& response, unsigned version,
                                     bool head_only, bool keep_alive);
+  template <typename Stream>
+  asio::awaitable<void> refuse(Stream& stream, std::string_view target, int status,
+                               const std::string& message);
   asio::awaitable<void> end_when_drained(std::chrono::steady_clock::time_point deadline);
   std::string next_id();
 
   HttpLimits limits;
   HttpHandler handler;
+  FaultShape shape_fault;
   std::function<void()> on_hangup;
   std::shared_ptr<asio::ssl::context> tls;  // empty: TCP is served without
   std::string socket_path;
@@ -379,21 +427,41 @@ asio::awaitable<error_code> HttpServer::Impl::read_request(
   }
   parser.header_limit(limits.header_bytes_max);
   parser.body_limit(limits.body_bytes_max);
-  lowest.expires_after(limits.header);
-  const auto [fault, n_header] =
-      co_await http::async_read_header(stream, buffer, parser, use_tuple);
-  (void)n_header;
-  if (fault || parser.is_done()) co_return fault;
+  {
+    const Deadline deadline(lowest, limits.header);
+    const auto [fault, n] = co_await http::async_read_header(stream, buffer, parser, use_tuple);
+    (void)n;
+    if (fault || parser.is_done()) co_return deadline.fault(fault);
+  }
   const auto expect = parser.get().find(http::field::expect);
   if (expect != parser.get().end() && beast::iequals(expect->value(), "100-continue")) {
     lowest.expires_after(limits.write);
     http::response<http::empty_body> go_on{http::status::continue_, 11};
     co_await http::async_write(stream, go_on, use_tuple);
   }
-  lowest.expires_after(limits.body);
-  const auto [fault_body, n_body] = co_await http::async_read(stream, buffer, parser, use_tuple);
-  (void)n_body;
-  co_return fault_body;
+  const Deadline deadline(lowest, limits.body);
+  const auto [fault, n] = co_await http::async_read(stream, buffer, parser, use_tuple);
+  (void)n;
+  co_return deadline.fault(fault);
+}
+
+/// Says why a request was not taken, and ends the connection so that the client reads it: closing
+/// with bytes unread would take the answer back.
+template <typename Stream>
+asio::awaitable<void> HttpServer::Impl::refuse(Stream& stream, std::string_view target, int status,
+                                               const std::string& message) {
+  co_await write_whole(stream, shape_fault(target, status, message), 11, false, false);
+  if constexpr (std::is_same_v<Stream, PlainStream>) {
+    error_code ignored;
+    stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    stream.expires_after(kLinger);
+    std::array<char, 16384> unread{};
+    for (size_t left = kLingerBytesMax; left > 0;) {
+      const auto [fault, n] = co_await stream.async_read_some(asio::buffer(unread), use_tuple);
+      if (fault) co_return;
+      left -= std::min(left, n);
+    }
+  }
 }
 
 template <typename Stream>
@@ -403,8 +471,8 @@ asio::awaitable<void> HttpServer::Impl::serve(Stream& stream, const std::shared_
   while (keep && !draining) {
     http::request_parser<http::string_body> parser;
     if (const error_code fault = co_await read_request(stream, buffer, parser)) {
-      if (const auto response = reading_fault(fault, limits))
-        co_await write_whole(stream, *response, 11, false, false);
+      const ReadingFault why = reading_fault(fault, limits);
+      if (why.status != 0) co_await refuse(stream, parser.get().target(), why.status, why.message);
       co_return;
     }
     keep = co_await answer(stream, parser.release(), peer);
@@ -434,8 +502,8 @@ asio::awaitable<bool> HttpServer::Impl::answer(Stream& stream,
                                                http::request<http::string_body> message,
                                                const std::shared_ptr<Peer>& peer) {
   if (message.target().size() > kTargetBytesMax) {
-    co_await write_whole(stream, plain(414, "the target is too long"), message.version(), false,
-                         false);
+    co_await refuse(stream, message.target(), 414,
+                    fmt::format("the target has more than {} bytes", kTargetBytesMax));
     co_return false;
   }
   Request request{.method = std::string(message.method_string()),
@@ -567,8 +635,9 @@ std::shared_ptr<asio::ssl::context> context_of(const TlsContext& tls) {
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(const HttpListen& where,
                                                        const HttpLimits& limits,
-                                                       HttpHandler handler) {
-  auto impl = std::make_unique<Impl>(limits, std::move(handler));
+                                                       HttpHandler handler,
+                                                       FaultShape shape_fault) {
+  auto impl = std::make_unique<Impl>(limits, std::move(handler), std::move(shape_fault));
   if (where.tls != nullptr) impl->tls = context_of(where.tls);
   LANTERN_TRY(impl->open_tcp(where.tcp));
   if (where.socket) LANTERN_TRY(impl->open_socket(*where.socket));

@@ -11,6 +11,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "server/http.h"
@@ -54,12 +55,17 @@ struct HttpListen {
 /// short. A Reply that nobody holds any longer is answered 500.
 using HttpHandler = std::function<void(Request request, std::shared_ptr<Reply> reply)>;
 
+/// The answer to a request for `target` (empty where it did not come so far) that was not taken.
+using FaultShape =
+    std::function<Response(std::string_view target, int status, const std::string& message)>;
+
 class HttpServer {
  public:
   /// Listens, without answering yet. A socket that nobody answers on any more is replaced. Errors:
   /// kIo (the address or the socket is taken, say), kInvalidArgument for a path that can be none.
   static Result<std::unique_ptr<HttpServer>> listen(const HttpListen& where,
-                                                    const HttpLimits& limits, HttpHandler handler);
+                                                    const HttpLimits& limits, HttpHandler handler,
+                                                    FaultShape shape_fault);
   ~HttpServer();
 
   /// The address that it got.

@@ -158,10 +158,12 @@ Result<std::unique_ptr<HttpServer>> open_server(const RunOptions& options, Servi
     LANTERN_ASSIGN(where.tls, load_tls(*options.tls));
   }
   const auto open = [&] {
-    return HttpServer::listen(where, options.settings.limits,
-                              [&service](Request request, std::shared_ptr<Reply> reply) {
-                                service.handle(std::move(request), reply);
-                              });
+    return HttpServer::listen(
+        where, options.settings.limits,
+        [&service](Request request, std::shared_ptr<Reply> reply) {
+          service.handle(std::move(request), reply);
+        },
+        fault_response);
   };
   if (where.socket) {
     // A folder of one's own, unless somebody made one.

@@ -46,6 +46,16 @@ class MeteredReply final : public Reply {
 
 }  // namespace
 
+Response fault_response(std::string_view target, int status, const std::string& message) {
+  const Result<std::string> path = path_of_target(target);
+  const Api api = api_of_path(path.ok() ? *path : std::string());
+  const Error error = make_error(ErrorCode::kInvalidArgument, "{}", message);
+  if (api != Api::kPlain) return json_response(status, error_document(api, error, status));
+  return {.status = status,
+          .headers = {{"Content-Type", "text/plain; charset=utf-8"}},
+          .body = message + "\n"};
+}
+
 bool match_path(std::string_view pattern, std::string_view path,
                 std::map<std::string, std::string>& parameters) {
   while (!pattern.empty() && !path.empty()) {

@@ -80,6 +80,9 @@ class Service {
 };
 
 /// Whether `path` fits an endpoint's pattern; fills the names in braces.
+/// HttpServer's FaultShape: as the clients of the target's API read it.
+Response fault_response(std::string_view target, int status, const std::string& message);
+
 bool match_path(std::string_view pattern, std::string_view path,
                 std::map<std::string, std::string>& parameters);
 
