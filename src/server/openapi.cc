@@ -9,6 +9,31 @@ namespace {
 
 using base::OrderedJson;
 
+/// The statuses of an endpoint; each error has the shape of its API.
+OrderedJson responses_of(const Endpoint& endpoint) {
+  OrderedJson out;
+  const auto add = [&](const char* status, std::string_view description) {
+    out[status] = {{"description", description}};
+  };
+  const bool has_body = !endpoint.request_schema.empty();
+  const bool names_something = has_body || endpoint.path.find('{') != std::string_view::npos;
+  add("200", "done");
+  add("400", "the request is not what is asked for; the field is named");
+  if (endpoint.scope.kind != Scope::kPublic)
+    add("401", "a key is needed, or the one that came is not good");
+  add("403", "refused: by the policy, whose rule is named, or for a Host or Origin of elsewhere");
+  if (names_something) add("404", "no such model, response or file");
+  add("408", "the request took too long to arrive");
+  add("413", "the body is too long");
+  add("414", "the target is too long");
+  if (endpoint.scope.kind != Scope::kPublic)
+    add("429", "too many requests wait, or a budget is used up; see Retry-After");
+  add("431", "the header is too long");
+  add("500", "a fault of this service");
+  add("503", "the service ends, or cannot record what it would do");
+  return out;
+}
+
 OrderedJson operation_of(const Endpoint& endpoint) {
   OrderedJson out = {{"summary", endpoint.summary}};
   OrderedJson parameters = OrderedJson::array();
@@ -22,23 +47,14 @@ OrderedJson operation_of(const Endpoint& endpoint) {
     rest.remove_prefix(end);
   }
   if (!parameters.empty()) out["parameters"] = std::move(parameters);
-  OrderedJson responses = {{"200", {{"description", "done"}}}};
   if (!endpoint.request_schema.empty()) {
     const auto schema = base::parse_ordered_json(endpoint.request_schema, endpoint.path);
     out["requestBody"] = {
         {"required", true},
         {"content",
          {{"application/json", {{"schema", schema.ok() ? *schema : OrderedJson::object()}}}}}};
-    responses["400"] = {{"description", "the body is not what is asked for; the field is named"}};
   }
-  if (endpoint.scope.kind == Scope::kAnswers) {
-    responses["403"] = {{"description", "refused by the policy; the rule is named"}};
-    responses["429"] = {{"description", "the queue is full; see Retry-After"}};
-  }
-  if (endpoint.scope.kind != Scope::kPublic)
-    responses["401"] = {{"description", "a key is needed, or the one that came is not good"}};
-  responses["default"] = {{"description", "an error, in the shape of the API"}};
-  out["responses"] = std::move(responses);
+  out["responses"] = responses_of(endpoint);
   return out;
 }
 
