@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "text/piece_bytes.h"
+#include "text/pretokenizer.h"
 #include "text/wordpiece.h"
 
 namespace lantern::engine {
@@ -50,9 +51,28 @@ std::vector<float> scores_from_merges(const TokenizerSpec& spec, size_t n_vocab)
 }
 
 Status check_expressible(const TokenizerSpec& spec) {
-  if (spec.nfc && spec.pre != "qwen2")
+  // Readers of GGUF take both from the pre-tokenizer's name.
+  text::PreTokenizer implied;
+  if (spec.kind == TokenizerKind::kByteLevelBpe) {
+    LANTERN_ASSIGN(implied, text::find_pre_tokenizer(spec.pre));
+  }
+  if (const bool nfc = spec.nfc.value_or(implied.nfc); nfc != implied.nfc)
     return make_error(ErrorCode::kUnsupported,
-                      "tokenizer.json: the normalizer NFC has no place in a GGUF file");
+                      "tokenizer.json: {} the normalizer NFC has no place in a GGUF file whose "
+                      "pre-tokenizer is \"{}\"",
+                      nfc ? "with" : "without", spec.pre);
+  if (const bool ignore = spec.ignore_merges.value_or(implied.ignore_merges);
+      ignore != implied.ignore_merges)
+    return make_error(ErrorCode::kUnsupported,
+                      "tokenizer.json: ignore_merges {} has no place in a GGUF file whose "
+                      "pre-tokenizer is \"{}\"",
+                      ignore, spec.pre);
+  for (const text::AddedToken& added : spec.added)
+    if (!added.special && (added.lstrip || added.rstrip))
+      return make_error(ErrorCode::kUnsupported,
+                        "tokenizer.json: the added token {} takes the spaces beside it, which has "
+                        "no place in a GGUF file",
+                        added.id);
   if (spec.space_prefix == text::SpacePrefix::kEveryUnlessThere)
     return make_error(ErrorCode::kUnsupported,
                       "tokenizer.json: this way of prefixing spaces has no place in a GGUF file");

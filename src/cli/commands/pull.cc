@@ -22,6 +22,16 @@ struct Flags {
   bool json = false;
 };
 
+/// What is kept is done, approved or not; unless approval was asked for and refused, or nobody can
+/// tell what the files hold.
+Exit exit_of_pull(const gate::TakenIn& taken, bool approval_was_asked) {
+  if (taken.approved) return Exit::kDone;
+  const supply::scan::Verdict verdict = taken.report.verdict();
+  if (verdict == supply::scan::Verdict::kMalicious) return Exit::kNo;
+  if (verdict == supply::scan::Verdict::kInconclusive) return Exit::kInconclusive;
+  return approval_was_asked ? Exit::kRefused : Exit::kDone;
+}
+
 Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(supply::TrustedSigners required, read_trusted(flags.keys, flags.roots));
   LANTERN_ASSIGN(const gate::PulledModel model,
@@ -37,10 +47,11 @@ Result<Exit> run(const Flags& flags) {
   const gate::ImportSignature& signature = model.signature;
   const gate::TakenIn& taken = model.taken;
   if (!signature.note.empty()) tell(visible(signature.note));
-  const bool malicious = taken.report.verdict() == supply::scan::Verdict::kMalicious;
+  const Exit exit = exit_of_pull(taken, !flags.consent.reason.empty());
   for (const auto& finding : taken.report.findings)
     tell(visible(fmt::format("{}: {}", finding.rule, finding.message)));
-  if (!taken.approved) tell(visible(taken.why_not));
+  if (!taken.approved)
+    tell(visible(fmt::format("{} is kept, but not approved: {}", pulled.alias, taken.why_not)));
   if (flags.json) {
     base::OrderedJson report =
         model_report(pulled.model,
@@ -49,14 +60,14 @@ Result<Exit> run(const Flags& flags) {
     report["signer"] =
         signature.signer.empty() ? base::OrderedJson() : base::OrderedJson(signature.signer);
     LANTERN_TRY(print_json(report));
-    return malicious ? Exit::kNo : Exit::kDone;
+    return exit;
   }
   const supply::Manifest& manifest = pulled.model.manifest;
   LANTERN_TRY(print(visible(fmt::format(
       "{}{}: {}, licence {}, sha256:{}\n", pulled.alias,
       pulled.was_here_already ? " (was here already)" : "", base::format_bytes(manifest.bytes()),
       manifest.licence.empty() ? "unknown" : manifest.licence, base::to_hex(manifest.id)))));
-  return malicious ? Exit::kNo : Exit::kDone;
+  return exit;
 }
 
 Action define(CLI::App& app) {

@@ -177,6 +177,26 @@ TEST(ScanTemplate, OneThatDoesNotParseIsJudgedByItsTokens) {
             Verdict::kMalicious);
 }
 
+// Each ran a command in jinja2 3.1 when its walk was written out; the key is known while rendering
+// alone.
+TEST(Scan, ATemplateThatCallsWhatAComputedKeyGaveIsMalicious) {
+  for (const char* source :
+       {"{% set l=[] %}{% set _=l.append('__subclasses__') %}{{ o[l[0]]() }}",
+        "{% set u=(()|select|string|list)[24] %}{% set o='' %}{{ o[u~u~'subclasses'~u~u]() }}",
+        "{% set o='' %}{% set f=o[cycler('__subclasses__').next()] %}{{ f() }}",
+        "{% set o='' %}{% set f=o[(dict(__subclasses__=x)|list)[0]] %}{% for c in f() %}x"
+        "{% endfor %}",
+        "{% set o='' %}{{ o[dict(__sub=1,classes__=1)|join]() }}",
+        "{% set f=''[messages[0].content] %}{{ f() }}"})
+    EXPECT_EQ(verdict_of_template(source), Verdict::kMalicious) << source;
+  // What templates do with computed keys, and what they call.
+  for (const char* source :
+       {"{% set m = messages[loop_index - 1] %}{{ m['content'].strip() }}{{ m.items() }}",
+        "{% macro f(x) %}{{ x }}{% endmacro %}{{ f(messages[i]) }}{{ messages[i]['role'] }}",
+        "{% set roles = {'user': 'U'} %}{{ roles[messages[0]['role']].upper() }}"})
+    EXPECT_EQ(verdict_of_template(source), Verdict::kClean) << source;
+}
+
 TEST(ScanTemplate, ALongChainAndManyMacrosEnd) {
   std::string chain = "{{ messages";
   for (int i = 0; i < 50'000; ++i) chain += ".a";

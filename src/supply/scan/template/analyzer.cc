@@ -364,6 +364,7 @@ Folded TemplateAnalyzer::fold_item(const Expr& expr, const Folded& base) {
       value.join(held->second);
   }
   value.from_handle = value.from_handle || base.from_handle;
+  value.from_computed_key = expr.right->kind != ExprKind::kLiteral;
   return value;
 }
 

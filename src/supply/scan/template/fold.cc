@@ -47,6 +47,7 @@ void Folded::join(const Folded& other) {
   for (const Value& value : other.constants) add(value);
   is_unknown = is_unknown || other.is_unknown;
   from_handle = from_handle || other.from_handle;
+  from_computed_key = from_computed_key || other.from_computed_key;
   taint_by(other);
 }
 

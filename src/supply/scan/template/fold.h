@@ -19,10 +19,11 @@ namespace lantern::supply::scan {
 struct Folded {
   std::vector<text::jinja::Value> constants;  // each of these
   bool is_unknown = false;                    // or something that only rendering tells
-  bool from_handle = false;  // a Python function or object of the host (lipsum, cycler, self)
-  bool from_words = false;   // computed from what a message says
-  bool from_date = false;    // computed from today's date
-  bool has_dunder = false;   // a constant with "__" went into it
+  bool from_handle = false;        // a Python function or object of the host (lipsum, cycler, self)
+  bool from_words = false;         // computed from what a message says
+  bool from_date = false;          // computed from today's date
+  bool has_dunder = false;         // a constant with "__" went into it
+  bool from_computed_key = false;  // an item whose key is no literal
 
   static Folded unknown() {
     Folded value;

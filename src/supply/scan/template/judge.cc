@@ -69,8 +69,19 @@ void TemplateAnalyzer::judge_key(const Expr& expr, const Folded& base, const Fol
 void TemplateAnalyzer::judge_call(const Expr& expr) {
   const Expr& function = *expr.left;
   std::string_view name;
+  // Templates call macros, functions and methods by their names. An item of a Python object is an
+  // attribute where there is no such item: what a key that is put together gives is called by
+  // those alone who hide the name.
+  const auto report_computed = [&] {
+    report("template-computed-call", Verdict::kMalicious, expr.line,
+           "calls what an item by a computed name gave");
+  };
   if (function.kind == ExprKind::kName) {
-    if (variables_[function.name].is_assigned) return;
+    if (variables_[function.name].is_assigned) {
+      if (variables_[function.name].value.from_computed_key && !macros_.contains(function.name))
+        report_computed();
+      return;
+    }
     name = source_.names[function.name];
     if (is_dangerous_function(name))
       report("template-dangerous-call", Verdict::kMalicious, expr.line,
@@ -84,6 +95,7 @@ void TemplateAnalyzer::judge_call(const Expr& expr) {
              fmt::format("calls .{}(), which runs programs or code", name));
   }
   if (function.kind == ExprKind::kGetItem) {
+    if (function.right->kind != ExprKind::kLiteral) report_computed();
     for (const std::string_view key : fold(*function.right).texts())
       if (is_dangerous_method(key))
         report("template-dangerous-call", Verdict::kMalicious, expr.line,
