@@ -21,6 +21,7 @@
 #include "server/endpoint.h"
 #include "server/http_server.h"
 #include "server/origin.h"
+#include "server/service.h"
 
 namespace {
 
@@ -71,7 +72,8 @@ const std::string& socket_path() {
         {.tcp = {.port = 0}, .socket = server::SocketPath{.path = path}}, limits(),
         [](server::Request request, std::shared_ptr<server::Reply> reply) {
           handle(std::move(request), reply);
-        });
+        },
+        server::fault_response);
     require(listening.ok());
     static const std::unique_ptr<server::HttpServer> kServer = std::move(*listening);
     static std::jthread serving(
