@@ -81,6 +81,7 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
     info.notices.insert(info.notices.end(), of_text.begin(), of_text.end());
   }
   uint64_t left = base::available_memory();
+  if (!options.memory_left) options.memory_left = [] { return base::available_memory(); };
   if (options.memory != UINT64_MAX) left = std::min(left, options.memory - weights);
   left -= std::min(left, kScratchBytes);
   if (info.model.is_encoder) {
@@ -89,7 +90,9 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
     options.context = std::min(options.context, info.model.n_context_train);
   }
   LANTERN_ASSIGN(KvPool pool,
-                 KvPool::create(info.model.layers, {.type = options.kv_type, .bytes_max = left}));
+                 KvPool::create(info.model.layers, {.type = options.kv_type,
+                                                    .bytes_max = left,
+                                                    .machine_left = options.memory_left}));
   LANTERN_ASSIGN(ContextPlan plan, plan_context(pool, {.wanted = options.context,
                                                        .trained = info.model.n_context_train,
                                                        .available = left}));

@@ -49,6 +49,8 @@ struct EngineOptions {
   kernels::KvType kv_type = kernels::KvType::kF16;
   int64_t context = 0;           // positions a sequence may have; 0: the model's own, or what fits
   uint64_t memory = UINT64_MAX;  // bytes it may take, beside what the machine has left
+  /// What the machine has left once others took from it, too; empty: base::available_memory().
+  std::function<uint64_t()> memory_left = {};
   /// Kernels run on these threads, in turns with the other engines that have them; such an engine
   /// is for a Scheduler. None: on `threads` of its own.
   std::shared_ptr<base::SharedPool> pool = {};

@@ -32,12 +32,12 @@ uint64_t pages_for(int64_t n) {
 void KvPool::Free::operator()(std::byte* page) const { std::free(page - kPageAlignment); }
 
 Result<KvPool> KvPool::create(std::span<const arch::ModelInfo::Layer> layers, Options options) {
-  KvPool pool(layers, options);
+  KvPool pool(layers, std::move(options));
   for (const auto& layer : layers) {
     LANTERN_ASSIGN(uint64_t keys,
-                   kernels::kv_page_bytes(options.type, layer.n_kv_heads, layer.head_dim));
+                   kernels::kv_page_bytes(pool.type(), layer.n_kv_heads, layer.head_dim));
     LANTERN_ASSIGN(uint64_t values,
-                   kernels::kv_page_bytes(options.type, layer.n_kv_heads, layer.value_dim));
+                   kernels::kv_page_bytes(pool.type(), layer.n_kv_heads, layer.value_dim));
     auto aligned = [](uint64_t bytes) {
       return (bytes + kPageAlignment - 1) / kPageAlignment * kPageAlignment;
     };
@@ -68,6 +68,39 @@ Error KvPool::exhausted(uint64_t bytes) const {
                     base::format_bytes(options_.bytes_max));
 }
 
+/// Beside what it holds.
+uint64_t KvPool::machine_gives() const {
+  if (!options_.machine_left) return UINT64_MAX;
+  const uint64_t left = options_.machine_left();
+  return left - std::min(left, kMachineLeast);
+}
+
+Status KvPool::ask_machine(uint64_t bytes) {
+  if (!options_.machine_left || bytes_held_ + bytes <= bytes_granted_) return {};
+  const uint64_t given = machine_gives();
+  if (given < bytes)
+    return make_error(ErrorCode::kExhausted,
+                      "KV cache: {} more do not fit the {} that this machine has left for it; "
+                      "shorter conversations, fewer at once or --kv q8_0 need less",
+                      base::format_bytes(bytes), base::format_bytes(given));
+  bytes_granted_ = bytes_held_ + std::max(bytes, std::min(given, kAskAnew));
+  return {};
+}
+
+bool KvPool::may_hold(uint64_t bytes) const {
+  if (bytes > options_.bytes_max) return false;
+  return bytes <= std::max(bytes_held_, bytes_granted_) || bytes - bytes_held_ <= machine_gives();
+}
+
+uint64_t KvPool::release_kept() {
+  uint64_t bytes = 0;
+  for (const auto& [size, pages] : kept_) bytes += size * pages.size();
+  kept_.clear();
+  bytes_held_ -= bytes;
+  bytes_granted_ = 0;
+  return bytes;
+}
+
 Result<std::byte*> KvPool::take(uint64_t bytes) {
   Page page;
   auto& kept = kept_[bytes];
@@ -77,6 +110,7 @@ Result<std::byte*> KvPool::take(uint64_t bytes) {
   } else {
     if (bytes > options_.bytes_max || bytes_held_ > options_.bytes_max - bytes)
       return exhausted(bytes);
+    LANTERN_TRY(ask_machine(bytes));
     void* memory = std::aligned_alloc(kPageAlignment, kPageAlignment + bytes);
     if (memory == nullptr) return exhausted(bytes);
     page.reset(static_cast<std::byte*>(memory) + kPageAlignment);

@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -37,9 +38,18 @@ inline constexpr int64_t kUsualChunk = 512;
 
 class KvPool {
  public:
+  /// Bytes that one look at the machine is good for: it takes some microseconds.
+  static constexpr uint64_t kAskAnew = uint64_t{64} << 20;
+  /// Left for everything else on the machine; less than kScratchBytes, so that a cache that was
+  /// planned for alone may grow to its end.
+  static constexpr uint64_t kMachineLeast = uint64_t{64} << 20;
+
   struct Options {
     kernels::KvType type = kernels::KvType::kF16;
     uint64_t bytes_max = UINT64_MAX;  // pages in use and kept for reuse
+    /// What the machine has left, which other models take from, too; empty: enough. Asked for again
+    /// with every kAskAnew bytes.
+    std::function<uint64_t()> machine_left = {};
   };
   /// kUnsupported where the type does not fit a layer's widths.
   static Result<KvPool> create(std::span<const arch::ModelInfo::Layer> layers, Options options);
@@ -53,6 +63,10 @@ class KvPool {
   [[nodiscard]] uint64_t bytes_max() const { return options_.bytes_max; }
   [[nodiscard]] uint64_t bytes_in_use() const { return bytes_in_use_; }
   [[nodiscard]] uint64_t bytes_held() const { return bytes_held_; }  // kept pages included
+  /// Whether so many bytes may be in use together, as far as is known now.
+  [[nodiscard]] bool may_hold(uint64_t bytes) const;
+  /// Gives the machine back what is kept for reuse. Bytes.
+  uint64_t release_kept();
   /// Bytes of a sequence of `n` positions that is run in chunks of at most kUsualChunk.
   [[nodiscard]] uint64_t bytes_for(int64_t n) const;
 
@@ -65,13 +79,15 @@ class KvPool {
   using Page = std::unique_ptr<std::byte, Free>;
 
   KvPool(std::span<const arch::ModelInfo::Layer> layers, Options options)
-      : layers_(layers.begin(), layers.end()), options_(options) {}
+      : layers_(layers.begin(), layers.end()), options_(std::move(options)) {}
 
   Result<std::byte*> take(uint64_t bytes);
   /// One holder more, one less; null does nothing.
   static std::byte* share(std::byte* page);
   void give_back(std::byte* page, uint64_t bytes);
   [[nodiscard]] Error exhausted(uint64_t bytes) const;
+  [[nodiscard]] uint64_t machine_gives() const;
+  Status ask_machine(uint64_t bytes);
 
   struct LayerBytes {
     uint64_t key_page, value_page;
@@ -82,6 +98,7 @@ class KvPool {
   std::map<uint64_t, std::vector<Page>> kept_;  // by size
   uint64_t bytes_in_use_ = 0;
   uint64_t bytes_held_ = 0;
+  uint64_t bytes_granted_ = 0;  // held bytes for which the machine had room
 };
 
 /// One page's positions in all layers, shared with whoever else holds them. Null in a layer whose

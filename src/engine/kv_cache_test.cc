@@ -92,6 +92,32 @@ TEST(KvCache, PastItsBudgetItSaysSoAndStaysAsItWas) {
   }
 }
 
+TEST(KvCache, LeavesTheMachineWhatOthersNeed) {
+  const std::vector<ModelInfo::Layer> layers(2, {.n_kv_heads = 2, .head_dim = 32, .value_dim = 32});
+  uint64_t left = 0;
+  auto pool = KvPool::create(
+      layers, {.type = kernels::KvType::kF16, .machine_left = [&left] { return left; }});
+  ASSERT_TRUE(pool.ok());
+  left = KvPool::kMachineLeast + pool->bytes_for(1);
+  KvSequence sequence(*pool);
+  ASSERT_TRUE(sequence.reserve(1).ok());
+  left = KvPool::kMachineLeast;  // another model took the rest
+  const Status more = sequence.reserve(kPage + 1);
+  ASSERT_FALSE(more.ok());
+  EXPECT_EQ(more.error().code, ErrorCode::kExhausted);
+  EXPECT_EQ(sequence.positions(), kPage) << "as it was";
+  sequence.clear();
+  EXPECT_TRUE(sequence.reserve(kPage).ok()) << "kept pages need no new memory";
+  EXPECT_TRUE(pool->may_hold(pool->bytes_for(1)));
+  EXPECT_FALSE(pool->may_hold(pool->bytes_for(kPage + 1)));
+  sequence.clear();
+  EXPECT_EQ(pool->release_kept(), pool->bytes_for(1));
+  EXPECT_EQ(pool->bytes_held(), 0u);
+  EXPECT_FALSE(sequence.reserve(1).ok()) << "what was given back is asked for again";
+  left = UINT64_MAX;
+  EXPECT_TRUE(sequence.reserve(kPage + 1).ok());
+}
+
 TEST(KvCache, GivesBackWhatASlidingWindowHasPassed) {
   const std::vector<ModelInfo::Layer> layers = {
       {.n_kv_heads = 1, .head_dim = 32, .value_dim = 32, .window = 0},

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/memory.h"
 #include "engine/answer.h"
 #include "engine/engine_impl.h"
 #include "engine/fair_shares.h"
@@ -125,6 +126,7 @@ struct Scheduler::Impl {
   bool deliver(Running& running);
   void end(std::unique_ptr<Request> request, Result<GenerateResult> result);
   void end(Running& running, Result<GenerateResult> result);
+  void trim();
   void publish();
 
   Engine engine;
@@ -153,12 +155,14 @@ struct Scheduler::Impl {
   uint64_t refused = 0;
   bool draining = false;
   bool stopping = false;
+  bool trim_wanted = false;
 
   std::thread thread;
 };
 
 void Scheduler::Impl::loop() {
   while (take_arrivals()) {
+    trim();
     end_cancelled();
     admit();
     publish();
@@ -177,8 +181,8 @@ bool Scheduler::Impl::take_arrivals() {
   {
     std::unique_lock lock(mutex);
     arrived.wait(lock, [&] {
-      return stopping || !arrivals.empty() || !embed_arrivals.empty() || !waiting.empty() ||
-             !running.empty() || !embedder.idle();
+      return stopping || trim_wanted || !arrivals.empty() || !embed_arrivals.empty() ||
+             !waiting.empty() || !running.empty() || !embedder.idle();
     });
     taken.swap(arrivals);
     jobs.swap(embed_arrivals);
@@ -195,6 +199,18 @@ bool Scheduler::Impl::take_arrivals() {
     waiting.push_back(std::move(request));
   }
   return true;
+}
+
+void Scheduler::Impl::trim() {
+  {
+    const std::lock_guard lock(mutex);
+    if (!std::exchange(trim_wanted, false)) return;
+  }
+  while (cache.evict()) {
+  }
+  uint64_t bytes = impl.kv->release_kept();
+  if (impl.draft) bytes += impl.draft->impl_->kv->release_kept();
+  if (bytes > 0) base::release_free_memory();
 }
 
 void Scheduler::Impl::publish() {
@@ -266,7 +282,7 @@ bool Scheduler::Impl::fits(const Request& request) const {
   };
   uint64_t bytes = needed(request);
   for (const auto& r : running) bytes += needed(*r->request);
-  return bytes <= impl.kv->bytes_max();
+  return impl.kv->may_hold(bytes);
 }
 
 void Scheduler::Impl::admit() {
@@ -602,6 +618,14 @@ Status Scheduler::submit(ServeRequest request) {
   }
   impl_->arrived.notify_one();
   return {};
+}
+
+void Scheduler::trim() {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->trim_wanted = true;
+  }
+  impl_->arrived.notify_one();
 }
 
 bool Scheduler::drain(std::chrono::milliseconds limit) {

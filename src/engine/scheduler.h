@@ -10,9 +10,9 @@
 //
 // An answer has the bits that it would have alone (invariant 3).
 //
-// THREADS. submit(), drain(), stats(), info() and text() may be called from any thread. What a
-// request calls is called from the scheduler's thread, never after its on_done; it must neither
-// block, nor throw, nor call the scheduler.
+// THREADS. submit(), drain(), trim(), stats(), info() and text() may be called from any thread.
+// What a request calls is called from the scheduler's thread, never after its on_done; it must
+// neither block, nor throw, nor call the scheduler.
 #pragma once
 
 #include <chrono>
@@ -92,6 +92,8 @@ class Scheduler {
   /// Takes no more requests and waits until all that were taken have ended, at most `limit`. True:
   /// they have.
   bool drain(std::chrono::milliseconds limit);
+  /// Gives the machine back, soon, what only requests to come would use: kept prefixes and pages.
+  void trim();
   [[nodiscard]] SchedulerStats stats() const;
 
  private:

@@ -166,6 +166,7 @@ struct ModelHost::Impl {
 
   using Lock = std::unique_lock<std::mutex>;
   void run_keeper(const std::stop_token& stop);
+  void see_to_memory(Clock::time_point now);
   SlotPtr next_to_unload(Clock::time_point now) const;
   SlotPtr next_to_load() const;
   SlotPtr longest_idle(bool named_too) const;
@@ -190,6 +191,11 @@ struct ModelHost::Impl {
   std::mutex door_mutex;
   std::condition_variable_any knocked;
   std::deque<std::pair<Target, Waiter>> at_the_door;  // under its mutex
+  // The keeper's thread alone:
+  Clock::time_point look_at_memory = {};
+  bool has_trimmed = false;      // as of the last look
+  bool memory_is_short = false;  // though all gave back what they kept
+
   // The door's thread alone:
   std::map<std::string, std::pair<Composition, Clock::time_point>> composed;
 
@@ -308,8 +314,10 @@ void ModelHost::Impl::run_keeper(const std::stop_token& stop) {
   Lock lock(shared->mutex);
   while (!stop.stop_requested()) {
     const auto now = Clock::now();
+    if (now >= look_at_memory) see_to_memory(now);
     if (const SlotPtr due = next_to_unload(now)) {
       unload(due, lock);
+      memory_is_short = false;
       continue;
     }
     if (const SlotPtr wanted = next_to_load()) {
@@ -329,8 +337,20 @@ void ModelHost::Impl::run_keeper(const std::stop_token& stop) {
 SlotPtr ModelHost::Impl::next_to_unload(Clock::time_point now) const {
   for (const auto& [key, slot] : shared->slots)
     if (slot->is_due(now)) return slot;
-  const SlotPtr idle = longest_idle(false);
-  return idle && now - idle->last_used > kTick && available() < kMemoryLeast ? idle : nullptr;
+  const SlotPtr idle = memory_is_short ? longest_idle(false) : nullptr;
+  return idle && now - idle->last_used > kTick ? idle : nullptr;
+}
+
+/// Where memory is short all first give back what they keep for requests to come; where it still is
+/// a tick later, what idles goes. Under the shared mutex.
+void ModelHost::Impl::see_to_memory(Clock::time_point now) {
+  look_at_memory = now + kTick;
+  const bool is_short = available() < kMemoryLeast;
+  memory_is_short = is_short && has_trimmed;
+  has_trimmed = is_short;
+  if (!is_short) return;
+  for (const auto& [key, slot] : shared->slots)
+    if (slot->phase == Phase::kLoaded) slot->model->trim();
 }
 
 /// First come, first served: otherwise models that are asked for again and again, and take the room
@@ -543,6 +563,7 @@ Result<std::unique_ptr<ModelHost>> ModelHost::create(HostOptions options) {
   const int threads =
       options.engine.threads > 0 ? options.engine.threads : base::usable_physical_cores();
   options.engine.pool = std::make_shared<base::SharedPool>(threads);
+  options.engine.memory_left = options.available_memory;
   auto impl = std::make_unique<Impl>(std::move(options), std::move(governance));
   Impl* raw = impl.get();
   LANTERN_ASSIGN(impl->door,

@@ -137,6 +137,8 @@ class ServedModel {
   [[nodiscard]] bool withdrawn() const {
     return !standing_->check().ok() || (base_ && base_->withdrawn());
   }
+  /// As Scheduler::trim().
+  void trim() const { scheduler().trim(); }
   /// Ends every answer under way, as if its client had gone.
   void end_answers() { all_.request_stop(); }
 
