@@ -7,6 +7,7 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,9 @@ namespace {
 constexpr int64_t kSequencesMax = 256;
 constexpr int64_t kQueueMax = 1 << 20;
 constexpr int64_t kStepTokensMax = 1 << 16;
+/// Where users are more than places, one who has a place keeps it for so many tokens more than one
+/// who has none: what is run again when it comes back is little beside them.
+constexpr int64_t kSliceTokens = 256;
 
 /// A request from submit() to on_done.
 struct Request {
@@ -35,6 +39,7 @@ struct Request {
   uint64_t order = 0;                  // of submission
   FairShares::Share* share = nullptr;  // from when the scheduler's thread has seen it
   bool charged = false;                // its prompt, to the share
+  Stopwatch waiting = {};              // since it came, or lost its place
 };
 
 /// A request that has a place.
@@ -111,6 +116,7 @@ struct Scheduler::Impl {
   void end_all();
   void admit();
   [[nodiscard]] bool fits(const Request& request) const;
+  Running* must_yield_to(const Request& request);
   void embed();
   [[nodiscard]] Status check_queue();
   void step();
@@ -286,11 +292,16 @@ bool Scheduler::Impl::fits(const Request& request) const {
 }
 
 void Scheduler::Impl::admit() {
-  while (!waiting.empty() && std::ssize(running) < options.sequences_max) {
+  while (!waiting.empty()) {
     const auto next = std::ranges::min_element(
         waiting, [](const auto& a, const auto& b) { return is_next(*a, *b); });
     // Nobody overtakes it for being shorter, or it might wait for ever.
-    if (!fits(**next)) return;
+    if (std::ssize(running) >= options.sequences_max || !fits(**next)) {
+      Running* const victim = must_yield_to(**next);
+      if (victim == nullptr) return;
+      make_room(*victim);
+      continue;
+    }
     auto request = std::move(*next);
     waiting.erase(next);
     request->answer->begin();
@@ -303,6 +314,34 @@ void Scheduler::Impl::admit() {
     }
     if (!std::exchange(of.charged, true)) of.share->charge(std::ssize(entered.missing()));
   }
+}
+
+/// Whose place `request`, the next of those that wait, may take: its user is the one who has the
+/// most, and the request the youngest of the lowest priority. Null: it waits on. Whoever loses a
+/// place comes after it, and has no claim to take it back, so places do not go to and fro.
+Running* Scheduler::Impl::must_yield_to(const Request& request) {
+  if (request.waiting.seconds() < std::chrono::duration<double>(options.patience).count())
+    return nullptr;
+  const auto places = [&](const FairShares::Share* share) {
+    return std::ranges::count_if(running,
+                                 [&](const auto& r) { return r->request->share == share; });
+  };
+  Running* found = nullptr;
+  for (const auto& r : running) {
+    const Request& other = *r->request;
+    if (other.priority > request.priority || !is_next(request, other)) continue;
+    if (other.priority == request.priority) {
+      const auto own = places(request.share), its = places(other.share);
+      const bool has_slice = own == 0 && other.share != request.share &&
+                             other.share->time() - request.share->time() >= kSliceTokens;
+      if (its < own + 2 && !has_slice) continue;
+    }
+    const auto rank = [&](const Request& of) {
+      return std::tuple(-of.priority, places(of.share), of.order);
+    };
+    if (found == nullptr || rank(other) > rank(*found->request)) found = r.get();
+  }
+  return found;
 }
 
 /// What the cache has of its prompt; more may have come since the last time, from one that has the
@@ -328,6 +367,7 @@ Running* Scheduler::Impl::last_to_keep() {
 void Scheduler::Impl::make_room(Running& victim) {
   ++counted.preempted;
   cache.leave(victim.position, victim.sequence);
+  victim.request->waiting = {};
   waiting.push_back(std::move(victim.request));
   std::erase_if(running, [&](const auto& r) { return r.get() == &victim; });
 }

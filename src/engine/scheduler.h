@@ -4,9 +4,12 @@
 // far as `step_tokens` and `step_time_max` go, pieces of prompts that are not through yet; a
 // request enters as soon as there is a place and its pages fit, and leaves when it ends. Places and
 // prompt tokens are shared out by user: the one who was served least so far is next (FairShares; a
-// higher priority goes first), so no user starves another. Where the cache's memory ends in the
-// middle of answers, the youngest of the lowest priority makes room: it goes back to the queue and
-// its ids are run again later.
+// higher priority goes first), so no user starves another. Who holds every place does not keep it:
+// a request that has waited for `patience` takes one from the user with the most places, where that
+// one has two more than its own user, or from one who has as good as its own and was served a
+// slice of tokens more. Where the cache's memory ends in the middle of answers, the youngest of the
+// lowest priority makes room. What lost its place goes back to the queue and its ids are run again
+// later, as far as the prefix cache does not have them.
 //
 // An answer has the bits that it would have alone (invariant 3).
 //
@@ -33,6 +36,8 @@ struct SchedulerOptions {
   int64_t step_tokens = 512;   // tokens of a step at most (decoding first, then prompts)
   /// What a piece of a prompt may hold up the others' next tokens.
   std::chrono::milliseconds step_time_max{150};
+  /// How long a request waits before it takes the place of one of a user who has more.
+  std::chrono::milliseconds patience{1000};
   /// Of prefixes kept for requests to come, within what the engine's cache has; 0: none are.
   uint64_t cache_bytes = uint64_t{1} << 30;
 };

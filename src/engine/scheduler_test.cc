@@ -71,6 +71,15 @@ Answered submit(Scheduler& scheduler, Ask ask) {
   return future;
 }
 
+/// Until so many answers are under way.
+void wait_for_running(const Scheduler& scheduler, int64_t n) {
+  while (scheduler.stats().running < n) std::this_thread::sleep_for(milliseconds(1));
+}
+
+bool is_ready(const Answered& answer) {
+  return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
 class SchedulerTest : public ::testing::Test {
  protected:
   Engine load(EngineOptions options = {}, const TinyModel& model = {}) {
@@ -508,6 +517,66 @@ TEST_F(SchedulerTest, EmbeddingsHaveTheSameBitsBesideAnswersAndCancelAlone) {
   EXPECT_TRUE(scheduler->drain(std::chrono::seconds(10)));
   EXPECT_EQ(scheduler->submit(EmbedJob{.inputs = inputs, .on_done = [](auto) {}}).error().code,
             ErrorCode::kExhausted);
+}
+
+Ask long_answer(uint64_t which, std::string user, int64_t n_tokens) {
+  Ask ask{.prompt = junk(20, which), .options = {}, .user = std::move(user)};
+  ask.options.sampler = kWarm;
+  ask.options.max_tokens = n_tokens;
+  ask.options.ignore_end = true;
+  ask.cache_scope = ask.user;
+  return ask;
+}
+
+TEST_F(SchedulerTest, WhoHoldsEveryPlaceGivesOneToANewcomer) {
+  std::vector<Ask> asks;
+  for (uint64_t i = 0; i < 4; ++i) asks.push_back(long_answer(i, "has all", 900));
+  asks.push_back(long_answer(9, "newcomer", 3));
+  const std::vector<GenerateResult> expected = alone(asks);
+  auto scheduler = start({.sequences_max = 2, .patience = milliseconds(0)});
+  std::vector<Answered> answers;
+  for (size_t i = 0; i < 4; ++i) answers.push_back(submit(*scheduler, asks[i]));
+  wait_for_running(*scheduler, 2);
+  answers.push_back(submit(*scheduler, asks[4]));
+  answers.back().wait();
+  for (size_t i = 0; i < 4; ++i) EXPECT_FALSE(is_ready(answers[i])) << i;
+  EXPECT_EQ(scheduler->stats().preempted, 1u);
+  expect_equal(answers, expected);
+  EXPECT_EQ(scheduler->stats().preempted, 1u) << "nobody had a claim to more";
+}
+
+TEST_F(SchedulerTest, WithPatienceItWaitsForAPlaceToBecomeFree) {
+  auto scheduler = start({.sequences_max = 1, .patience = std::chrono::hours(1)});
+  Answered first = submit(*scheduler, long_answer(0, "a", 300));
+  wait_for_running(*scheduler, 1);
+  Answered second = submit(*scheduler, long_answer(1, "b", 3));
+  second.wait();
+  EXPECT_TRUE(is_ready(first));
+  EXPECT_EQ(scheduler->stats().preempted, 0u);
+}
+
+TEST_F(SchedulerTest, MoreUsersThanPlacesTakeTurns) {
+  const std::vector<Ask> asks = {long_answer(0, "a", 900), long_answer(1, "b", 900)};
+  const std::vector<GenerateResult> expected = alone(asks);
+  auto scheduler = start({.sequences_max = 1, .patience = milliseconds(0)});
+  std::vector<Answered> answers;
+  answers.push_back(submit(*scheduler, asks[0]));
+  wait_for_running(*scheduler, 1);
+  answers.push_back(submit(*scheduler, asks[1]));
+  expect_equal(answers, expected);
+  // Slices of 256 tokens, of 1,800 in all.
+  EXPECT_GE(scheduler->stats().preempted, 3u);
+  EXPECT_LE(scheduler->stats().preempted, 8u);
+}
+
+TEST_F(SchedulerTest, OneOfHigherPriorityTakesAPlace) {
+  auto scheduler = start({.sequences_max = 1, .patience = milliseconds(0)});
+  Answered low = submit(*scheduler, long_answer(0, "a", 900));
+  wait_for_running(*scheduler, 1);
+  Ask urgent = long_answer(1, "a", 3);
+  urgent.priority = 1;
+  submit(*scheduler, urgent).wait();
+  EXPECT_FALSE(is_ready(low));
 }
 
 }  // namespace
