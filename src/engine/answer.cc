@@ -6,6 +6,12 @@
 #include "engine/engine_impl.h"
 
 namespace lantern::engine {
+namespace {
+
+// Bytes of white space that may stand before the tag that opens reasoning.
+constexpr size_t kBeforeReasoning = 16;
+
+}  // namespace
 
 Result<std::unique_ptr<Answer>> Answer::create(const Engine::Impl& engine,
                                                const kernels::Context& context,
@@ -36,6 +42,10 @@ Answer::Answer(const Engine::Impl& engine, const kernels::Context& context, cons
       stop_(std::move(stop)),
       decoder_(engine.text->tokenizer(), {}, prompt.answer),
       ids_(prompt.ids) {
+  if (options_.reasoning && !options_.reasoning->close.empty()) {
+    in_reasoning_ = options_.reasoning->is_open;
+    may_reason_ = !in_reasoning_ && !options_.reasoning->open.empty();
+  }
   if (options_.logprobs >= 0) logprobs_.emplace(options_.logprobs, context);
   if (options_.grammar) {
     const bool drops_space =
@@ -76,7 +86,7 @@ void Answer::draw(std::span<const float> logits) {
     }
     mask = *allowed;
   }
-  const int32_t id = sampler_.sample(logits, ids_, position, mask);
+  const int32_t id = next_id(logits, mask);
   if (grammar_) {
     if (Status taken = grammar_->accept(id); !taken.ok()) fault_ = std::move(taken).error();
   }
@@ -87,6 +97,39 @@ void Answer::draw(std::span<const float> logits) {
   if (position == 0) result_.first_token_seconds = watch_.seconds();
   result_.ids.push_back(id);
   ids_.push_back(id);
+  follow_reasoning(id);
+}
+
+/// The closing tag where reasoning has had its tokens, else what is drawn.
+int32_t Answer::next_id(std::span<const float> logits, const text::TokenMask* mask) {
+  if (in_reasoning_ && n_reasoned_ >= options_.reasoning->tokens_max &&
+      n_closing_ < options_.reasoning->ids.size()) {
+    const int32_t id = options_.reasoning->ids[n_closing_];
+    if (mask == nullptr || mask->allows(id)) {
+      ++n_closing_;
+      return id;
+    }
+    n_closing_ = 0;
+  }
+  return sampler_.sample(logits, ids_, result_.ids.size(), mask);
+}
+
+/// Where the id that was drawn last stands.
+void Answer::follow_reasoning(int32_t id) {
+  if (!in_reasoning_ && !may_reason_) return;
+  const ReasoningLimit& limit = *options_.reasoning;
+  const std::string& tag = in_reasoning_ ? limit.close : limit.open;
+  tail_ += text_.tokenizer().piece(id);
+  if (in_reasoning_) ++n_reasoned_;
+  if (tail_.find(tag) != std::string::npos) {
+    in_reasoning_ = !in_reasoning_;
+    may_reason_ = false;
+    tail_.clear();
+  } else if (in_reasoning_) {
+    tail_.erase(0, tail_.size() - std::min(tail_.size(), tag.size()));
+  } else {
+    may_reason_ = tail_.size() < tag.size() + kBeforeReasoning;
+  }
 }
 
 void Answer::deliver() {
@@ -105,6 +148,7 @@ void Answer::deliver() {
   else
     show(stop_.push(decoder_.push(id)));
   if (stop_.stopped()) {
+    result_.stop_string = stop_.found();
     end(FinishReason::kStopString);
   } else if (std::ssize(result_.ids) == wanted_) {
     result_.context_full = wanted_ == room_;

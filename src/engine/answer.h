@@ -78,6 +78,8 @@ class Answer {
   Answer(const Engine::Impl& engine, const kernels::Context& context, const Prompt& prompt,
          GenerateOptions options, Sampler sampler, StopStrings stop);
   void end(FinishReason reason);
+  int32_t next_id(std::span<const float> logits, const text::TokenMask* mask);
+  void follow_reasoning(int32_t id);
   void show(const std::string& piece);
   void show_marker(int32_t id);
   void tell_token(int32_t id);
@@ -89,6 +91,11 @@ class Answer {
   text::StreamDecoder decoder_;
   std::optional<text::GrammarMatcher> grammar_;
   std::optional<Error> fault_;  // set by draw()
+  bool in_reasoning_ = false;
+  bool may_reason_ = false;  // once, at the beginning
+  int64_t n_reasoned_ = 0;   // ids since it began
+  size_t n_closing_ = 0;     // ids of the closing tag that were set
+  std::string tail_;         // of the text, as long as a tag may begin there
   std::optional<Logprobs> logprobs_;
   float logprob_ = 0;         // of the last id drawn
   std::vector<int32_t> ids_;  // prompt and answer

@@ -107,6 +107,15 @@ enum class Speculation {
   kAlways,  // as much as there is room for
 };
 
+/// Ends reasoning, an answer's beginning, that goes on for too long: the tokens that close it are
+/// then set rather than drawn, at the first place where the grammar, if there is one, has them.
+struct ReasoningLimit {
+  int64_t tokens_max = 0;    // of reasoning, the tag that begins it left out
+  std::string open, close;   // the tags, which may be one token or several
+  std::vector<int32_t> ids;  // of the closing tag, as they are set
+  bool is_open = false;      // the prompt ends with the opening tag
+};
+
 struct GenerateOptions {
   AdapterPtr adapter = {};  // of this engine
   SamplerOptions sampler = {};
@@ -123,6 +132,7 @@ struct GenerateOptions {
   /// short; null: anything. Tokens that it does not allow are not drawn (engine/sampler.h);
   /// `logprobs` stay those of the model's own distribution. Not with ignore_end.
   text::GrammarPtr grammar = {};
+  std::optional<ReasoningLimit> reasoning = {};
   std::stop_token cancel = {};
   /// The answer as it grows: whole UTF-8 characters, never a part of a stop string. Pieces joined
   /// with the markers between them are GenerateResult::text. May be empty.
@@ -137,7 +147,8 @@ struct GenerateResult {
   std::string text;
   std::vector<int32_t> ids;  // generated, an end id that was drawn included
   FinishReason finish = FinishReason::kStop;
-  bool context_full = false;  // kLength because the context ended
+  std::string stop_string = {};  // the one that ended it, with kStopString
+  bool context_full = false;     // kLength because the context ended
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;       // of the prompt, kept from an earlier turn
   int64_t guessed_tokens = 0;      // run before they were drawn

@@ -159,9 +159,41 @@ TEST_F(EngineTest, StreamsWholeCharactersAndNoPartOfAStopString) {
     };
     const auto stopped = generate(engine, "caf", options);
     EXPECT_EQ(stopped.finish, FinishReason::kStopString);
+    EXPECT_EQ(stopped.stop_string, stop);
     EXPECT_EQ(stopped.text, expected);
     EXPECT_EQ(shown, expected);
   }
+}
+
+TEST_F(EngineTest, ClosesReasoningThatHasHadItsTokens) {
+  Engine engine = load();
+  GenerateOptions options{.sampler = kWarm, .max_tokens = 40, .ignore_end = true};
+  const auto free = generate(engine, "the", options);
+  // Ids that this answer does not have by itself.
+  std::vector<int32_t> tag;
+  for (int32_t id = 10; tag.size() < 2; ++id)
+    if (std::find(free.ids.begin(), free.ids.end(), id) == free.ids.end()) tag.push_back(id);
+  const auto piece = [&](int32_t id) { return engine.text().tokenizer().piece(id); };
+  const std::string close = std::string(piece(tag[0])) + std::string(piece(tag[1]));
+  options.reasoning = {.tokens_max = 6, .open = "", .close = close, .ids = tag, .is_open = true};
+  const auto limited = generate(engine, "the", options);
+  EXPECT_TRUE(std::equal(free.ids.begin(), free.ids.begin() + 6, limited.ids.begin()));
+  EXPECT_EQ(limited.ids[6], tag[0]);
+  EXPECT_EQ(limited.ids[7], tag[1]);
+  ASSERT_EQ(limited.ids.size(), 40u);
+  int64_t n_closed = 0;
+  for (size_t i = 0; i + 1 < 40; ++i)
+    if (limited.ids[i] == tag[0] && limited.ids[i + 1] == tag[1]) ++n_closed;
+  EXPECT_EQ(n_closed, 1);
+
+  // Where reasoning does not begin nothing is closed; it may begin with what is drawn.
+  options.reasoning->is_open = false;
+  options.reasoning->open = close;
+  EXPECT_EQ(generate(engine, "the", options).ids, free.ids);
+  options.reasoning->open = piece(free.ids[0]);
+  const auto opened = generate(engine, "the", options);
+  EXPECT_TRUE(std::equal(free.ids.begin(), free.ids.begin() + 7, opened.ids.begin()));
+  EXPECT_EQ(opened.ids[7], tag[0]);
 }
 
 TEST_F(EngineTest, CancelsBetweenTokensAndKeepsWhatIsThere) {

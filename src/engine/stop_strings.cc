@@ -37,6 +37,7 @@ std::string StopStrings::push(std::string_view piece) {
   }
   if (begin != std::string::npos) {
     stopped_ = true;
+    found_ = held_.substr(begin, end - begin);
     held_.resize(begin);
     return std::exchange(held_, {});
   }

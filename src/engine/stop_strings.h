@@ -24,6 +24,8 @@ class StopStrings {
   /// What is still held back, at the end of the text.
   std::string flush();
   [[nodiscard]] bool stopped() const { return stopped_; }
+  /// Which one it was; empty before.
+  [[nodiscard]] const std::string& found() const { return found_; }
 
  private:
   explicit StopStrings(std::vector<std::string> strings) : strings_(std::move(strings)) {}
@@ -32,6 +34,7 @@ class StopStrings {
   std::vector<std::string> strings_;
   std::string held_;  // shorter than the longest stop string, between calls
   bool stopped_ = false;
+  std::string found_;
 };
 
 }  // namespace lantern::engine

@@ -19,8 +19,10 @@ TEST(StopStrings, HoldsBackWhatMayBecomeOne) {
   EXPECT_EQ(stop->push("t>\n"), "</ent>");  // it was none; the line break may be
   EXPECT_EQ(stop->push("x</"), "\nx");
   EXPECT_FALSE(stop->stopped());
+  EXPECT_EQ(stop->found(), "");
   EXPECT_EQ(stop->push("end> never"), "");
   EXPECT_TRUE(stop->stopped());
+  EXPECT_EQ(stop->found(), "</end>");
   EXPECT_EQ(stop->push("more"), "");
   EXPECT_EQ(stop->flush(), "");
 }
