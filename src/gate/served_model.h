@@ -28,6 +28,7 @@
 #include "gate/caller_decision.h"
 #include "gate/recorder.h"
 #include "text/chat_template.h"
+#include "text/grammar_cache.h"
 
 namespace lantern::gate {
 
@@ -130,6 +131,8 @@ class ServedModel {
   [[nodiscard]] const engine::TextIo& text() const { return scheduler().text(); }
   /// Of the scheduler, which adapters share with their model.
   [[nodiscard]] engine::SchedulerStats stats() const { return scheduler().stats(); }
+  /// What was compiled for its answers.
+  [[nodiscard]] text::GrammarCache& grammars() { return grammars_; }
 
   /// Bytes of its weights, an adapter's alone.
   [[nodiscard]] uint64_t weight_bytes() const { return weight_bytes_; }
@@ -186,6 +189,7 @@ class ServedModel {
   CallerDecisions decisions_;
   AuditLog log_;
   std::unique_ptr<Recorder> recorder_;
+  text::GrammarCache grammars_;
   /// A model's. Ends first: what it runs tells the recorder.
   std::unique_ptr<engine::Scheduler> scheduler_;
 };

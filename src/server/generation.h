@@ -15,6 +15,7 @@
 #include "server/endpoint.h"
 #include "server/fields.h"
 #include "server/http.h"
+#include "server/structured_output.h"
 #include "server/tools.h"
 #include "text/chat_template.h"
 
@@ -33,7 +34,9 @@ struct Generation {
   int64_t context = 0;  // positions that prompt and answer may have; 0: the model's
   bool stream = false;
   ToolUse tools = {};
+  std::optional<AnswerShape> shape = {};  // what it must look like; see prepare_message()
   std::optional<bool> thinking = {};  // whether the model shall reason first; absent: its own way
+  int64_t thinking_tokens_max = 0;    // of its reasoning; 0: as much as there is room for
 };
 
 /// Gives a message's `content` as one string: a string, or an array of parts of type "text". Parts

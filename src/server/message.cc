@@ -133,27 +133,68 @@ bool wants_no_reasoning(const text::RenderInput& input) {
   return wish != input.extra.end() && wish->is_boolean() && !wish->get<bool>();
 }
 
+/// Whether the prompt that is made of `input` has opened reasoning already.
+Result<bool> begins_in_reasoning(const engine::TextIo& text, const text::RenderInput& input,
+                                 const text::ReasoningTags* tags) {
+  LANTERN_ASSIGN(const auto spans, text.render(input));
+  return opens_reasoning(text::to_text(spans), tags);
+}
+
+Status limit_reasoning(const engine::TextIo& text, Generation& generation) {
+  const text::ReasoningTags* const tags = text.message_syntax().reasoning;
+  if (generation.thinking_tokens_max == 0 || tags == nullptr) return {};
+  engine::ReasoningLimit limit{.tokens_max = generation.thinking_tokens_max,
+                               .open = std::string(tags->open),
+                               .close = std::string(tags->close),
+                               .ids = text.tokenizer().encode(tags->close, {.special = true})};
+  LANTERN_ASSIGN(limit.is_open,
+                 begins_in_reasoning(text, std::get<text::RenderInput>(generation.prompt), tags));
+  generation.options.reasoning = std::move(limit);
+  return {};
+}
+
+/// What makes the grammar of an answer another one, beside the model.
+std::string key_of(const text::AnswerGrammarOptions& options,
+                   const std::optional<AnswerShape>& shape) {
+  const OrderedJson key = {
+      {"calls", options.calls == nullptr ? std::string_view() : options.calls->name},
+      {"tools", options.tools},
+      {"only", options.only},
+      {"required", options.required},
+      {"several", options.several},
+      {"kind", shape ? static_cast<int>(shape->kind) : -1},
+      {"text", shape ? shape->text : std::string()},
+      {"reasoning", options.reasoning == nullptr ? std::string_view() : options.reasoning->open},
+      {"in_reasoning", options.in_reasoning}};
+  return key.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
 /// Holds calls to the tools' schemas, and whatever is held to anything to what follows reasoning.
-Status constrain(const engine::TextIo& text, const ToolUse& use, const MessageReading& reading,
+Status constrain(gate::ServedModel& model, const ToolUse& use, const MessageReading& reading,
                  Generation& generation) {
-  text::GrammarPtr& grammar = generation.options.grammar;
-  if (!use.offered() && !grammar) return {};
+  const engine::TextIo& text = model.text();
+  if (!use.offered() && !generation.shape) return {};
   text::AnswerGrammarOptions options{
       .calls = reading.parser.calls,
       .tools = use.tools,
       .only = use.choice.kind == ToolChoice::kNamed ? use.choice.name : std::string(),
       .required = use.choice.kind != ToolChoice::kAuto,
       .several = reading.several_calls,
-      .text = grammar,
       .reasoning = reading.parser.reasoning,
       .is_token = reading.parser.is_token};
   if (options.reasoning != nullptr) {
     const auto& input = std::get<text::RenderInput>(generation.prompt);
-    LANTERN_ASSIGN(const auto spans, text.render(input));
-    options.in_reasoning = opens_reasoning(text::to_text(spans), options.reasoning);
+    LANTERN_ASSIGN(options.in_reasoning, begins_in_reasoning(text, input, options.reasoning));
     if (!options.in_reasoning && wants_no_reasoning(input)) options.reasoning = nullptr;
   }
-  LANTERN_ASSIGN(grammar, text::answer_grammar(options));
+  LANTERN_ASSIGN(generation.options.grammar,
+                 model.grammars().find_or_make(
+                     key_of(options, generation.shape), [&]() -> Result<text::GrammarPtr> {
+                       if (generation.shape) {
+                         LANTERN_ASSIGN(options.text, compile(*generation.shape));
+                       }
+                       return text::answer_grammar(options);
+                     }));
   return {};
 }
 
@@ -176,10 +217,17 @@ OrderedJson arguments_of(const Block& call) {
   return parsed.ok() && parsed->is_object() ? std::move(*parsed) : OrderedJson::object();
 }
 
-Result<MessageReading> prepare_message(const gate::ServedModel& model, Generation& generation) {
+Result<MessageReading> prepare_message(gate::ServedModel& model, Generation& generation) {
   MessageReading out{.n_choices = generation.n_choices};
   auto* input = std::get_if<text::RenderInput>(&generation.prompt);
-  if (input == nullptr) return out;
+  if (input == nullptr) {
+    if (generation.shape) {
+      LANTERN_ASSIGN(generation.options.grammar,
+                     model.grammars().find_or_make(key_of({}, generation.shape),
+                                                   [&] { return compile(*generation.shape); }));
+    }
+    return out;
+  }
   const engine::TextIo& text = model.text();
   const text::MessageSyntax& syntax = text.message_syntax();
   const ToolUse& use = generation.tools;
@@ -200,7 +248,8 @@ Result<MessageReading> prepare_message(const gate::ServedModel& model, Generatio
     out.several_calls =
         use.several && syntax.several_calls && use.choice.kind != ToolChoice::kNamed;
   }
-  LANTERN_TRY(constrain(text, use, out, generation));
+  LANTERN_TRY(limit_reasoning(text, generation));
+  LANTERN_TRY(constrain(model, use, out, generation));
   if (out.parser.calls != nullptr || out.parser.reasoning != nullptr)
     generation.options.markers = text.message_markers();
   return out;

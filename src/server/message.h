@@ -67,9 +67,10 @@ struct MessageReading {
 };
 
 /// Makes `generation` ready for `model`: tools and earlier calls as its template wants them, the
-/// tokens that its answers are told apart by. After settle_seed(). kInvalidArgument where the model
-/// cannot be given tools.
-Result<MessageReading> prepare_message(const gate::ServedModel& model, Generation& generation);
+/// tokens that its answers are told apart by, and the grammar that they must follow. After
+/// settle_seed(). kInvalidArgument where the model cannot be given tools, and for a schema that is
+/// not supported.
+Result<MessageReading> prepare_message(gate::ServedModel& model, Generation& generation);
 
 /// Tells `sink` what an answer is made of.
 std::shared_ptr<gate::AnswerSink> read_messages(MessageReading reading,

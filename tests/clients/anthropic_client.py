@@ -32,6 +32,8 @@ def check_messages(client):
     cut = client.messages.create(max_tokens=24, **GREEDY, stop_sequences=["Paris"], **ASKED)
     equal(cut.stop_reason, "stop_sequence", "stop")
     equal(cut.stop_sequence, "Paris", "which")
+    cut = client.messages.create(max_tokens=24, **GREEDY, stop_sequences=["Rome", "Paris"], **ASKED)
+    equal(cut.stop_sequence, "Paris", "which of several")
     parts = client.messages.create(
         max_tokens=24, **GREEDY, model="smollm2",
         system=[{"type": "text", "text": ASKED["system"]}],

@@ -26,7 +26,6 @@ class Sink final : public MessageSink {
  public:
   Sink(AnswerOptions options, std::shared_ptr<Reply> reply)
       : stream_(options.stream),
-        stop_(std::move(options.stop)),
         id_("msg_" + options.id),
         model_(std::move(options.model)),
         headers_(std::move(options.headers)),
@@ -78,10 +77,10 @@ class Sink final : public MessageSink {
   }
 
  private:
-  /// Which of them ended the answer; null where several were given, for the engine does not say.
-  [[nodiscard]] OrderedJson stop_sequence(const engine::GenerateResult& result) const {
-    if (result.finish != engine::FinishReason::kStopString || stop_.size() != 1) return nullptr;
-    return stop_.front();
+  /// Which of the request's ended the answer.
+  static OrderedJson stop_sequence(const engine::GenerateResult& result) {
+    if (result.finish != engine::FinishReason::kStopString) return nullptr;
+    return result.stop_string;
   }
 
   [[nodiscard]] OrderedJson message_of(OrderedJson content, OrderedJson reason,
@@ -141,7 +140,6 @@ class Sink final : public MessageSink {
   }
 
   const bool stream_;
-  const std::vector<std::string> stop_;
   const std::string id_, model_;
   const Headers headers_;
   const std::shared_ptr<Reply> reply_;
@@ -165,7 +163,6 @@ void answer(Service& service, const gate::ModelUse& model, Generation generation
   Result<MessageReading> reading = prepare_message(*model, generation);
   if (!reading.ok()) return reply->send(error_response(Api::kAnthropic, reading.error()));
   auto sink = answer_sink({.stream = generation.stream,
-                           .stop = generation.options.stop,
                            .id = asker.id,
                            .model = model->name(),
                            .headers = std::move(headers)},

@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "server/anthropic/request.h"
 #include "server/message.h"
@@ -13,7 +12,6 @@ namespace lantern::server::anthropic {
 
 struct AnswerOptions {
   bool stream = false;
-  std::vector<std::string> stop = {};  // the request's
   std::string id = {};
   std::string model = {};
   Headers headers = {};

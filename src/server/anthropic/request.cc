@@ -141,10 +141,10 @@ Status read_tools(Fields& fields, ToolUse& use) {
   return check_choice(use);
 }
 
-/// Whether the model shall reason. Without the field it shall not, as the vendor has it; how much
-/// it may (budget_tokens) is not held here.
-Status read_thinking(Fields& fields, std::optional<bool>& thinks) {
-  thinks = false;
+/// Whether the model shall reason, and how much. Without the field it shall not, as the vendor has
+/// it.
+Status read_thinking(Fields& fields, Generation& out) {
+  out.thinking = false;
   const OrderedJson* json = fields.object("thinking");
   if (json == nullptr) return fields.status();
   Fields thinking(*json, "thinking");
@@ -154,7 +154,10 @@ Status read_thinking(Fields& fields, std::optional<bool>& thinks) {
   thinking.read("budget_tokens", budget, 1, kTokensMax);
   if (type != "enabled" && type != "disabled" && type != "adaptive")
     thinking.fail("type", "enabled, adaptive or disabled is needed");
-  thinks = type != "disabled";
+  if (type == "enabled" && budget == 0)
+    thinking.fail("budget_tokens", "a number of tokens is needed");
+  out.thinking = type != "disabled";
+  if (type == "enabled") out.thinking_tokens_max = budget;
   return thinking.status();
 }
 
@@ -168,11 +171,13 @@ Result<Generation> parse_messages(std::string_view body, Purpose purpose) {
   if (out.model.empty()) fields.fail("model", "the name of a model is needed");
   refuse(fields, {"mcp_servers", "container", "output_config", "output_format"});
   LANTERN_TRY(read_tools(fields, out.tools));
-  LANTERN_TRY(read_thinking(fields, out.thinking));
+  LANTERN_TRY(read_thinking(fields, out));
   if (purpose == Purpose::kAnswer) {
     auto& options = out.options;
     fields.read("max_tokens", options.max_tokens, 1, kTokensMax);
     if (options.max_tokens == 0) fields.fail("max_tokens", "a number of tokens is needed");
+    if (out.thinking_tokens_max > 0 && options.max_tokens <= out.thinking_tokens_max)
+      fields.fail("max_tokens", "more than thinking.budget_tokens is needed");
     fields.read("temperature", options.sampler.temperature, 0.0f, 1.0f);
     fields.read("top_p", options.sampler.top_p, 1e-6f, 1.0f);
     fields.read("top_k", options.sampler.top_k, 0, INT32_MAX);

@@ -102,7 +102,7 @@ void read_common(Fields& fields, TextRequest& request) {
   fields.read("model", to.model, 512);
   if (to.model.empty()) fields.fail("model", "the name of a model is needed");
   fields.read("stream", to.stream);
-  read_ollama_grammar(fields, to.options.grammar);
+  read_ollama_shape(fields, to.shape);
   refuse(fields, {"logprobs"});
   if (const OrderedJson* think = fields.find("think")) {
     const bool level = *think == "low" || *think == "medium" || *think == "high";

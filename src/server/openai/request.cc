@@ -53,7 +53,7 @@ void read_common(Fields& fields, TextRequest& out) {
     else if (!to.stream)
       fields.fail("stream_options", "only where stream is true");
   }
-  read_openai_grammar(fields, to.options.grammar);
+  read_openai_shape(fields, to.shape);
   refuse_unless(fields, "presence_penalty", is_zero);
   refuse_unless(fields, "frequency_penalty", is_zero);
   refuse_unless(fields, "logit_bias", is_empty);
