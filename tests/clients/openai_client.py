@@ -1,5 +1,6 @@
 """OpenAI's own client against `lantern serve`."""
 
+import json
 import struct
 import tempfile
 
@@ -113,6 +114,14 @@ def check_responses(client):
         equal(stream.get_final_response().output_text, whole.output_text, "the client's own accumulation")
     cut = ask(max_output_tokens=2)
     equal((cut.status, cut.incomplete_details.reason), ("incomplete", "max_output_tokens"), "cut")
+
+    schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"],
+              "additionalProperties": False}
+    shaped = ask(text={"format": {"type": "json_schema", "name": "city", "schema": schema, "strict": True}})
+    assert isinstance(json.loads(shaped.output_text)["city"], str), shaped
+    equal(shaped.text.format.name, "city", "the form that was asked for")
+    raises(openai.BadRequestError, lambda: ask(tools=[{"type": "function", "name": "f", "parameters": {}}]),
+           "cannot be given tools")
 
     raises(openai.NotFoundError, lambda: client.responses.retrieve(whole.id), "not kept")
     kept = ask(store=True, metadata={"for": "a test"})

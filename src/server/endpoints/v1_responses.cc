@@ -14,11 +14,17 @@ const Endpoint k_v1_responses = {
     .request_schema =
         R"({"type":"object","required":["model","input"],"additionalProperties":false,"properties":{
 "model":{"type":"string"},
-"input":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"maxItems":4096,"items":{"type":"object","required":["role","content"],"properties":{
-  "type":{"const":"message"},
-  "role":{"enum":["system","developer","user","assistant"]},
-  "content":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"object","required":["type","text"],
-    "properties":{"type":{"enum":["input_text","output_text"]},"text":{"type":"string"}}}}]}}}}]},
+"input":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"maxItems":4096,"items":{"anyOf":[
+  {"type":"object","required":["role","content"],"properties":{
+    "type":{"const":"message"},
+    "role":{"enum":["system","developer","user","assistant"]},
+    "content":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"object","required":["type","text"],
+      "properties":{"type":{"enum":["input_text","output_text"]},"text":{"type":"string"}}}}]}}},
+  {"type":"object","required":["type","call_id","name","arguments"],"properties":{"type":{"const":"function_call"},
+    "call_id":{"type":"string"},"name":{"type":"string","minLength":1},"arguments":{"type":"string"}}},
+  {"type":"object","required":["type","call_id","output"],"properties":{"type":{"const":"function_call_output"},
+    "call_id":{"type":"string","minLength":1},"output":{"type":"string"}}},
+  {"type":"object","required":["type"],"properties":{"type":{"const":"reasoning"},"content":{"type":"array","items":{"type":"object"}}}}]}}]},
 "instructions":{"type":["string","null"]},
 "previous_response_id":{"type":["string","null"]},
 "store":{"type":"boolean"},"stream":{"type":"boolean"},
@@ -27,8 +33,15 @@ const Endpoint k_v1_responses = {
 "top_p":{"type":"number","exclusiveMinimum":0,"maximum":1},
 "seed":{"type":"integer"},
 "metadata":{"type":"object","maxProperties":16,"additionalProperties":{"type":"string","maxLength":128}},
-"text":{"type":"object","properties":{"format":{"type":"object","required":["type"],"additionalProperties":false,
-  "properties":{"type":{"const":"text"}}}}},
+"text":{"type":"object","properties":{"format":{"type":"object","required":["type"],
+  "properties":{"type":{"enum":["text","json_object","json_schema"]},"name":{"type":"string"},"schema":{"type":"object"}}}}},
+"tools":{"type":"array","maxItems":128,"items":{"type":"object","required":["type","name"],"properties":{
+  "type":{"const":"function"},"name":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$"},
+  "description":{"type":"string"},"parameters":{"type":"object"}}}},
+"tool_choice":{"anyOf":[{"enum":["auto","none","required"]},
+  {"type":"object","required":["type","name"],"properties":{"type":{"const":"function"},"name":{"type":"string"}}}]},
+"parallel_tool_calls":{"type":"boolean"},
+"reasoning":{"type":"object","properties":{"effort":{"type":["string","null"]}}},
 "truncation":{"const":"disabled"}}})",
     .handle =
         [](Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {

@@ -17,6 +17,8 @@ inline base::OrderedJson model_document(const gate::ServableModel& model) {
                            {"owned_by", "lantern"},
                            {"digest", "sha256:" + base::to_hex(model.id)}};
   if (!model.parent.empty()) out["parent"] = model.parent;  // as vLLM calls an adapter's model
+  out["capabilities"] =
+      base::OrderedJson::array({model.is_made_to_embed ? "embedding" : "completion"});
   if (model.context) out["context_length"] = *model.context;
   return out;
 }
