@@ -66,10 +66,12 @@ async function request(path, options = {}) {
   throw errorFrom(document, response.status, Number.isFinite(wait) ? Math.min(wait, 3600) : 0);
 }
 
-/** [{id, context}] */
+/** [{id, context}] of those that write. */
 export async function listModels() {
   const document = await (await request("/v1/models")).json();
-  return document.data.map((model) => ({ id: model.id, context: model.context_length ?? 0 }));
+  return document.data
+    .filter((model) => model.capabilities?.includes("completion") ?? true)
+    .map((model) => ({ id: model.id, context: model.context_length ?? 0 }));
 }
 
 /** The data of each server-sent event of a response. */

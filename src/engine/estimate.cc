@@ -182,6 +182,7 @@ Result<ModelCost> model_cost(const format::Checkpoint& checkpoint) {
   cost.architecture = std::move(name);
   cost.n_layers = static_cast<int64_t>(hyper.layers.size());
   cost.n_context_train = hyper.n_context_train;
+  cost.is_made_to_embed = hyper.is_encoder || hyper.pooling != arch::Pooling::kNone;
   for (const auto& layer : hyper.layers) {
     cost.layers.push_back({.n_kv_heads = layer.n_kv_heads,
                            .head_dim = hyper.head_dim,

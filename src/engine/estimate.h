@@ -31,6 +31,7 @@ struct ModelCost {
   /// Attention's share for each position that is in the cache.
   double operations_per_position = 0;
   quant::DType main_type = quant::DType::kF32;  // that most of the bytes are in
+  bool is_made_to_embed = false;
   std::vector<arch::ModelInfo::Layer> layers;
 
   /// Bytes of a cache of `n` positions. kUnsupported where the type does not fit the widths.

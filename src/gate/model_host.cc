@@ -125,6 +125,7 @@ ServableModel described(const ServedModel& model) {
           .architecture = model.info().model.architecture,
           .licence = model.composition().licence,
           .context = model.info().context,
+          .is_made_to_embed = model.is_made_to_embed(),
           .at = system_clock::now()};
 }
 
@@ -157,12 +158,16 @@ struct ModelHost::Impl {
     return options.available_memory ? options.available_memory() : base::available_memory();
   }
   Result<Target> target(std::string_view name) const;
+  void describe_header(const supply::StoredModel& stored, ServableModel& out) const;
   ModelUse hold(const SlotPtr& slot, const UseOptions& use);
   std::optional<ModelUse> hold_usable(const std::string& key, const UseOptions& use);
 
   void run_door(const std::stop_token& stop);
   Result<Composition> composition(const Target& target, const std::stop_token& stop);
   void let_in(const Target& target, Waiter waiter);
+
+  void tell(Then then, Result<ModelUse> use);
+  void run_teller(const std::stop_token& stop);
 
   using Lock = std::unique_lock<std::mutex>;
   void run_keeper(const std::stop_token& stop);
@@ -188,6 +193,14 @@ struct ModelHost::Impl {
   const std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   std::mutex loading;  // one load at a time; taken before the shared mutex
 
+  /// What headers of the store's models say, each read once, by a confined child.
+  struct Header {
+    std::string architecture = {};
+    bool is_made_to_embed = false;
+  };
+  mutable std::mutex headers_mutex;
+  mutable std::map<base::Digest, Header> headers;  // under its mutex
+
   std::mutex door_mutex;
   std::condition_variable_any knocked;
   std::deque<std::pair<Target, Waiter>> at_the_door;  // under its mutex
@@ -199,7 +212,11 @@ struct ModelHost::Impl {
   // The door's thread alone:
   std::map<std::string, std::pair<Composition, Clock::time_point>> composed;
 
-  std::jthread door, keeper;
+  std::mutex teller_mutex;
+  std::condition_variable_any heard;
+  std::deque<std::pair<Then, Result<ModelUse>>> to_tell;  // under its mutex
+
+  std::jthread door, keeper, teller;
 };
 
 Result<Target> ModelHost::Impl::target(std::string_view name) const {
@@ -220,6 +237,21 @@ Result<Target> ModelHost::Impl::target(std::string_view name) const {
   return make_error(ErrorCode::kNotFound,
                     "model \"{}\" is not served here; the list of models has those that are",
                     base::printable(name));
+}
+
+/// A header that cannot be read says nothing; whoever asks for the model hears of it.
+void ModelHost::Impl::describe_header(const supply::StoredModel& stored, ServableModel& out) const {
+  const std::lock_guard lock(headers_mutex);
+  auto found = headers.find(out.id);
+  if (found == headers.end()) {
+    Header header;
+    if (const auto checkpoint = inspect(base::to_hex(stored.manifest.id)); checkpoint.ok())
+      if (const auto cost = engine::model_cost(**checkpoint); cost.ok())
+        header = {.architecture = cost->architecture, .is_made_to_embed = cost->is_made_to_embed};
+    found = headers.emplace(out.id, std::move(header)).first;
+  }
+  out.architecture = found->second.architecture;
+  out.is_made_to_embed = found->second.is_made_to_embed;
 }
 
 /// Under the shared mutex.
@@ -257,19 +289,19 @@ void ModelHost::Impl::run_door(const std::stop_token& stop) {
     }
     auto& [target, waiter] = next;
     if (waiter.options.gone.stop_requested()) {
-      waiter.then(make_error(ErrorCode::kCancelled, "the client has gone"));
+      tell(std::move(waiter.then), make_error(ErrorCode::kCancelled, "the client has gone"));
       continue;
     }
     const Result<Composition> model = composition(target, stop);
     if (!model.ok()) {
-      waiter.then(model.error());
+      tell(std::move(waiter.then), model.error());
       continue;
     }
     const auto decision = decisions.decide(*model, waiter.options.caller, waiter.options.action);
     if (!decision.ok()) {
-      waiter.then(decision.error());
+      tell(std::move(waiter.then), decision.error());
     } else if (!decision->allowed()) {
-      waiter.then(decision->status().error());
+      tell(std::move(waiter.then), decision->status().error());
     } else {
       let_in(target, std::move(waiter));
     }
@@ -290,22 +322,43 @@ Result<Composition> ModelHost::Impl::composition(const Target& target,
 }
 
 void ModelHost::Impl::let_in(const Target& target, Waiter waiter) {
-  std::unique_lock lock(shared->mutex);
+  const std::lock_guard lock(shared->mutex);
   SlotPtr& slot = shared->slots[target.key];
   if (!slot) slot = std::make_shared<Slot>(Slot{.target = target});
   if (slot->is_usable()) {
-    Result<ModelUse> use = hold(slot, waiter.options);
-    lock.unlock();
-    return waiter.then(std::move(use));
+    return tell(std::move(waiter.then), hold(slot, waiter.options));
   }
   if (std::ssize(slot->waiters) >= options.scheduler.queue_max) {
-    lock.unlock();
-    return waiter.then(make_error(ErrorCode::kExhausted,
-                                  "{}: too many requests wait for it to be loaded; try again later",
-                                  target.name));
+    return tell(
+        std::move(waiter.then),
+        make_error(ErrorCode::kExhausted,
+                   "{}: too many requests wait for it to be loaded; try again later", target.name));
   }
   slot->waiters.push_back(std::move(waiter));
   shared->changed.notify_all();
+}
+
+// The teller: what is done with a model may take its time (a prompt, a grammar), for which neither
+// decisions nor loads wait.
+
+void ModelHost::Impl::tell(Then then, Result<ModelUse> use) {
+  {
+    const std::lock_guard lock(teller_mutex);
+    to_tell.emplace_back(std::move(then), std::move(use));
+  }
+  heard.notify_one();
+}
+
+void ModelHost::Impl::run_teller(const std::stop_token& stop) {
+  for (;;) {
+    std::unique_lock lock(teller_mutex);
+    heard.wait(lock, stop, [&] { return !to_tell.empty(); });
+    if (stop.stop_requested()) return;
+    auto [then, use] = std::move(to_tell.front());
+    to_tell.pop_front();
+    lock.unlock();
+    then(std::move(use));
+  }
 }
 
 // The keeper.
@@ -411,11 +464,7 @@ void ModelHost::Impl::load_wanted(const SlotPtr& slot, Lock& lock, const std::st
     if (!slot->named) shared->slots.erase(slot->target.key);
     for (size_t i = 0; i < waiters.size(); ++i) uses.emplace_back(model.error());
   }
-  lock.unlock();
-  for (size_t i = 0; i < waiters.size(); ++i) waiters[i].then(std::move(uses[i]));
-  waiters.clear();
-  uses.clear();
-  lock.lock();
+  for (size_t i = 0; i < waiters.size(); ++i) tell(std::move(waiters[i].then), std::move(uses[i]));
 }
 
 /// Under the shared mutex.
@@ -531,9 +580,9 @@ Status ModelHost::Impl::make_room(const Target& target, const engine::ModelCost&
 }
 
 void ModelHost::Impl::end() {
-  for (std::jthread* thread : {&door, &keeper}) thread->request_stop();
-  if (door.joinable()) door.join();
-  if (keeper.joinable()) keeper.join();
+  for (std::jthread* thread : {&door, &keeper, &teller}) thread->request_stop();
+  for (std::jthread* thread : {&door, &keeper, &teller})
+    if (thread->joinable()) thread->join();
   std::vector<Waiter> waiters;
   for (auto& [target, waiter] : std::exchange(at_the_door, {}))
     waiters.push_back(std::move(waiter));
@@ -552,6 +601,7 @@ void ModelHost::Impl::end() {
   std::ranges::stable_partition(models, [](const auto& model) { return model->base() == nullptr; });
   for (auto& model : models) model.reset();
   for (Waiter& waiter : waiters) waiter.then(cancelled());
+  for (auto& [then, use] : std::exchange(to_tell, {})) then(cancelled());
 }
 
 // The host.
@@ -572,6 +622,9 @@ Result<std::unique_ptr<ModelHost>> ModelHost::create(HostOptions options) {
   LANTERN_ASSIGN(impl->keeper,
                  base::start_thread("load models",
                                     [raw](const std::stop_token& stop) { raw->run_keeper(stop); }));
+  LANTERN_ASSIGN(impl->teller,
+                 base::start_thread("answer those who waited for a model",
+                                    [raw](const std::stop_token& stop) { raw->run_teller(stop); }));
   return std::unique_ptr<ModelHost>(new ModelHost(std::move(impl)));
 }
 
@@ -693,6 +746,7 @@ Result<std::vector<ServableModel>> ModelHost::servable(const Caller& caller) con
     std::optional<Composition> base;
   };
   std::vector<One> all;
+  std::map<base::Digest, supply::StoredModel> not_loaded;
   {
     const std::lock_guard lock(impl_->shared->mutex);
     for (const bool named : {true, false})
@@ -709,13 +763,17 @@ Result<std::vector<ServableModel>> ModelHost::servable(const Caller& caller) con
       });
       if (there) continue;
       LANTERN_ASSIGN(auto one, described(stored));
+      not_loaded.emplace(one.first.id, stored);
       all.push_back({std::move(one.first), std::move(one.second), {}});
     }
   }
   std::vector<ServableModel> out;
   for (auto& [model, composition, base] : all) {
     LANTERN_ASSIGN(const bool allowed, impl_->allows(composition, base, caller));
-    if (allowed) out.push_back(std::move(model));
+    if (!allowed) continue;
+    if (const auto stored = not_loaded.find(model.id); stored != not_loaded.end())
+      impl_->describe_header(stored->second, model);
+    out.push_back(std::move(model));
   }
   return out;
 }
@@ -735,6 +793,7 @@ Result<ServableModel> ModelHost::find(std::string_view name, const Caller& calle
   LANTERN_ASSIGN(const Target target, impl_->target(name));
   std::optional<std::pair<ServableModel, Composition>> found;
   std::optional<Composition> base;
+  bool is_loaded = true;
   {
     const std::lock_guard lock(impl_->shared->mutex);
     const auto at = impl_->shared->slots.find(target.key);
@@ -745,6 +804,7 @@ Result<ServableModel> ModelHost::find(std::string_view name, const Caller& calle
   }
   if (!found && target.stored) {
     LANTERN_ASSIGN(found, described(*target.stored));
+    is_loaded = false;
   }
   if (!found) return make_error(ErrorCode::kNotFound, "{}: not loaded at the moment", target.name);
   LANTERN_ASSIGN(const policy::Decision decision,
@@ -757,6 +817,7 @@ Result<ServableModel> ModelHost::find(std::string_view name, const Caller& calle
                    impl_->decisions.decide(*base, without_key_limits, policy::Action::kChat));
     LANTERN_TRY(of_base.status());
   }
+  if (!is_loaded) impl_->describe_header(*target.stored, found->first);
   return std::move(found->first);
 }
 

@@ -3,6 +3,7 @@
 //
 //   door     one thread finds out what a model is and whether this caller may use it
 //   keeper   one thread loads and unloads; what waits for a load waits for one load
+//   teller   one thread calls those who waited
 //
 // An adapter has a slot of its own beside its model's and uses that while it is loaded: it comes
 // after its model and goes before it.
@@ -83,6 +84,7 @@ struct ServableModel {
   std::string architecture = {};  // empty: not known before it is loaded
   std::string licence = {};
   std::optional<int64_t> context = {};  // of a loaded one
+  bool is_made_to_embed = false;        // rather than to write
   std::chrono::system_clock::time_point at = {};
 };
 
@@ -122,10 +124,9 @@ class ModelHost {
     std::stop_token gone = {};  // whoever asked is not there any more
   };
   /// A model by the name of one that was load()ed, or by name or digits in the store; ":latest" may
-  /// follow. Calls `then` once: at once for a model that is loaded, else later from one of the
-  /// host's threads, which it must not hold up. Errors: kNotFound, kDenied with the rule
-  /// (recorded), kExhausted where too many wait or all that is loaded is in use, kCancelled, and
-  /// those of the load.
+  /// follow. Calls `then` once: at once for a model that is loaded, else later from the host's
+  /// teller. Errors: kNotFound, kDenied with the rule (recorded), kExhausted where too many wait or
+  /// all that is loaded is in use, kCancelled, and those of the load.
   void use(std::string_view name, UseOptions options, std::function<void(Result<ModelUse>)> then);
   /// Only if it is loaded: what is asked of it must not load it.
   [[nodiscard]] std::optional<ModelUse> use_loaded(std::string_view name);

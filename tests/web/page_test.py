@@ -113,7 +113,8 @@ def check_settings_reach_the_service(browser, url):
 def check_picks_a_model(browser, url):
     with Page(browser, url) as tab:
         tab.page.route("**/v1/models", lambda route: route.fulfill(json={"data": [
-            {"id": "smollm2", "context_length": 8192}, {"id": "other:7b", "context_length": 4096}]}))
+            {"id": "smollm2", "context_length": 8192}, {"id": "other:7b", "context_length": 4096},
+            {"id": "bge-small", "capabilities": ["embedding"]}]}))
         tab.open()
         equal(tab.page.locator("#model option").all_inner_texts(), ["smollm2", "other:7b"], "models")
         tab.page.select_option("#model", "other:7b")

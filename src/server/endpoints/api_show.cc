@@ -25,7 +25,8 @@ const Endpoint k_api_show = {
           out["modified_at"] = ollama::time_text(is.at);
           out["template"] = model->chat_template;
           out["license"] = is.licence;
-          out["capabilities"] = base::OrderedJson::array({"completion"});
+          out["capabilities"] = base::OrderedJson::array(
+              {model->model.is_made_to_embed ? "embedding" : "completion"});
           out["model_info"] = {{"general.architecture", is.architecture},
                                {is.architecture + ".context_length", model->n_context_train},
                                {is.architecture + ".vocab_size", model->n_vocab}};
