@@ -49,6 +49,7 @@ class ServedProgram {
   /// Waits for it to end by itself.
   int wait();
   void hang_up() const;
+  [[nodiscard]] pid_t pid() const { return child_; }
   /// What it has said on standard error.
   [[nodiscard]] std::string said() const;
 
