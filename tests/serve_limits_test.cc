@@ -122,8 +122,8 @@ TEST(ServeLimits, ALoadedModelThatNobodyAsksTakesNextToNoTime) {
   const int64_t before = time_of(served.pid());
   if (before == 0) GTEST_SKIP() << "the kernel does not count it";
   std::this_thread::sleep_for(std::chrono::seconds(4));
-  // 0.5 % of a core; it is a tenth of that on a machine that is not busy.
-  EXPECT_LT(time_of(served.pid()) - before, 20'000'000);
+  // 1.5 % of a core; on a machine that is not busy it is far less.
+  EXPECT_LT(time_of(served.pid()) - before, 60'000'000);
 }
 
 std::string new_key(const std::string& name, const std::vector<std::string>& more = {}) {
