@@ -50,11 +50,12 @@ std::vector<std::string> approved(std::vector<std::string> words) {
   return words;
 }
 
-/// Chat with a model that ends by itself nowhere.
+/// Chat with the model of that file, which ends by itself nowhere.
 std::string chat(const std::string& name, int64_t n_tokens, const std::string& more = {}) {
-  return fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"abc abc abc"}}],)"
-                     R"("max_tokens":{},"seed":7,"ignore_eos":true{}}})",
-                     name, n_tokens, more);
+  return fmt::format(
+      R"({{"model":"{}.gguf","messages":[{{"role":"user","content":"abc abc abc"}}],)"
+      R"("max_tokens":{},"seed":7,"ignore_eos":true{}}})",
+      name, n_tokens, more);
 }
 
 std::string text_of(const std::string& answer) {
@@ -167,11 +168,11 @@ TEST(ServeLimits, AKeysListOfModelsHasThoseThatItIsFor) {
     for (const OrderedJson& one : all["data"]) names.push_back(one["id"]);
     return names;
   };
-  const std::string both = new_key("both"), one = new_key("one", {"--models", "second"});
+  const std::string both = new_key("both"), one = new_key("one", {"--models", "second.gguf"});
   EXPECT_EQ(listed(both).size(), 2u);
-  EXPECT_EQ(listed(one), std::vector<std::string>{"second"});
-  EXPECT_THAT(served.get("/v1/models/first", one), StartsWith("HTTP/1.1 403 "));
-  EXPECT_THAT(served.get("/v1/models/second", one), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(listed(one), std::vector<std::string>{"second.gguf"});
+  EXPECT_THAT(served.get("/v1/models/first.gguf", one), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(served.get("/v1/models/second.gguf", one), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST(ServeLimits, GuessesChangeNoAnswer) {
@@ -201,7 +202,8 @@ TEST(ServeLimits, GuessesChangeNoAnswer) {
     EXPECT_GT(guessed(drafted), 100);
   }
   const std::string config = settings(fmt::format(
-      "speculate = \"off\"\n[model.target]\nspeculate = \"always\"\ndraft = \"{}\"\n", draft));
+      "speculate = \"off\"\n[model.\"target.gguf\"]\nspeculate = \"always\"\ndraft = \"{}\"\n",
+      draft));
   const ServedProgram of_file(approved({target, "--config", config}));
   EXPECT_EQ(ask(of_file), sampled);
   EXPECT_GT(guessed(of_file), 50);
@@ -216,7 +218,8 @@ TEST(ServeLimits, ADraftOfAnotherVocabularyIsRefusedForTheModelThatNamesItAndLef
   const ServedProgram without(approved({target, "--draft", draft}));
   EXPECT_THAT(without.said(), HasSubstr("a draft model needs the same vocabulary"));
   EXPECT_THAT(without.post("/v1/chat/completions", chat("target", 4)), StartsWith("HTTP/1.1 200 "));
-  const std::string config = settings(fmt::format("[model.target]\ndraft = \"{}\"\n", draft));
+  const std::string config =
+      settings(fmt::format("[model.\"target.gguf\"]\ndraft = \"{}\"\n", draft));
   const Ran refused = run_lantern(
       {"serve", target, "--listen", "127.0.0.1:0", "--config", config, "--approve", "test"});
   EXPECT_NE(refused.exit_code, 0);
@@ -259,7 +262,7 @@ TEST(ServeLimits, AnthropicSaysWhichStopSequenceItWas) {
   ASSERT_LT(at, whole.size()) << whole;
   const std::string stop(1, whole[at]);
   const OrderedJson answer = body_of(served.post(
-      "/v1/messages", OrderedJson{{"model", "stops"},
+      "/v1/messages", OrderedJson{{"model", "stops.gguf"},
                                   {"max_tokens", 600},
                                   {"temperature", 1},
                                   {"messages", {{{"role", "user"}, {"content", "abc"}}}},

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "engine/kv_cache.h"
 #include "engine/testing.h"
 
 namespace lantern::engine {
@@ -578,31 +577,6 @@ TEST_F(SchedulerTest, OneOfHigherPriorityTakesAPlace) {
   urgent.priority = 1;
   submit(*scheduler, urgent).wait();
   EXPECT_FALSE(is_ready(low));
-}
-
-/// A machine that gives so many bytes once, and then, as others took the rest, no more.
-EngineOptions on_a_machine_with(uint64_t bytes) {
-  auto asked = std::make_shared<std::atomic<bool>>(false);
-  return {.memory_left = [asked, bytes] {
-    return KvPool::kMachineLeast + (asked->exchange(true) ? 0 : bytes);
-  }};
-}
-
-TEST_F(SchedulerTest, WhereOthersTookTheMachinesMemoryOneWaitsForAnother) {
-  std::vector<Ask> asks = mixed(8);
-  const std::vector<GenerateResult> expected = alone(asks);
-  const uint64_t bytes = load().info().kv_bytes_per_position * 640;
-  auto scheduler = start({}, on_a_machine_with(bytes));
-  std::vector<Answered> answers;
-  for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
-  expect_equal(answers, expected);
-  auto refused = submit(*scheduler, {.prompt = junk(900, 3), .options = {.max_tokens = 1}}).get();
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code, ErrorCode::kExhausted);
-  EXPECT_NE(refused.error().message.find("this machine has left"), std::string::npos);
-  auto next = submit(*scheduler, asks[0]).get();
-  ASSERT_TRUE(next.ok());
-  EXPECT_EQ(next->ids, expected[0].ids);
 }
 
 TEST_F(SchedulerTest, GivesBackWhatOnlyLaterRequestsUse) {
