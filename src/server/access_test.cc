@@ -41,7 +41,9 @@ class AccessTest : public ::testing::Test {
     auto keys = gate::ApiKeys::open();
     auto usage = gate::Usage::of_user();
     EXPECT_TRUE(keys.ok() && usage.ok());
-    return std::make_unique<Access>(std::move(*keys), std::move(*usage), keys_required);
+    auto access = Access::start(std::move(*keys), std::move(*usage), keys_required);
+    EXPECT_TRUE(access.ok()) << access.error().message;
+    return access.ok() ? std::move(*access) : nullptr;
   }
   static std::string make_key(const std::string& name, std::vector<std::string> scopes = {}) {
     const auto made = gate::create_api_key(
@@ -155,7 +157,8 @@ TEST_F(AccessTest, AnAnswerEndsWithinASecondOfItsKeysRevocation) {
   ASSERT_EQ(asked.check(Scope::kAnswers, bearer(other)), 0);
   const auto stays = asked.reply;
   ASSERT_EQ(asked.check(Scope::kAnswers, bearer(key)), 0);
-  const std::stop_token gone = asked.reply->gone();
+  const auto ends = asked.reply;
+  const std::stop_token gone = ends->gone();
   EXPECT_FALSE(gone.stop_requested());
   ASSERT_TRUE(gate::revoke_api_key("ci").ok());
   EXPECT_EQ(asked.check(Scope::kAnswers, bearer(key)), 401) << "at once for the next request";
