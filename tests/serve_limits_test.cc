@@ -138,13 +138,13 @@ std::string new_key(const std::string& name, const std::vector<std::string>& mor
 TEST(ServeLimits, AUserWhoHoldsAllPlacesDoesNotStarveAnother) {
   const ScopedHome home("serve-places");
   engine::TinyModel tiny;
-  tiny.context = 8192;
+  tiny.context = 32768;
   const ServedProgram served(
       approved({model("places", tiny).string(), "--sequences", "1", "--require-keys"}));
   const std::string alice = new_key("alice"), bob = new_key("bob"),
                     meter = new_key("meter", {"--scopes", "metrics"});
   auto long_one = std::async(std::launch::async, [&] {
-    return served.post("/v1/chat/completions", chat("places", 7900), alice);
+    return served.post("/v1/chat/completions", chat("places", 30000, R"(,"temperature":2)"), alice);
   });
   const auto is_running = [&] {
     const std::string all = served.get("/metrics", meter);
