@@ -102,15 +102,15 @@ Result<bool> Engine::Impl::prefill(Sequence& sequence, const Answer& answer, int
 
 std::optional<Speculator> Engine::Impl::speculator(const Answer& answer) {
   if (answer.options().speculation == Speculation::kOff) return std::nullopt;
-  std::unique_ptr<Guesser> guesser;
+  std::vector<std::unique_ptr<Guesser>> guessers;
+  guessers.push_back(std::make_unique<PromptLookup>());
   if (draft) {
     // A sampler that this answer has, another can have too.
     auto made = DraftModel::create(*draft->impl_, answer.options().sampler,
                                    std::ssize(answer.ids()) - answer.n_drawn());
-    if (made.ok()) guesser = std::move(made).value();
+    if (made.ok()) guessers.push_back(std::move(made).value());
   }
-  if (!guesser) guesser = std::make_unique<PromptLookup>();
-  return Speculator(std::move(guesser));
+  return Speculator(std::move(guessers));
 }
 
 int64_t Engine::Impl::draw_rows(Answer& answer, std::span<const int32_t> guesses,
@@ -130,7 +130,8 @@ void Engine::Impl::append_guesses(const Answer& answer, const Sequence& sequence
   // The last id that may be drawn is never run, and no page is taken for a guess.
   const int64_t n_max = std::min(
       {kGuessesMax, answer.left() - 1, sequence.kv.positions() - std::ssize(answer.ids())});
-  const Offer offer = speculator.offer(answer.ids(), n_max);
+  const double alone = costs.seconds(1);
+  const Offer offer = speculator.offer(answer.ids(), n_max, alone > 0 ? 1 / alone : 0);
   const bool always = answer.options().speculation == Speculation::kAlways;
   const int64_t n = always ? offer.n : choose_guesses(costs, std::span(&offer, 1), offer.n).front();
   const auto guessed = speculator.guess(n);

@@ -108,7 +108,8 @@ struct Scheduler::Impl {
         pace(given.step_tokens, given.step_time_max),
         cache(*impl.kv, given.cache_bytes),
         embedder(impl, shares),
-        logits(static_cast<size_t>(given.sequences_max * impl.info.model.n_vocab)) {}
+        logits(static_cast<size_t>((given.sequences_max + kGuessesMax) * impl.info.model.n_vocab)) {
+  }
 
   void loop();
   bool take_arrivals();
@@ -146,7 +147,7 @@ struct Scheduler::Impl {
   Embedder embedder;
   std::vector<std::unique_ptr<Request>> waiting;
   std::vector<std::unique_ptr<Running>> running;
-  std::vector<float> logits;  // [sequences_max, n_vocab]
+  std::vector<float> logits;  // [sequences_max + kGuessesMax, n_vocab]
   std::vector<arch::SequenceStep> steps;
   SchedulerStats counted;  // by this thread
 
@@ -436,7 +437,9 @@ void Scheduler::Impl::plan(std::vector<Running*>& planned) {
 void Scheduler::Impl::guess(std::span<Running* const> decoding) {
   std::vector<Offer> offers;
   std::vector<int64_t> always(decoding.size(), 0);
-  int64_t n_rows = options.sequences_max - std::ssize(decoding);
+  int64_t n_rows = options.sequences_max + kGuessesMax - std::ssize(decoding);
+  const double alone = impl.costs.seconds(std::ssize(decoding));
+  const double ids_per_second = alone > 0 ? static_cast<double>(decoding.size()) / alone : 0;
   for (size_t i = 0; i < decoding.size(); ++i) {
     Running& r = *decoding[i];
     offers.push_back({});
@@ -444,16 +447,20 @@ void Scheduler::Impl::guess(std::span<Running* const> decoding) {
     const Answer& answer = *r.request->answer;
     const int64_t n_max = std::min({kGuessesMax, n_rows, answer.left() - 1,
                                     r.sequence.kv.positions() - std::ssize(answer.ids())});
-    offers.back() = r.speculator->offer(answer.ids(), n_max);
+    offers.back() = r.speculator->offer(answer.ids(), n_max, ids_per_second);
     if (answer.options().speculation != Speculation::kAlways) continue;
     always[i] = std::exchange(offers.back().n, 0);
     n_rows -= always[i];
   }
   const auto chosen = choose_guesses(impl.costs, offers, n_rows);
+  bool one_catches_up = false;
   for (size_t i = 0; i < decoding.size(); ++i) {
     Running& r = *decoding[i];
     if (!r.speculator) continue;
-    const auto guessed = r.speculator->guess(always[i] + chosen[i]);
+    // One at a time takes in a prompt, so that the others wait for no more than a piece of it.
+    const int64_t n = always[i] + chosen[i];
+    if (n > 0 && r.speculator->is_behind() && std::exchange(one_catches_up, true)) continue;
+    const auto guessed = r.speculator->guess(n);
     r.tokens.insert(r.tokens.end(), guessed.begin(), guessed.end());
     r.n_guessed = std::ssize(guessed);
   }
@@ -555,10 +562,12 @@ void Scheduler::Impl::embed() {
 }
 
 void Scheduler::Impl::step() {
+  if (running.empty()) return;
+  // Planning may run a draft model.
+  const auto turn = impl.pool->take_turn();
   std::vector<Running*> planned;
   plan(planned);
   if (planned.empty()) return;
-  const auto turn = impl.pool->take_turn();
   const Stopwatch watch;
   Status status = forward(planned);
   const double seconds = watch.seconds();
@@ -638,6 +647,8 @@ Status Scheduler::submit(ServeRequest request) {
   if (!request.on_done) return make_error(ErrorCode::kInvalidArgument, "a request has no on_done");
   // Samplers of a step run beside each other in the pool, so each by itself runs on one thread.
   const kernels::Context context{.isa = impl_->impl.context.isa, .pool = nullptr};
+  if (request.options.speculation == Speculation::kAuto)
+    request.options.speculation = impl_->options.speculation;
   auto made = std::make_unique<Request>();
   made->planned_length = impl_->impl.planned_length(request.prompt, request.options);
   LANTERN_ASSIGN(made->answer,

@@ -40,6 +40,7 @@ struct SchedulerOptions {
   std::chrono::milliseconds patience{1000};
   /// Of prefixes kept for requests to come, within what the engine's cache has; 0: none are.
   uint64_t cache_bytes = uint64_t{1} << 30;
+  Speculation speculation = Speculation::kAuto;  // of requests that do not say another
 };
 
 struct ServeRequest {

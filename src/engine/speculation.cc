@@ -11,6 +11,10 @@ namespace {
 
 // Of a prompt, what a draft model takes in while others' answers wait for the step.
 constexpr size_t kCatchUpTokens = 64;
+// Up to so many ids are those of the last step or two, and the guesses come with them.
+constexpr size_t kBehindTokens = 8;
+// Catching up with a prompt serves the rest of the answer, of which so many steps are counted on.
+constexpr double kStepsServed = 32;
 // More ids per second by less than this are noise.
 constexpr double kGainMin = 1.03;
 
@@ -64,11 +68,15 @@ DraftModel::DraftModel(Engine::Impl& draft, Sampler sampler, int64_t n_prompt)
       logits_(static_cast<size_t>(draft.info.model.n_vocab)) {}
 
 bool DraftModel::run(std::span<const int32_t> ids) {
-  return draft_.stepper()
-      .run(sequence_,
-           {.tokens = ids, .planned_length = draft_.length_unlimited, .logits = logits_.data()},
-           nobody_)
-      .ok();
+  const Stopwatch watch;
+  const bool ran =
+      draft_.stepper()
+          .run(sequence_,
+               {.tokens = ids, .planned_length = draft_.length_unlimited, .logits = logits_.data()},
+               nobody_)
+          .ok();
+  if (ran) draft_.costs.record(std::ssize(ids), watch.seconds());
+  return ran;
 }
 
 int64_t DraftModel::look(std::span<const int32_t> ids, int64_t n_max) {
@@ -82,34 +90,81 @@ int64_t DraftModel::look(std::span<const int32_t> ids, int64_t n_max) {
     kept = 0;
   }
   sequence_.ids.resize(kept);
-  const std::span<const int32_t> missing = ids.subspan(kept);
   n_text_ = ids.size();
   ids_.assign(ids.begin(), ids.end());
-  n_max = std::min(n_max, draft_.info.context - std::ssize(ids));
-  if (n_max <= 0) return 0;
-  if (!run(missing.first(std::min(missing.size(), kCatchUpTokens)))) return 0;
-  return sequence_.ids.size() == ids.size() ? n_max : 0;
+  return std::max<int64_t>(0, std::min(n_max, draft_.info.context - std::ssize(ids)));
 }
 
 std::span<const int32_t> DraftModel::guess(int64_t n) {
-  const Stopwatch watch;
-  while (std::ssize(ids_) < static_cast<int64_t>(n_text_) + n) {
+  const std::span<const int32_t> missing = std::span(ids_).subspan(sequence_.ids.size());
+  if (!run(missing.first(std::min(missing.size(), kCatchUpTokens)))) return {};
+  if (sequence_.ids.size() < n_text_) return {};
+  for (;;) {
     const auto position = static_cast<uint64_t>(std::ssize(ids_) - n_prompt_);
     ids_.push_back(sampler_.sample(logits_, ids_, position));
     if (std::ssize(ids_) == static_cast<int64_t>(n_text_) + n) break;
     if (!run(std::span(ids_).last(1))) break;
   }
-  const std::span<const int32_t> guesses = std::span(ids_).subspan(n_text_);
-  if (!guesses.empty()) seconds_ = watch.seconds() / static_cast<double>(guesses.size());
-  return guesses;
+  return std::span(ids_).subspan(n_text_);
 }
 
+double DraftModel::seconds() const { return draft_.costs.seconds(1); }
+
+double DraftModel::seconds_before() const {
+  // The first guess comes with the ids that are missing.
+  const size_t n = n_text_ - sequence_.ids.size();
+  const double together = draft_.costs.seconds(static_cast<int64_t>(std::min(n, kCatchUpTokens)));
+  if (n <= kBehindTokens) return std::max(0.0, together - seconds());
+  return together * std::max(1.0, static_cast<double>(n) / kCatchUpTokens) / kStepsServed;
+}
+
+bool DraftModel::is_behind() const { return n_text_ - sequence_.ids.size() > kBehindTokens; }
+
+Speculator::Speculator(std::vector<std::unique_ptr<Guesser>> guessers) {
+  for (auto& guesser : guessers) all_.push_back({.guesser = std::move(guesser)});
+}
+
+Offer Speculator::offer(std::span<const int32_t> ids, int64_t n_max, double ids_per_second) {
+  Offer best;
+  double most = 0;
+  offered_ = nullptr;
+  for (Tried& one : all_) {
+    const Offer offer{.n = n_max > 0 ? one.guesser->look(ids, n_max) : 0,
+                      .acceptance = one.kept / one.tried,
+                      .seconds = one.guesser->seconds(),
+                      .seconds_before = one.guesser->seconds_before()};
+    if (offer.n == 0) continue;
+    // A guess's ids, less those that steps would have made in its time.
+    const double gain =
+        offer.acceptance -
+        ids_per_second * (offer.seconds + offer.seconds_before / static_cast<double>(offer.n));
+    if (offered_ != nullptr && gain <= most) continue;
+    offered_ = &one;
+    best = offer;
+    most = gain;
+  }
+  return best;
+}
+
+std::span<const int32_t> Speculator::guess(int64_t n) {
+  return n > 0 && offered_ != nullptr ? offered_->guesser->guess(n) : std::span<const int32_t>();
+}
+
+bool Speculator::is_behind() const { return offered_ != nullptr && offered_->guesser->is_behind(); }
+
 void Speculator::record(int64_t n_guessed, int64_t n_kept) {
+  for (Tried& one : all_) {
+    const bool guessed = &one == offered_;
+    one.record(guessed ? n_guessed : 0, guessed ? n_kept : 0);
+  }
+}
+
+void Speculator::Tried::record(int64_t n_guessed, int64_t n_kept) {
   const double memory = n_guessed > 0 ? kMemory : kForgetting;
-  tried_ = kWeight + memory * (tried_ - kWeight);
-  kept_ = kWeight * kAcceptance + memory * (kept_ - kWeight * kAcceptance);
-  tried_ += static_cast<double>(std::min(n_guessed, n_kept + 1));
-  kept_ += static_cast<double>(n_kept);
+  tried = kWeight + memory * (tried - kWeight);
+  kept = kWeight * kAcceptance + memory * (kept - kWeight * kAcceptance);
+  tried += static_cast<double>(std::min(n_guessed, n_kept + 1));
+  kept += static_cast<double>(n_kept);
 }
 
 void StepCosts::record(int64_t n_tokens, double seconds) {
@@ -148,7 +203,7 @@ std::vector<int64_t> choose_guesses(const StepCosts& costs, std::span<const Offe
     ids += next[likeliest];
     next[likeliest] *= offers[likeliest].acceptance;
     guessing += offers[likeliest].seconds;
-    ++chosen[likeliest];
+    if (chosen[likeliest]++ == 0) guessing += offers[likeliest].seconds_before;
     const double rate = ids / (costs.seconds(n_answers + n) + guessing);
     if (rate > most) {
       most = rate;

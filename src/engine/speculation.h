@@ -8,8 +8,10 @@
 //   PromptLookup   what followed the last time that the last ids stood in the text
 //   DraftModel     a smaller model of the same vocabulary
 //
-// Whether it pays depends on the machine, the model, the text and the company: StepCosts learns
-// what steps take, Speculator how many guesses are kept, and choose_guesses() weighs the two.
+// Whether it pays, and which of them, depends on the machine, the model, the text and the company:
+// StepCosts learns what steps take, Speculator how many guesses are kept, and choose_guesses()
+// weighs the two. A draft model runs nothing before it was chosen, so where it does not pay it
+// costs nothing either.
 #pragma once
 
 #include <array>
@@ -37,13 +39,16 @@ class Guesser {
   Guesser& operator=(const Guesser&) = delete;
 
   /// How many of the ids after `ids`, `n_max` at most, it can guess now. `ids` is what the call
-  /// before was given, with ids behind it. Takes little time: what must catch up with a long
-  /// prompt does so over several calls, and has nothing until then.
+  /// before was given, with ids behind it. Runs no model.
   virtual int64_t look(std::span<const int32_t> ids, int64_t n_max) = 0;
-  /// The first `n` of what the last look() found.
+  /// The first `n` of what the last look() found, or fewer: what must catch up with a long text
+  /// first does a piece of that instead.
   virtual std::span<const int32_t> guess(int64_t n) = 0;
-  /// Of one guess.
+  /// Of one guess, and of what comes before the first, spread over the steps that it serves.
   [[nodiscard]] virtual double seconds() const { return 0; }
+  [[nodiscard]] virtual double seconds_before() const { return 0; }
+  /// Whether the next guess() only catches up, which takes about a short prompt's time.
+  [[nodiscard]] virtual bool is_behind() const { return false; }
 };
 
 /// Finds the last three ids' latest place before, and guesses what followed there.
@@ -74,7 +79,9 @@ class DraftModel : public Guesser {
 
   int64_t look(std::span<const int32_t> ids, int64_t n_max) override;
   std::span<const int32_t> guess(int64_t n) override;
-  [[nodiscard]] double seconds() const override { return seconds_; }
+  [[nodiscard]] double seconds() const override;
+  [[nodiscard]] double seconds_before() const override;
+  [[nodiscard]] bool is_behind() const override;
 
  private:
   DraftModel(Engine::Impl& draft, Sampler sampler, int64_t n_prompt);
@@ -89,31 +96,28 @@ class DraftModel : public Guesser {
   std::vector<float> logits_;
   std::vector<int32_t> ids_;  // the text, then guesses
   size_t n_text_ = 0;
-  double seconds_ = 0;
 };
 
 /// What an answer could guess.
 struct Offer {
-  int64_t n = 0;          // guesses at most
-  double acceptance = 0;  // of each, where those before it are right
-  double seconds = 0;     // each
+  int64_t n = 0;              // guesses at most
+  double acceptance = 0;      // of each, where those before it are right
+  double seconds = 0;         // each
+  double seconds_before = 0;  // before the first
 };
 
-/// An answer's guesser, and how well it does.
+/// An answer's guessers, and how well each does.
 class Speculator {
  public:
-  explicit Speculator(std::unique_ptr<Guesser> guesser) : guesser_(std::move(guesser)) {}
+  explicit Speculator(std::vector<std::unique_ptr<Guesser>> guessers);
 
-  /// What it could guess of the ids after `ids`; as Guesser::look().
-  [[nodiscard]] Offer offer(std::span<const int32_t> ids, int64_t n_max) {
-    return {.n = n_max > 0 ? guesser_->look(ids, n_max) : 0,
-            .acceptance = kept_ / tried_,
-            .seconds = guesser_->seconds()};
-  }
+  /// What the one that gains most could guess of the ids after `ids`; as Guesser::look().
+  /// `ids_per_second` is what steps make without guesses, 0 where none ran.
+  [[nodiscard]] Offer offer(std::span<const int32_t> ids, int64_t n_max, double ids_per_second = 0);
   /// The first `n` of what was offered last, or fewer.
-  std::span<const int32_t> guess(int64_t n) {
-    return n > 0 ? guesser_->guess(n) : std::span<const int32_t>();
-  }
+  std::span<const int32_t> guess(int64_t n);
+  /// Of what was offered last: see Guesser.
+  [[nodiscard]] bool is_behind() const;
   /// A step kept `n_kept` of `n_guessed`; those behind the first wrong one tell nothing.
   void record(int64_t n_guessed, int64_t n_kept);
 
@@ -123,9 +127,15 @@ class Speculator {
   // Without guesses that belief comes back slowly: they are tried again from time to time.
   static constexpr double kForgetting = 0.98;
 
-  std::unique_ptr<Guesser> guesser_;
-  double tried_ = kWeight;
-  double kept_ = kWeight * kAcceptance;
+  struct Tried {
+    std::unique_ptr<Guesser> guesser;
+    double tried = kWeight;
+    double kept = kWeight * kAcceptance;
+
+    void record(int64_t n_guessed, int64_t n_kept);
+  };
+  std::vector<Tried> all_;
+  Tried* offered_ = nullptr;  // the last one; of `all_`, which stays as it is
 };
 
 /// What steps of so many tokens take, from those that ran.

@@ -78,8 +78,54 @@ TEST(ChooseGuessesTest, AsManyAsMakeTheStepFaster) {
   EXPECT_EQ(choose_guesses(costs, std::vector{doubtful, sure}, 3), (std::vector<int64_t>{0, 3}));
 }
 
+TEST(ChooseGuessesTest, WhatComesBeforeTheFirstGuessIsPaidOnce) {
+  StepCosts costs;
+  costs.record(1, 1.0);
+  costs.record(8, 1.0);
+  Offer offer{.n = 7, .acceptance = 0.9, .seconds = 0, .seconds_before = 0.5};
+  EXPECT_EQ(choose_guesses(costs, std::vector{offer}, 7), std::vector<int64_t>{7});
+  offer.seconds_before = 10;
+  EXPECT_EQ(choose_guesses(costs, std::vector{offer}, 7), std::vector<int64_t>{0});
+}
+
+/// Guesses what it is told, at a price.
+class Priced : public Guesser {
+ public:
+  Priced(int32_t id, double price) : ids_(8, id), price_(price) {}
+  int64_t look(std::span<const int32_t>, int64_t n_max) override { return n_max; }
+  std::span<const int32_t> guess(int64_t n) override {
+    return std::span(ids_).first(static_cast<size_t>(n));
+  }
+  [[nodiscard]] double seconds() const override { return price_; }
+
+ private:
+  Ids ids_;
+  double price_;
+};
+
+TEST(SpeculatorTest, TakesTheGuesserThatGainsMost) {
+  std::vector<std::unique_ptr<Guesser>> guessers;
+  guessers.push_back(std::make_unique<Priced>(1, 0.0));
+  guessers.push_back(std::make_unique<Priced>(2, 0.2));
+  Speculator speculator(std::move(guessers));
+  const Ids ids = {5};
+  auto guessed = [&](double ids_per_second) {
+    (void)speculator.offer(ids, 4, ids_per_second);
+    return speculator.guess(1).front();
+  };
+  EXPECT_EQ(guessed(1), 1) << "the cheaper one, as long as nothing is known";
+  for (int i = 0; i < 20; ++i) {
+    (void)speculator.offer(ids, 4, 0);
+    speculator.record(4, speculator.guess(1).front() == 2 ? 4 : 0);
+  }
+  EXPECT_EQ(guessed(1), 2) << "the one that is right";
+  EXPECT_EQ(guessed(100), 1) << "its guesses cost more than they gain";
+}
+
 TEST(SpeculatorTest, LearnsAndForgets) {
-  Speculator speculator(std::make_unique<PromptLookup>());
+  std::vector<std::unique_ptr<Guesser>> guessers;
+  guessers.push_back(std::make_unique<PromptLookup>());
+  Speculator speculator(std::move(guessers));
   const Ids ids = {1, 1, 1, 1};
   const double first = speculator.offer(ids, 4).acceptance;
   for (int i = 0; i < 20; ++i) speculator.record(4, 0);
@@ -184,7 +230,8 @@ TEST_F(SpeculationTest, ADraftModelChangesNothingButTheNumberOfSteps) {
     const Told told = generate(engine, c.options, Speculation::kAlways);
     expect_same(told, expected);
     EXPECT_GT(told.result.kept_tokens, 0);
-    EXPECT_GE(told.result.kept_tokens, told.result.guessed_tokens - kGuessesMax);
+    // What the text repeats is tried, too.
+    EXPECT_GE(told.result.kept_tokens, told.result.guessed_tokens * 3 / 4);
     // Another one is wrong now and then.
     TinyModel other = c.model;
     other.window = c.model.window == 0 ? 8 : 0;
@@ -237,6 +284,12 @@ TEST_F(SpeculationTest, InCompanyTooAndWhereMemoryIsShort) {
        {UINT64_MAX, engine.info().model.weight_bytes + 100'000'000 + bytes}) {
     auto loaded = load_for_test(TinyModel{}.write(folder_), {.threads = 2, .memory = memory});
     ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+    // One that is wrong now and then, and takes in prompts that are longer than its step.
+    if (memory == UINT64_MAX) {
+      TinyModel other;
+      other.window = 200;
+      ASSERT_TRUE(loaded->use_draft(load(other)).ok());
+    }
     auto scheduler = Scheduler::start(std::move(loaded).value(), {.sequences_max = 9});
     ASSERT_TRUE(scheduler.ok()) << scheduler.error().message;
     for (const Speculation speculation : {Speculation::kAlways, Speculation::kAuto}) {

@@ -183,8 +183,9 @@ struct ModelHost::Impl {
   Result<ModelUse> use_base(const Target& target, const LoadOptions& how);
   Result<bool> allows(const Composition& model, const std::optional<Composition>& base,
                       const Caller& caller) const;
-  Status make_room(const Target& target, const engine::ModelCost& cost,
-                   const std::stop_token& stop);
+  [[nodiscard]] GuessOptions guess_of(const Target& target, bool& own_draft) const;
+  [[nodiscard]] Result<uint64_t> bytes_needed(const engine::ModelCost& cost) const;
+  Status make_room(const Target& target, uint64_t need, const std::stop_token& stop);
   void put(const SlotPtr& slot, std::unique_ptr<ServedModel> model);
   void end();
 
@@ -481,21 +482,53 @@ void ModelHost::Impl::put(const SlotPtr& slot, std::unique_ptr<ServedModel> mode
   shared->changed.notify_all();
 }
 
+/// What is said of this model alone, then of all.
+GuessOptions ModelHost::Impl::guess_of(const Target& target, bool& own_draft) const {
+  GuessOptions out = options.guess;
+  own_draft = false;
+  for (const std::string& by : {target.reference, target.key, target.name}) {
+    const auto found = options.guess_of.find(by);
+    if (found == options.guess_of.end()) continue;
+    if (found->second.speculation) out.speculation = found->second.speculation;
+    if (found->second.draft) out.draft = found->second.draft;
+    own_draft = found->second.draft.has_value();
+    break;
+  }
+  return out;
+}
+
 Result<std::unique_ptr<ServedModel>> ModelHost::Impl::load_model(const Target& target,
                                                                  const LoadOptions& how) {
   if (target.adapter) return load_adapter(target, how);
-  LANTERN_ASSIGN(ServedModel::Admitted admitted,
-                 ServedModel::admit(target.reference, {.consent = how.consent,
-                                                       .stop = how.stop,
-                                                       .progress = how.hashing,
-                                                       .paranoid = options.paranoid,
-                                                       .warn = how.warn}));
-  LANTERN_TRY(make_room(target, admitted.cost, how.stop));
-  engine::EngineOptions engine = options.engine;
-  engine.progress = [&](uint64_t done, uint64_t total) {
+  const AdmitOptions admit{.consent = how.consent,
+                           .stop = how.stop,
+                           .progress = how.hashing,
+                           .paranoid = options.paranoid,
+                           .warn = how.warn};
+  bool own_draft = false;
+  const GuessOptions guess = guess_of(target, own_draft);
+  LANTERN_ASSIGN(ServedModel::Admitted admitted, ServedModel::admit(target.reference, admit));
+  LANTERN_ASSIGN(uint64_t need, bytes_needed(admitted.cost));
+  ServedModel::StartOptions start{.engine = options.engine, .scheduler = options.scheduler};
+  start.scheduler.speculation = guess.speculation.value_or(engine::Speculation::kAuto);
+  if (guess.draft && !guess.draft->empty() &&
+      guess.speculation.value_or(engine::Speculation::kAuto) != engine::Speculation::kOff) {
+    LANTERN_ASSIGN(const Target draft, target_of_reference(*guess.draft));
+    if (draft.key != target.key) {  // nothing guesses for itself
+      LANTERN_ASSIGN(start.draft, ServedModel::admit(draft.reference, admit));
+      LANTERN_ASSIGN(const uint64_t more, bytes_needed(start.draft->cost));
+      need += more;
+    }
+  }
+  if (!own_draft)
+    start.without_draft = [&how](std::string_view why) {
+      if (how.warn) how.warn(why);
+    };
+  LANTERN_TRY(make_room(target, need, how.stop));
+  start.engine.progress = [&](uint64_t done, uint64_t total) {
     return !how.stop.stop_requested() && (!how.progress || how.progress(done, total));
   };
-  auto model = ServedModel::start(std::move(admitted), std::move(engine), options.scheduler);
+  auto model = ServedModel::start(std::move(admitted), std::move(start));
   // To come again later would not help.
   if (!model.ok() && model.error().code == ErrorCode::kExhausted)
     return make_error(ErrorCode::kUnsupported, "{}: {}", target.name, model.error().message);
@@ -548,12 +581,15 @@ Result<ModelUse> ModelHost::Impl::use_base(const Target& target, const LoadOptio
   return use;
 }
 
-Status ModelHost::Impl::make_room(const Target& target, const engine::ModelCost& cost,
-                                  const std::stop_token& stop) {
+Result<uint64_t> ModelHost::Impl::bytes_needed(const engine::ModelCost& cost) const {
   const int64_t context = options.engine.context > 0
                               ? options.engine.context
                               : std::min(cost.n_context_train, kContextUsual);
-  LANTERN_ASSIGN(const uint64_t need, cost.memory_bytes(options.engine.kv_type, context));
+  return cost.memory_bytes(options.engine.kv_type, context);
+}
+
+Status ModelHost::Impl::make_room(const Target& target, uint64_t need,
+                                  const std::stop_token& stop) {
   const auto deadline = Clock::now() + options.room_wait_max;
   Lock lock(shared->mutex);
   for (;;) {

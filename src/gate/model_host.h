@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -31,9 +32,21 @@ namespace lantern::gate {
 
 inline constexpr std::chrono::seconds kForever{-1};
 
+/// How a model guesses ahead (engine/speculation.h), which changes no answer.
+struct GuessOptions {
+  std::optional<engine::Speculation> speculation = {};  // absent: as the host's other models
+  /// The model that guesses, any reference; empty: none but what the text repeats.
+  std::optional<std::string> draft = {};  // absent: as the host's other models
+
+  bool operator==(const GuessOptions&) const = default;
+};
+
 struct HostOptions {
   engine::EngineOptions engine = {};  // of each model; its progress is not called
   engine::SchedulerOptions scheduler = {};
+  GuessOptions guess = {};
+  /// By the reference, the name or the id of a model. A draft that is named here must fit.
+  std::map<std::string, GuessOptions, std::less<>> guess_of = {};
   bool paranoid = false;  // as in AdmitOptions
   /// How long a model stays that nobody uses; kForever.
   std::chrono::seconds keep_alive{300};

@@ -20,6 +20,15 @@ std::string check_override(std::string_view text) {
   return text == "no-tls" || text == "no-keys" ? "" : "no-tls or no-keys is needed";
 }
 
+std::string check_speculate(std::string_view text) {
+  return text == "auto" || text == "off" || text == "always" ? "" : "auto, off or always is needed";
+}
+
+ServeSettings::Guess read_guess(policy::TomlTable& table) {
+  return {.speculate = table.text("speculate", check_speculate),
+          .draft = table.text("draft", check_line)};
+}
+
 }  // namespace
 
 bool ServeSettings::starts_as(const ServeSettings& other) const {
@@ -51,6 +60,16 @@ Result<ServeSettings> parse_serve_settings(std::string_view toml, std::string_vi
   out.sequences = root.integer("sequences", 1, 256);
   out.queue = root.integer("queue", 1, 65536);
   out.drain_s = root.integer("drain_s", 0, 3600);
+  out.guess = read_guess(root);
+  if (auto models = root.table("model")) {
+    for (const std::string& name : models->keys()) {
+      auto one = models->table(name);
+      if (!one) continue;
+      out.guess_of[name] = read_guess(*one);
+      one->finish();
+    }
+    models->finish();
+  }
   out.require_keys = root.boolean("require_keys");
   out.hosts = root.texts("hosts", check_line);
   for (policy::TomlTable& table : root.tables("adapters", kAdaptersMax)) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,12 +24,18 @@ struct AdapterSetting {
 
 /// What is absent was not set.
 struct ServeSettings {
+  struct Guess {
+    std::optional<std::string> speculate = {}, draft = {};
+    bool operator==(const Guess&) const = default;
+  };
   // Taken at the start.
   std::optional<std::string> listen = {}, socket = {}, socket_mode = {};
   std::optional<std::string> tls_cert = {}, tls_key = {};
   std::optional<std::vector<std::string>> models = {}, insecure_listen = {};
   std::vector<AdapterSetting> adapters = {};
   std::optional<int64_t> sequences = {}, queue = {}, drain_s = {};
+  Guess guess = {};
+  std::map<std::string, Guess> guess_of = {};  // [model.NAME]
   // Taken whenever the file changes.
   std::optional<bool> require_keys = {};
   std::optional<std::vector<std::string>> hosts = {};

@@ -306,23 +306,32 @@ Result<ServedModel::Admitted> ServedModel::admit(std::string_view reference, Adm
                   .cost = std::move(cost)};
 }
 
-Result<std::unique_ptr<ServedModel>> ServedModel::start(Admitted admitted,
-                                                        engine::EngineOptions engine,
-                                                        const engine::SchedulerOptions& scheduler) {
+Result<std::unique_ptr<ServedModel>> ServedModel::start(Admitted admitted, StartOptions options) {
   auto standing = admitted.model.standing();
-  auto loaded = engine::Engine::load(std::move(admitted.model), std::move(engine));
+  uint64_t weight_bytes = admitted.cost.weight_bytes;
+  engine::EngineOptions of_draft = options.engine;
+  auto loaded = engine::Engine::load(std::move(admitted.model), std::move(options.engine));
   if (!loaded.ok()) {
     // One that was revoked and removed meanwhile: its files are not what is wrong.
     LANTERN_TRY(standing->check());
     return std::move(loaded).error();
   }
-  LANTERN_ASSIGN(auto started, engine::Scheduler::start(std::move(*loaded), scheduler));
+  if (options.draft) {
+    of_draft.context = std::min(loaded->info().context, options.draft->cost.n_context_train);
+    LANTERN_ASSIGN(engine::Engine draft,
+                   engine::Engine::load(std::move(options.draft->model), std::move(of_draft)));
+    const Status given = loaded->use_draft(std::move(draft));
+    if (!given.ok() && !options.without_draft) return given.error();
+    if (!given.ok()) options.without_draft(given.error().message);
+    if (given.ok()) weight_bytes += options.draft->cost.weight_bytes;
+  }
+  LANTERN_ASSIGN(auto started, engine::Scheduler::start(std::move(*loaded), options.scheduler));
   LANTERN_ASSIGN(Governance governance, Governance::open());
   LANTERN_ASSIGN(auto recorder, Recorder::start(governance.log()));
   return std::unique_ptr<ServedModel>(
       new ServedModel({.governance = std::move(governance),
                        .composition = std::move(admitted.composition),
-                       .weight_bytes = admitted.cost.weight_bytes,
+                       .weight_bytes = weight_bytes,
                        .standing = std::move(standing),
                        .recorder = std::move(recorder),
                        .scheduler = std::move(started)}));

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -101,9 +102,16 @@ class ServedModel {
   };
   /// Errors: Admission::admit()'s for Action::kServe, and engine::model_cost()'s.
   static Result<Admitted> admit(std::string_view reference, AdmitOptions options);
-  /// Errors: Engine::load()'s, Scheduler::start()'s.
-  static Result<std::unique_ptr<ServedModel>> start(Admitted admitted, engine::EngineOptions engine,
-                                                    const engine::SchedulerOptions& scheduler);
+  struct StartOptions {
+    engine::EngineOptions engine = {};
+    engine::SchedulerOptions scheduler = {};
+    /// A smaller model that guesses (Engine::use_draft()).
+    std::optional<Admitted> draft = {};
+    /// Told why the draft cannot guess for this model, which goes without; empty: an error.
+    std::function<void(std::string_view)> without_draft = {};
+  };
+  /// Errors: Engine::load()'s, use_draft()'s, Scheduler::start()'s.
+  static Result<std::unique_ptr<ServedModel>> start(Admitted admitted, StartOptions options);
   /// An adapter that may be served. Errors: Admission::admit()'s for Action::kServe.
   struct AdmittedAdapter {
     format::AdmittedModel adapter;

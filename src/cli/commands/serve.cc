@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +28,8 @@ namespace {
 
 struct Flags {
   EngineFlags engine;  // of each model
+  SpeculationFlags speculation;
+  std::map<std::string, gate::GuessOptions, std::less<>> guess_of;
   std::vector<std::string> models;
   std::vector<std::string> lora;
   std::string listen = "127.0.0.1:11435";
@@ -67,14 +71,17 @@ Result<std::chrono::seconds> keep_alive_of(const std::string& text) {
 Result<std::unique_ptr<gate::ModelHost>> make_host(const Flags& flags) {
   LANTERN_ASSIGN(const kernels::KvType kv_type, kv_type_from_name(flags.engine.kv));
   LANTERN_ASSIGN(const std::chrono::seconds keep_alive, keep_alive_of(flags.keep_alive));
-  return gate::ModelHost::create({.engine = {.threads = flags.engine.threads,
-                                             .kv_type = kv_type,
-                                             .context = flags.engine.context},
-                                  .scheduler = flags.scheduler,
-                                  .paranoid = flags.engine.paranoid,
-                                  .keep_alive = keep_alive,
-                                  .models_max = flags.models_max,
-                                  .named_only = flags.only});
+  return gate::ModelHost::create(
+      {.engine = {.threads = flags.engine.threads,
+                  .kv_type = kv_type,
+                  .context = flags.engine.context},
+       .scheduler = flags.scheduler,
+       .guess = {.speculation = flags.speculation.speculation, .draft = flags.speculation.draft},
+       .guess_of = flags.guess_of,
+       .paranoid = flags.engine.paranoid,
+       .keep_alive = keep_alive,
+       .models_max = flags.models_max,
+       .named_only = flags.only});
 }
 
 Status load(gate::ModelHost& host, const Flags& flags, const std::string& name,
@@ -160,6 +167,13 @@ void settle(const CLI::App& app, const char* option, const std::optional<T>& set
   if (setting && app.count(option) == 0) out = static_cast<std::decay_t<decltype(out)>>(*setting);
 }
 
+/// One of the three words that are read.
+engine::Speculation speculation_of(std::string_view word) {
+  return word == "off"      ? engine::Speculation::kOff
+         : word == "always" ? engine::Speculation::kAlways
+                            : engine::Speculation::kAuto;
+}
+
 void settle_start(const CLI::App& app, const gate::ServeSettings& file, Flags& flags) {
   settle(app, "--listen", file.listen, flags.listen);
   settle(app, "--socket", file.socket, flags.socket);
@@ -171,6 +185,14 @@ void settle_start(const CLI::App& app, const gate::ServeSettings& file, Flags& f
   settle(app, "--sequences", file.sequences, flags.scheduler.sequences_max);
   settle(app, "--queue", file.queue, flags.scheduler.queue_max);
   settle(app, "--drain", file.drain_s, flags.drain_seconds);
+  settle(app, "--draft", file.guess.draft, flags.speculation.draft);
+  if (app.count("--speculate") == 0 && file.guess.speculate)
+    flags.speculation.speculation = speculation_of(*file.guess.speculate);
+  for (const auto& [name, guess] : file.guess_of) {
+    gate::GuessOptions& of = flags.guess_of[name];
+    of.draft = guess.draft;
+    if (guess.speculate) of.speculation = speculation_of(*guess.speculate);
+  }
 }
 
 /// What may change while the service runs.
@@ -207,9 +229,8 @@ class Config {
     if (read == last_) return std::optional<server::RunSettings>();
     if (!read.starts_as(first_) && !read.starts_as(last_))
       tell(flags_.config +
-           ": listen, socket, certificate's paths, models, adapters, sequences, queue and drain "
-           "wait for the "
-           "next start");
+           ": listen, socket, certificate's paths, models, how they guess, adapters, sequences, "
+           "queue and drain wait for the next start");
     last_ = std::move(read);
     return std::optional(run_settings(flags_, last_));
   }
@@ -315,6 +336,7 @@ Action define(CLI::App& app) {
                  "@MODEL says which where there are several; may be given several times")
       ->allow_extra_args(false)
       ->type_name("NAME=ADAPTER[:SCALE][@MODEL]");
+  flags->speculation.define(app);
   define_listening(app, *flags);
   app.add_option("--sequences", flags->scheduler.sequences_max,
                  "answers under way at once, a model")
