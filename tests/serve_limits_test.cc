@@ -175,6 +175,57 @@ TEST(ServeLimits, AKeysListOfModelsHasThoseThatItIsFor) {
   EXPECT_THAT(served.get("/v1/models/second.gguf", one), StartsWith("HTTP/1.1 200 "));
 }
 
+TEST(ServeLimits, GuessesChangeNoAnswer) {
+  const ScopedHome home("serve-draft");
+  const std::string target = model("target").string();
+  engine::TinyModel smaller;
+  smaller.window = 64;
+  const std::string draft = model("draft", smaller).string();
+  const auto ask = [&](const ServedProgram& served, const std::string& more = {}) {
+    return text_of(served.post("/v1/chat/completions", chat("target", 200, more)));
+  };
+  std::string expected, sampled;
+  {
+    const ServedProgram plain(approved({target, "--speculate", "off"}));
+    expected = ask(plain, R"(,"temperature":0)");
+    sampled = ask(plain);
+  }
+  const auto guessed = [](const ServedProgram& served) {
+    const std::string all = served.get("/metrics");
+    const size_t line = all.find("\nlantern_guessed_tokens_total{");
+    return line == std::string::npos ? -1.0 : std::stod(all.substr(all.find("} ", line) + 2));
+  };
+  {
+    const ServedProgram drafted(approved({target, "--draft", draft, "--speculate", "always"}));
+    EXPECT_EQ(ask(drafted, R"(,"temperature":0)"), expected);
+    EXPECT_EQ(ask(drafted), sampled);
+    EXPECT_GT(guessed(drafted), 100);
+  }
+  const std::string config = settings(fmt::format(
+      "speculate = \"off\"\n[model.\"target.gguf\"]\nspeculate = \"always\"\ndraft = \"{}\"\n",
+      draft));
+  const ServedProgram of_file(approved({target, "--config", config}));
+  EXPECT_EQ(ask(of_file), sampled);
+  EXPECT_GT(guessed(of_file), 50);
+}
+
+TEST(ServeLimits, ADraftOfAnotherVocabularyIsRefusedForTheModelThatNamesItAndLeftOutElsewhere) {
+  const ScopedHome home("serve-draft-other");
+  const std::string target = model("target").string();
+  engine::TinyModel other;
+  other.spare = "<|other|>";
+  const std::string draft = model("other", other).string();
+  const ServedProgram without(approved({target, "--draft", draft}));
+  EXPECT_THAT(without.said(), HasSubstr("a draft model needs the same vocabulary"));
+  EXPECT_THAT(without.post("/v1/chat/completions", chat("target", 4)), StartsWith("HTTP/1.1 200 "));
+  const std::string config =
+      settings(fmt::format("[model.\"target.gguf\"]\ndraft = \"{}\"\n", draft));
+  const Ran refused = run_lantern(
+      {"serve", target, "--listen", "127.0.0.1:0", "--config", config, "--approve", "test"});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_THAT(refused.err, HasSubstr("a draft model needs the same vocabulary"));
+}
+
 /// The same schema again and again: compiled once, and the answers are the same.
 TEST(ServeLimits, EqualSchemasGiveEqualAnswers) {
   const ScopedHome home("serve-schemas");
