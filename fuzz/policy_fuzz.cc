@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto policy = policy::parse_policy(text, "p.toml");
   if (!policy.ok()) {
     const std::string& message = policy.error().message;
-    require(message.starts_with("p.toml: line ") || policy.error().code == ErrorCode::kExhausted);
+    require(message.starts_with("p.toml: line ") || policy.error().code == ErrorCode::kTooLarge);
     require(message.find('\n') == std::string::npos);
     return 0;
   }

@@ -202,7 +202,7 @@ Result<std::string> event_to_json(const Event& event) {
   // A path or a name that is no UTF-8 is recorded with replacement characters, not refused.
   std::string line = out.dump(-1, ' ', false, base::OrderedJson::error_handler_t::replace);
   if (line.size() > kEntryBytesMax)
-    return make_error(ErrorCode::kExhausted, "audit event: {} bytes, at most {} are recorded",
+    return make_error(ErrorCode::kTooLarge, "audit event: {} bytes, at most {} are recorded",
                       line.size(), kEntryBytesMax);
   return line;
 }

@@ -110,7 +110,7 @@ struct Event {
 inline constexpr size_t kEntryBytesMax = 65535;
 
 /// One line of JSON. kInvalidArgument where a field breaks its form (a digest that is none, a name
-/// with other characters, a text longer than 8,192 bytes), kExhausted past kEntryBytesMax.
+/// with other characters, a text longer than 8,192 bytes), kTooLarge past kEntryBytesMax.
 Result<std::string> event_to_json(const Event& event);
 
 /// The reverse, for entries of a log. kCorrupt, naming `what` and the field. Members that this

@@ -105,8 +105,8 @@ std::string journal_record(const JournalBatch& batch) {
 
 Result<Journal> parse_journal(std::string_view bytes, std::string_view what) {
   if (bytes.size() > kJournalBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", what,
-                      bytes.size(), kJournalBytesMax);
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", what, bytes.size(),
+                      kJournalBytesMax);
   base::ByteReader reader(std::as_bytes(std::span(bytes)));
   Journal journal;
   auto header = reader.read_bytes(kJournalHeaderBytes, "header");

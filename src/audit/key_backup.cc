@@ -54,7 +54,7 @@ struct Parts {
 
 Result<Parts> parse(std::string_view file, std::string_view what) {
   if (file.size() > kBackupBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", what, file.size(),
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", what, file.size(),
                       kBackupBytesMax);
   if (!file.starts_with(kMagic.substr(0, std::min(kMagic.size(), file.size()))) || file.empty())
     return make_error(ErrorCode::kCorrupt, "{}: no backup of keys", what);
@@ -122,7 +122,7 @@ Result<std::string> seal_backup(std::span<const KeyCopy> keys, std::string_view 
                       passphrase.size(), kPassphraseBytesMin);
   const base::Secret content = backup_content(keys);
   if (content.size() > kBackupBytesMax - kHeaderBytes - kTagBytes - kSumBytes)
-    return make_error(ErrorCode::kExhausted, "{} keys are too many for one backup", keys.size());
+    return make_error(ErrorCode::kTooLarge, "{} keys are too many for one backup", keys.size());
   std::string file(kMagic);
   for (const uint32_t field :
        {kVersion, kScrypt, cost.n_log2, kBlocks, cost.p, static_cast<uint32_t>(content.size())})

@@ -305,8 +305,7 @@ Result<std::vector<KeyInfo>> KeyRing::list() const {
     for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
       if (at->path().extension() != ".json") continue;
       if (keys.size() == kKeysMax)
-        return make_error(ErrorCode::kExhausted, "{}: more than {} keys", folder.string(),
-                          kKeysMax);
+        return make_error(ErrorCode::kTooLarge, "{}: more than {} keys", folder.string(), kKeysMax);
       LANTERN_ASSIGN(KeyInfo key, read_info(at->path(), purpose.purpose));
       std::error_code ignored;
       key.has_private = fs::exists(private_file(folder_, key), ignored);

@@ -157,7 +157,7 @@ void Log::commit(std::span<Waiter* const> batch) {
       own.push_back(*std::move(line));
     }
     if (batch[i]->result.ok() && own_bytes > kBatchBytesMax)
-      batch[i]->result = make_error(ErrorCode::kExhausted, "{} bytes of events, at most {} at once",
+      batch[i]->result = make_error(ErrorCode::kTooLarge, "{} bytes of events, at most {} at once",
                                     own_bytes, kBatchBytesMax);
     if (!batch[i]->result.ok()) continue;
     if (bytes + own_bytes > kBatchBytesMax || entries.size() + own.size() > kBatchEntriesMax) {

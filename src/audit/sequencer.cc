@@ -229,7 +229,7 @@ Status Sequencer::replace_journal() {
 Status Sequencer::load_tail(uint64_t bytes) {
   const std::string what = file(kJournalFile).string();
   if (bytes > kJournalBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", what, bytes,
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", what, bytes,
                       kJournalBytesMax);
   std::string tail(bytes - journal_bytes_, '\0');
   LANTERN_ASSIGN(const auto reading, base::ReadFile::open(file(kJournalFile)));

@@ -103,7 +103,7 @@ Status Verification::absorb(const Error& error) {
       return {};
     case ErrorCode::kCorrupt:
     case ErrorCode::kUnsupported:
-    case ErrorCode::kExhausted:
+    case ErrorCode::kTooLarge:
     case ErrorCode::kInvalidArgument:
       find(Fault::kChangedFile, error.message);
       return {};

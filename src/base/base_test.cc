@@ -61,7 +61,7 @@ TEST(Json, NamesWhatIsWrong) {
   const auto broken = parse_json(R"({"a\nb":1,"a\nb":2})", "x");
   EXPECT_EQ(broken.error().message, R"(x: key "a\x0ab" stands twice in one object)");
   std::string deep(100000, '[');
-  EXPECT_EQ(parse_json(deep, "x").error().code, ErrorCode::kExhausted);
+  EXPECT_EQ(parse_json(deep, "x").error().code, ErrorCode::kTooLarge);
   EXPECT_FALSE(parse_json("\"\xff\"", "x").ok());
 }
 
@@ -69,7 +69,7 @@ TEST(ReadTextFile, ReadsTheKernelsFilesThatSayTheyAreEmpty) {
   const auto text = read_text_file("/proc/self/status", 1 << 20);
   ASSERT_TRUE(text.ok()) << text.error().message;
   EXPECT_NE(text->find("Pid:"), std::string::npos);
-  EXPECT_EQ(read_text_file("/proc/self/status", 16).error().code, ErrorCode::kExhausted);
+  EXPECT_EQ(read_text_file("/proc/self/status", 16).error().code, ErrorCode::kTooLarge);
 }
 
 TEST(AtomicFile, LeavesTheOldContentUntilCommit) {
@@ -84,7 +84,7 @@ TEST(AtomicFile, LeavesTheOldContentUntilCommit) {
   }
   EXPECT_EQ(*read_text_file(path, 100), "old");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
-  EXPECT_EQ(read_text_file(path, 2).error().code, ErrorCode::kExhausted);
+  EXPECT_EQ(read_text_file(path, 2).error().code, ErrorCode::kTooLarge);
   EXPECT_EQ(read_text_file(folder / "none", 2).error().code, ErrorCode::kNotFound);
   std::filesystem::remove_all(folder);
 }

@@ -44,7 +44,7 @@ Result<DsseEnvelope> dsse_from_json(const Json& json, std::string_view what) {
   envelope.payload_type = type;
   LANTERN_ASSIGN(const std::vector<std::byte> payload, base64_member(json, "payload", what));
   if (payload.size() > kPayloadBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: the payload has {} bytes, at most {} are read",
+    return make_error(ErrorCode::kTooLarge, "{}: the payload has {} bytes, at most {} are read",
                       what, payload.size(), kPayloadBytesMax);
   envelope.payload.assign(reinterpret_cast<const char*>(payload.data()), payload.size());
   const auto signatures = json.find("signatures");

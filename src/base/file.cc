@@ -99,7 +99,7 @@ static Result<std::string> read_to_end(const ReadFile& file, uint64_t max_bytes)
     if (n == 0) return text;
     text.append(piece.data(), static_cast<size_t>(n));
     if (text.size() > max_bytes)
-      return make_error(ErrorCode::kExhausted, "{}: more than {} bytes", file.path().string(),
+      return make_error(ErrorCode::kTooLarge, "{}: more than {} bytes", file.path().string(),
                         max_bytes);
   }
 }
@@ -107,7 +107,7 @@ static Result<std::string> read_to_end(const ReadFile& file, uint64_t max_bytes)
 Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t max_bytes) {
   LANTERN_ASSIGN(ReadFile file, ReadFile::open(path));
   if (file.size() > max_bytes)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", path.string(),
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", path.string(),
                       file.size(), max_bytes);
   if (file.size() == 0) return read_to_end(file, max_bytes);
   std::string text(file.size(), '\0');

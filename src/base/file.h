@@ -65,7 +65,7 @@ class ReadFile {
   uint64_t size_ = 0;
 };
 
-/// The whole file. kExhausted where it is larger than `max_bytes`.
+/// The whole file. kTooLarge where it is larger than `max_bytes`.
 Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t max_bytes);
 
 /// Makes what was created, renamed or removed in `folder` durable.

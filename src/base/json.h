@@ -18,7 +18,7 @@ struct JsonLimits {
 };
 
 /// Parses `text`. kCorrupt with line and column where it is no JSON (comments,
-/// duplicate keys in one object and invalid UTF-8 included), kExhausted past a limit.
+/// duplicate keys in one object and invalid UTF-8 included), kTooLarge past a limit.
 /// `what` names the source in the message.
 Result<Json> parse_json(std::string_view text, std::string_view what, JsonLimits limits = {});
 Result<OrderedJson> parse_ordered_json(std::string_view text, std::string_view what,

@@ -94,7 +94,7 @@ class JsonBuilder : public nlohmann::json_sax<J> {
   }
   bool open(J container) {
     if (open_.size() >= static_cast<size_t>(depth_max_))
-      return fail(make_error(ErrorCode::kExhausted, "nested deeper than {} levels", depth_max_));
+      return fail(make_error(ErrorCode::kTooLarge, "nested deeper than {} levels", depth_max_));
     open_.push_back(place(std::move(container)));
     if constexpr (kKeepsOrder) keys_.emplace_back();
     return true;
@@ -119,7 +119,7 @@ template <typename J>
 Status build_json(std::string_view text, std::string_view what, JsonLimits limits,
                   JsonBuilder<J>& builder) {
   if (text.size() > limits.bytes_max)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes of JSON, at most {} are read", what,
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes of JSON, at most {} are read", what,
                       text.size(), limits.bytes_max);
   try {
     if (J::sax_parse(text.begin(), text.end(), &builder)) return {};

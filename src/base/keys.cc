@@ -63,7 +63,7 @@ Result<KeyKind> recognise(EVP_PKEY* key, std::string_view what) {
 
 Result<Bio> read_bio(std::string_view text, std::string_view what) {
   if (text.size() > kKeyFileBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: too large for a key", what);
+    return make_error(ErrorCode::kTooLarge, "{}: too large for a key", what);
   Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   LANTERN_CHECK(bio != nullptr);
   return bio;

@@ -12,6 +12,8 @@ std::string_view error_code_name(ErrorCode code) {
       return "corrupt";
     case ErrorCode::kUnsupported:
       return "unsupported";
+    case ErrorCode::kTooLarge:
+      return "too large";
     case ErrorCode::kDenied:
       return "denied";
     case ErrorCode::kExhausted:

@@ -18,8 +18,9 @@ enum class ErrorCode {
   kNotFound,
   kCorrupt,      // bytes from outside contradict their format
   kUnsupported,  // valid, but not something this build can do
+  kTooLarge,     // past a limit on what is read or asked for: bad input, like those above
   kDenied,       // refused by policy
-  kExhausted,    // memory, disk or a limit
+  kExhausted,    // memory, disk, threads, a place in a queue: what may be free later
   kCancelled,
   kIo,        // disk, network, a remote service
   kInternal,  // a bug of ours

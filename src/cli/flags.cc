@@ -265,7 +265,7 @@ Result<std::string> read_stdin() {
     if (n == 0) return text;
     text.append(buffer.data(), static_cast<size_t>(n));
     if (text.size() > kBytesMax)
-      return make_error(ErrorCode::kExhausted, "standard input: more than {} bytes", kBytesMax);
+      return make_error(ErrorCode::kTooLarge, "standard input: more than {} bytes", kBytesMax);
   }
 }
 

@@ -102,7 +102,7 @@ Result<kernels::KvType> kv_type_from_name(std::string_view name);
 /// "90d", "12h", "30m", "45s": more than nothing, at most ten years. kInvalidArgument.
 Result<std::chrono::seconds> duration_from_text(std::string_view text);
 
-/// All of standard input as UTF-8 text. kExhausted past 64 MiB.
+/// All of standard input as UTF-8 text. kTooLarge past 64 MiB.
 Result<std::string> read_stdin();
 
 }  // namespace lantern::cli

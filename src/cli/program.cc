@@ -16,6 +16,7 @@ Exit exit_of(const Error& error) {
     case ErrorCode::kNotFound:
     case ErrorCode::kCorrupt:
     case ErrorCode::kUnsupported:
+    case ErrorCode::kTooLarge:
       return Exit::kBadInput;
     case ErrorCode::kDenied:
       return Exit::kRefused;

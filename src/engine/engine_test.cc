@@ -331,7 +331,7 @@ TEST_F(EngineTest, SaysWhatDoesNotFitMemory) {
   auto too_large = load_for_test(TinyModel{}.write(folder_), {.memory = 1'000'000});
   ASSERT_FALSE(too_large.ok());
   EXPECT_EQ(too_large.error().code, ErrorCode::kExhausted);
-  EXPECT_TRUE(too_large.error().message.starts_with("the model needs "))
+  EXPECT_TRUE(too_large.error().message.starts_with("test: the model needs "))
       << too_large.error().message;
   EXPECT_NE(too_large.error().message.find("lantern fit"), std::string::npos);
 

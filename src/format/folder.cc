@@ -17,7 +17,7 @@ constexpr size_t kEntriesMax = 100'000;
 Result<std::string> Folder::read_text(std::string_view name, uint64_t max_bytes) const {
   LANTERN_ASSIGN(const std::unique_ptr<Source> source, open(name));
   if (source->size() > max_bytes)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", source->name(),
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", source->name(),
                       source->size(), max_bytes);
   std::string text(source->size(), '\0');
   LANTERN_TRY(source->read_at(0, std::as_writable_bytes(std::span(text))));
@@ -42,7 +42,7 @@ Result<std::vector<std::string>> DiskFolder::names_in(std::string_view below) co
   for (size_t n = 0; entries != fs::directory_iterator(); entries.increment(error)) {
     if (error) break;
     if (++n > kEntriesMax)
-      return make_error(ErrorCode::kExhausted, "{}: more than {} files", folder.string(),
+      return make_error(ErrorCode::kTooLarge, "{}: more than {} files", folder.string(),
                         kEntriesMax);
     std::error_code ignored;
     if (entries->is_regular_file(ignored)) names.push_back(entries->path().filename().string());

@@ -25,10 +25,10 @@ class Folder {
   /// kNotFound, kIo, kInvalidArgument for what is no regular file.
   [[nodiscard]] virtual Result<std::unique_ptr<Source>> open(std::string_view name) const = 0;
   /// Names of the regular files right inside the sub-folder `below` ("": the folder itself),
-  /// without it, sorted; none where it is not there. kExhausted past 100,000 entries, kIo.
+  /// without it, sorted; none where it is not there. kTooLarge past 100,000 entries, kIo.
   [[nodiscard]] virtual Result<std::vector<std::string>> names_in(std::string_view below) const = 0;
 
-  /// The whole file. kExhausted where it is larger than `max_bytes`.
+  /// The whole file. kTooLarge where it is larger than `max_bytes`.
   [[nodiscard]] Result<std::string> read_text(std::string_view name, uint64_t max_bytes) const;
 };
 

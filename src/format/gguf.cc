@@ -150,10 +150,10 @@ Status Parser::read_preamble() {
     return corrupt("tensor count: {} tensors do not fit into {} bytes", n_tensors_,
                    reader_.remaining());
   if (n_keys_ > limits_.keys)
-    return fault(ErrorCode::kExhausted, "metadata key count: {}, at most {} are read", n_keys_,
+    return fault(ErrorCode::kTooLarge, "metadata key count: {}, at most {} are read", n_keys_,
                  limits_.keys);
   if (n_tensors_ > limits_.tensors)
-    return fault(ErrorCode::kExhausted, "tensor count: {}, at most {} are read", n_tensors_,
+    return fault(ErrorCode::kTooLarge, "tensor count: {}, at most {} are read", n_tensors_,
                  limits_.tensors);
   return {};
 }
@@ -242,7 +242,7 @@ Result<MetadataValue> Parser::read_scalar(MetadataType type, std::string_view fi
       break;
   }
   LANTERN_ASSIGN(std::string_view text,
-                 read_string(limits_.string_bytes, ErrorCode::kExhausted, field));
+                 read_string(limits_.string_bytes, ErrorCode::kTooLarge, field));
   return MetadataValue(std::string(text));
 }
 
@@ -289,7 +289,7 @@ Result<MetadataValue> Parser::read_array(MetadataType type, uint64_t n, std::str
                    reader_.remaining());
   n_elements_ += n;  // no overflow: n is bounded by the file
   if (n_elements_ > limits_.elements)
-    return fault(ErrorCode::kExhausted, "{}: {} array elements so far, at most {} are read", field,
+    return fault(ErrorCode::kTooLarge, "{}: {} array elements so far, at most {} are read", field,
                  n_elements_, limits_.elements);
   switch (type) {
     case MetadataType::kUint8:
@@ -330,7 +330,7 @@ Result<MetadataValue> Parser::read_array(MetadataType type, uint64_t n, std::str
   strings.reserve(n);
   for (uint64_t i = 0; i < n; ++i) {
     LANTERN_ASSIGN(std::string_view text,
-                   read_string(limits_.string_bytes, ErrorCode::kExhausted, field));
+                   read_string(limits_.string_bytes, ErrorCode::kTooLarge, field));
     strings.push_back(text);
   }
   return MetadataValue(std::move(strings));

@@ -46,7 +46,7 @@ struct GgufHeader {
 ///   kCorrupt      anything that contradicts the format or itself
 ///   kUnsupported  version 1, big-endian files, arrays of arrays, tensor types that are none of
 ///                 quant/'s (with the tensor's name and the type)
-///   kExhausted    past a limit
+///   kTooLarge    past a limit
 Result<GgufHeader> parse_gguf(const Source& source, const GgufLimits& limits = {});
 
 /// A model in one file or in several (split.count; any of them may be given, the others are found

@@ -69,7 +69,7 @@ Result<std::unique_ptr<Checkpoint>> open_split(const Folder& folder, const PartN
   const std::string given_name = given.source->name();
   LANTERN_ASSIGN(const int64_t count, given.header.metadata.get_int("split.count", 0, 65535));
   if (static_cast<uint64_t>(count) > limits.parts)
-    return make_error(ErrorCode::kExhausted, "{}: split into {} parts, at most {} are read",
+    return make_error(ErrorCode::kTooLarge, "{}: split into {} parts, at most {} are read",
                       given_name, count, limits.parts);
   if (name == nullptr || name->count != count || name->part < 1 || name->part > count)
     return make_error(ErrorCode::kInvalidArgument,
@@ -93,7 +93,7 @@ Result<std::unique_ptr<Checkpoint>> open_split(const Folder& folder, const PartN
       tensors.push_back(std::move(tensor));
     }
     if (tensors.size() > limits.tensors)
-      return make_error(ErrorCode::kExhausted, "{}: tensor count: {} so far, at most {} are read",
+      return make_error(ErrorCode::kTooLarge, "{}: tensor count: {} so far, at most {} are read",
                         part.source->name(), tensors.size(), limits.tensors);
     if (number == 1) metadata = std::move(part.header.metadata);
     files.push_back({folder.path() / part_name, std::move(part.source)});

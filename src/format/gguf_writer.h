@@ -27,7 +27,7 @@ class GgufWriter {
   /// Writes the header. Metadata keep their types on disk; alignment is general.alignment where
   /// that key is, else 32. Errors: kInvalidArgument for a plan that makes no valid file (a name
   /// twice or empty, more than four dimensions, rows no multiple of the block),
-  /// kExhausted, kIo.
+  /// kTooLarge, kIo.
   static Result<GgufWriter> create(const std::filesystem::path& path, const Metadata& metadata,
                                    std::vector<TensorPlan> tensors);
 

@@ -70,7 +70,7 @@ Status read_template_files(const Folder& files, HfFolder& folder) {
     const fs::path file(name);
     if (file.extension() != ".jinja") continue;
     if (folder.chat_templates.size() >= kTemplatesMax)
-      return make_error(ErrorCode::kExhausted, "{}: more than {} chat templates",
+      return make_error(ErrorCode::kTooLarge, "{}: more than {} chat templates",
                         (files.path() / kTemplateFolder).string(), kTemplatesMax);
     LANTERN_ASSIGN(auto found, read_if_there(files, std::string(kTemplateFolder) + "/" + name,
                                              kTemplateBytesMax, folder));

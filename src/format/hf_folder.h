@@ -54,11 +54,11 @@ struct HfFolder {
   std::shared_ptr<const Checkpoint> weights;
 
   /// Errors: kNotFound without config.json or weights, kUnsupported with pickled weights alone,
-  /// kCorrupt and kExhausted as the parts' readers say.
+  /// kCorrupt and kTooLarge as the parts' readers say.
   static Result<HfFolder> open(const std::filesystem::path& path);
   static Result<HfFolder> open(const Folder& folder);
   /// Names of the files in `folder` that open() may read, for who opens them for a confined
-  /// process. kExhausted past 100,000 files.
+  /// process. kTooLarge past 100,000 files.
   static Result<std::vector<std::string>> readable_names(const Folder& folder);
   /// LICENSE or alike in `folder`; empty where there is none.
   static std::string licence_name(const Folder& folder);

@@ -20,7 +20,7 @@ bool is_peft_folder(const Folder& folder);
 
 /// Tensors under their own names; folder() holds adapter_config.json as its `config`, is_adapter
 /// and the digest. Errors: kNotFound without config or weights, kUnsupported with pickled weights
-/// alone, kCorrupt and kExhausted as the parts' readers say.
+/// alone, kCorrupt and kTooLarge as the parts' readers say.
 Result<std::unique_ptr<Checkpoint>> open_peft(const Folder& folder);
 
 }  // namespace lantern::format

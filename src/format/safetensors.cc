@@ -82,7 +82,7 @@ class HeaderHandler {
     key_ = value;
     if (state_ == State::kMetadata) {
       if (header_.metadata.size() >= limits_.metadata_entries)
-        return fail(ErrorCode::kExhausted,
+        return fail(ErrorCode::kTooLarge,
                     fmt::format("__metadata__: more than {} entries", limits_.metadata_entries));
       // string() tells an absent key by its emptiness.
       if (key_.empty()) return fail(ErrorCode::kCorrupt, "__metadata__: an empty key");
@@ -214,7 +214,7 @@ class HeaderHandler {
                               printable(name_), offsets_[1] - offsets_[0],
                               describe_shape(tensor_.shape), *bytes));
     if (header_.tensors.size() >= limits_.tensors)
-      return fail(ErrorCode::kExhausted, fmt::format("more than {} tensors", limits_.tensors));
+      return fail(ErrorCode::kTooLarge, fmt::format("more than {} tensors", limits_.tensors));
     if (tensor_.shape.empty()) tensor_.shape = {1};
     tensor_.name = std::move(name_);
     tensor_.bytes = *bytes;
@@ -269,7 +269,7 @@ Result<SafetensorsHeader> parse_safetensors(const Source& source, const Safetens
   SourceReader reader(source, source.size());
   LANTERN_ASSIGN(uint64_t header_bytes, reader.read<uint64_t>("header length"));
   if (header_bytes > limits.header_bytes)
-    return make_error(ErrorCode::kExhausted,
+    return make_error(ErrorCode::kTooLarge,
                       "{}: header length: {}, at most {} are read (not a safetensors file?)",
                       source.name(), header_bytes, limits.header_bytes);
   LANTERN_ASSIGN(std::string_view text, reader.read_bytes(header_bytes, "header"));

@@ -33,7 +33,7 @@ struct SafetensorsHeader {
 
 /// The header of one file. The data must fill the file from the header's end to its own, without
 /// holes, overlaps or bytes left over. Errors name file, tensor and fault: kCorrupt; kUnsupported
-/// for a dtype other than F32, F16 and BF16; kExhausted past a limit.
+/// for a dtype other than F32, F16 and BF16; kTooLarge past a limit.
 Result<SafetensorsHeader> parse_safetensors(const Source& source,
                                             const SafetensorsLimits& limits = {});
 

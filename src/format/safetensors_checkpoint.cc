@@ -28,8 +28,8 @@ Status gather(const Folder& folder, const std::string& name, const SafetensorsLi
   LANTERN_ASSIGN(file.source, folder.open(name));
   LANTERN_ASSIGN(SafetensorsHeader header, parse_safetensors(*file.source, limits));
   if (header.tensors.size() > limits.tensors - all.tensors.size())
-    return make_error(ErrorCode::kExhausted, "{}: more than {} tensors in all shards",
-                      path.string(), limits.tensors);
+    return make_error(ErrorCode::kTooLarge, "{}: more than {} tensors in all shards", path.string(),
+                      limits.tensors);
   for (auto& [key, value] : header.metadata) all.metadata.set(key, std::move(value));
   for (Tensor& tensor : header.tensors) {
     tensor.file = static_cast<uint32_t>(all.files.size());
@@ -76,7 +76,7 @@ Result<std::unique_ptr<Checkpoint>> open_index(const Folder& folder, const std::
   std::set<std::string> shards;
   for (const auto& [tensor, shard] : shard_of) shards.insert(shard);
   if (shards.size() > limits.shards)
-    return make_error(ErrorCode::kExhausted, "{}: {} shards, at most {} are read", path.string(),
+    return make_error(ErrorCode::kTooLarge, "{}: {} shards, at most {} are read", path.string(),
                       shards.size(), limits.shards);
   Gathered all;
   all.metadata = Metadata(path.string());

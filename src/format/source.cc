@@ -34,7 +34,7 @@ Status MemorySource::read_at(uint64_t offset, std::span<std::byte> out) const {
 Status SourceReader::require(uint64_t n, std::string_view field) const {
   if (n <= remaining()) return {};
   if (n <= source_.size() - position())
-    return make_error(ErrorCode::kExhausted,
+    return make_error(ErrorCode::kTooLarge,
                       "{}: {}: needs {} bytes at offset {}, headers are read up to {} bytes",
                       source_.name(), field, n, position(), limit_);
   return make_error(ErrorCode::kCorrupt, "{}: {}: needs {} bytes at offset {}, {} are left",

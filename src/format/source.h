@@ -70,7 +70,7 @@ class MemorySource final : public Source {
 };
 
 /// Reads a source forward through a window, each byte once: ByteReader's manners for a header
-/// that may be too large to hold. It stops at `limit` bytes; past that is kExhausted.
+/// that may be too large to hold. It stops at `limit` bytes; past that is kTooLarge.
 class SourceReader {
  public:
   SourceReader(const Source& source, uint64_t limit) : source_(source), limit_(limit) {}
@@ -98,7 +98,7 @@ class SourceReader {
     return bytes;
   }
 
-  /// kCorrupt or kExhausted unless `n` more bytes are there. Asked before memory is taken for
+  /// kCorrupt or kTooLarge unless `n` more bytes are there. Asked before memory is taken for
   /// them.
   Status require(uint64_t n, std::string_view field) const;
 

@@ -148,7 +148,7 @@ Status ZipFile::extract_deflated(const ZipEntry& entry, const Sink& sink, uint32
 
 Result<std::string> ZipFile::extract_text(const ZipEntry& entry, uint64_t max_bytes) const {
   if (entry.size > max_bytes)
-    return make_error(ErrorCode::kExhausted, "{}: entry {}: {} bytes, at most {} are read",
+    return make_error(ErrorCode::kTooLarge, "{}: entry {}: {} bytes, at most {} are read",
                       source_->name(), printable(entry.name), entry.size, max_bytes);
   std::string text;
   text.reserve(entry.size);

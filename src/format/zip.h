@@ -55,7 +55,7 @@ class ZipFile {
   using Sink = std::function<Status(std::span<const std::byte>)>;
 
   /// Reads the directory and every local header. Errors name file, entry and field:
-  /// kCorrupt, kUnsupported (several disks, an encrypted directory), kExhausted past a limit.
+  /// kCorrupt, kUnsupported (several disks, an encrypted directory), kTooLarge past a limit.
   static Result<ZipFile> open(const std::filesystem::path& path, const ZipLimits& limits = {});
   static Result<ZipFile> open(std::unique_ptr<Source> source, const ZipLimits& limits = {});
 
@@ -66,7 +66,7 @@ class ZipFile {
   /// got is good only once this returned no error: kCorrupt where length, stream or CRC-32 do not
   /// match, kUnsupported for encrypted entries and other methods, the sink's own errors.
   Status extract(const ZipEntry& entry, const Sink& sink) const;
-  /// A small entry as a whole: kExhausted where it is larger than `max_bytes`.
+  /// A small entry as a whole: kTooLarge where it is larger than `max_bytes`.
   Result<std::string> extract_text(const ZipEntry& entry, uint64_t max_bytes) const;
 
  private:

@@ -205,19 +205,19 @@ Status DirectoryReader::check_sizes(const ZipEntry& entry, std::string_view fiel
   if (entry.method == 0 && !entry.is_encrypted && entry.size != entry.compressed_size)
     return corrupt("{}: stored, but of {} bytes in {}", field, entry.size, entry.compressed_size);
   if (entry.size > limits_.entry_bytes)
-    return fault(ErrorCode::kExhausted, "{}: {} bytes extracted, at most {} are", field, entry.size,
+    return fault(ErrorCode::kTooLarge, "{}: {} bytes extracted, at most {} are", field, entry.size,
                  limits_.entry_bytes);
   if (entry.size > kRatioMatters) {
     uint64_t ratio = entry.size / std::max<uint64_t>(entry.compressed_size, 1);
     if (entry.method == 8 && ratio > kDeflateRatioMax)
       return corrupt("{}: {} bytes cannot hold {}", field, entry.compressed_size, entry.size);
     if (ratio > limits_.ratio)
-      return fault(ErrorCode::kExhausted,
+      return fault(ErrorCode::kTooLarge,
                    "{}: grows {} times when extracted, at most {} are allowed (a zip bomb?)", field,
                    ratio, limits_.ratio);
   }
   if (entry.size > limits_.total_bytes - total_bytes_)
-    return fault(ErrorCode::kExhausted,
+    return fault(ErrorCode::kTooLarge,
                  "{}: all entries up to it have more than the {} bytes that are extracted", field,
                  limits_.total_bytes);
   total_bytes_ += entry.size;
@@ -255,7 +255,7 @@ Result<RawEntry> DirectoryReader::read_entry(ByteReader& reader, uint64_t index)
     return make_error(ErrorCode::kCorrupt, "{}: name \"{}\" is no name", field,
                       printable(raw.entry.name));
   if (name_bytes > limits_.name_bytes)
-    return make_error(ErrorCode::kExhausted, "{}: a name of {} bytes, at most {} are read", field,
+    return make_error(ErrorCode::kTooLarge, "{}: a name of {} bytes, at most {} are read", field,
                       name_bytes, limits_.name_bytes);
   if (disk != 0 && disk != kIn64Short)
     return make_error(ErrorCode::kUnsupported, "{}: an archive over several disks", field);
@@ -325,7 +325,7 @@ Result<std::vector<ZipEntry>> DirectoryReader::read() {
   LANTERN_ASSIGN(uint64_t end_offset, find_end_record());
   LANTERN_ASSIGN(Directory directory, read_end_record(end_offset));
   if (directory.bytes > limits_.directory_bytes || directory.entries > limits_.entries)
-    return fault(ErrorCode::kExhausted,
+    return fault(ErrorCode::kTooLarge,
                  "end record: {} entries in {} bytes of directory, at most {} in {} are read",
                  directory.entries, directory.bytes, limits_.entries, limits_.directory_bytes);
   LANTERN_ASSIGN(std::vector<std::byte> bytes, bytes_at(directory.offset, directory.bytes));

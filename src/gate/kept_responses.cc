@@ -65,7 +65,7 @@ Status KeptResponses::keep(std::string_view id, const Caller& caller, std::strin
         ErrorCode::kInvalidArgument,
         "store: it is not known who asks, so nobody could read it back; leave it out");
   if (content.size() > kBytesMax)
-    return make_error(ErrorCode::kExhausted, "store: {} bytes are more than the {} that are kept",
+    return make_error(ErrorCode::kTooLarge, "store: {} bytes are more than the {} that are kept",
                       content.size(), kBytesMax);
   LANTERN_ASSIGN(const audit::SecretKey root, keys_.digest_key());
   const base::Digest key = root.hmac(kKeyLabel);

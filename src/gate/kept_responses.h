@@ -35,7 +35,7 @@ class KeptResponses {
   static Result<std::unique_ptr<KeptResponses>> open(const std::filesystem::path& path,
                                                      audit::KeyRing keys, base::UtcTime (*clock)());
 
-  /// kInvalidArgument for a caller who is not known, kExhausted past kBytesMax.
+  /// kInvalidArgument for a caller who is not known, kTooLarge past kBytesMax.
   Status keep(std::string_view id, const Caller& caller, std::string_view content);
   /// kNotFound: no such id, expired, or another's. kCorrupt: it was changed.
   Result<std::string> find(std::string_view id, const Caller& caller);

@@ -82,7 +82,7 @@ TEST_F(KeptResponsesTest, WhatCannotBeKeptIsRefused) {
   EXPECT_EQ(kept_->keep("resp_1", nobody_, "x").error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(
       kept_->keep("resp_1", alice_, std::string(KeptResponses::kBytesMax + 1, 'x')).error().code,
-      ErrorCode::kExhausted);
+      ErrorCode::kTooLarge);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ Result<Report> scan_composition(const Composition& model) {
     return make_error(ErrorCode::kInvalidArgument, "{}: its files are not at hand to be scanned",
                       model.name);
   if (model.paths.size() > kFilesMax)
-    return make_error(ErrorCode::kExhausted, "{}: {} files, at most {} are one model", model.name,
+    return make_error(ErrorCode::kTooLarge, "{}: {} files, at most {} are one model", model.name,
                       model.paths.size(), kFilesMax);
   return supply::sandbox::can_start_scan_child() ? scan_confined(model) : scan_here(model);
 }

@@ -143,7 +143,7 @@ ApprovalTrust approval_trust(const Policy& policy, std::vector<base::PublicKey> 
 Result<Approval> verify_approval(std::string_view envelope_text, std::string_view what,
                                  const ApprovalTrust& trust) {
   if (envelope_text.size() > kApprovalBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", what,
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", what,
                       envelope_text.size(), kApprovalBytesMax);
   LANTERN_ASSIGN(const base::DsseEnvelope envelope, base::parse_dsse(envelope_text, what));
   if (envelope.payload_type != kStatementPayloadType)

@@ -88,7 +88,7 @@ Result<BreakGlass> verify_break_glass(std::string_view envelope_text, std::strin
                                       std::span<const base::PublicKey> service_keys,
                                       base::UtcTime now) {
   if (envelope_text.size() > kBreakGlassBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", what,
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", what,
                       envelope_text.size(), kBreakGlassBytesMax);
   LANTERN_ASSIGN(const base::DsseEnvelope envelope, base::parse_dsse(envelope_text, what));
   if (envelope.payload_type != kBreakGlassPayloadType)

@@ -88,7 +88,7 @@ Result<std::string> OwnedFolder::read(std::string_view name, size_t bytes_max) c
     if (n == 0) return text;
     text.append(buffer, static_cast<size_t>(n));
     if (text.size() > bytes_max)
-      return make_error(ErrorCode::kExhausted, "{}: more than {} bytes", path.string(), bytes_max);
+      return make_error(ErrorCode::kTooLarge, "{}: more than {} bytes", path.string(), bytes_max);
   }
 }
 
@@ -111,7 +111,7 @@ Result<std::vector<std::string>> OwnedFolder::names(size_t count_max) const {
     const std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
     if (names.size() == count_max)
-      return make_error(ErrorCode::kExhausted, "{}: more than {} files", path_.string(), count_max);
+      return make_error(ErrorCode::kTooLarge, "{}: more than {} files", path_.string(), count_max);
     names.push_back(name);
   }
   std::sort(names.begin(), names.end());

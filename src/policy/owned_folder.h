@@ -22,9 +22,9 @@ class OwnedFolder {
   static Result<OwnedFolder> open(const std::filesystem::path& path, uid_t owner);
   [[nodiscard]] Result<OwnedFolder> folder(std::string_view name) const;
 
-  /// A regular file under the same conditions. kExhausted where it is longer.
+  /// A regular file under the same conditions. kTooLarge where it is longer.
   [[nodiscard]] Result<std::string> read(std::string_view name, size_t bytes_max) const;
-  /// The names in it, sorted. kExhausted past `count_max`.
+  /// The names in it, sorted. kTooLarge past `count_max`.
   [[nodiscard]] Result<std::vector<std::string>> names(size_t count_max) const;
 
  private:

@@ -188,7 +188,7 @@ inline constexpr size_t kRulesMax = 4096;
 
 /// `what` names the document in messages, which give line and column. kCorrupt for what is no
 /// TOML or not this schema (unknown keys, wrong types, duplicates, values out of range),
-/// kExhausted past a limit, kUnsupported for another `format`.
+/// kTooLarge past a limit, kUnsupported for another `format`.
 Result<Policy> parse_policy(std::string_view toml, std::string_view what);
 
 /// The personal profile's, compiled in: models of the catalog are approved, others need one

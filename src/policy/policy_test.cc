@@ -324,7 +324,7 @@ TEST(PolicyText, BadOnesAreNamedByLineAndField) {
 
 TEST(PolicyText, IsBounded) {
   const auto too_long = parse_policy(std::string(kPolicyBytesMax + 1, '\n'), "p.toml");
-  EXPECT_EQ(too_long.error().code, ErrorCode::kExhausted);
+  EXPECT_EQ(too_long.error().code, ErrorCode::kTooLarge);
   std::string many = kHead + "rules = [";
   for (size_t i = 0; i <= kRulesMax; ++i) many += "{},";
   EXPECT_THAT(parse_policy(many + "]\n", "p").error().message, HasSubstr("at most 4096 are read"));

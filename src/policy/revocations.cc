@@ -109,7 +109,7 @@ Result<RevocationList> verify_revocations(std::string_view envelope_text, std::s
                                           std::span<const base::PublicKey> trusted,
                                           VersionFloor& floor) {
   if (envelope_text.size() > kRevocationBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", what,
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", what,
                       envelope_text.size(), kRevocationBytesMax);
   LANTERN_ASSIGN(const base::DsseEnvelope envelope, base::parse_dsse(envelope_text, what));
   if (envelope.payload_type != kRevocationsPayloadType)

@@ -182,7 +182,7 @@ TomlDocument::~TomlDocument() = default;
 Result<std::unique_ptr<TomlDocument>> TomlDocument::parse(std::string_view text,
                                                           std::string_view what, size_t bytes_max) {
   if (text.size() > bytes_max)
-    return make_error(ErrorCode::kExhausted, "{}: {} bytes of TOML, at most {} are read", what,
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes of TOML, at most {} are read", what,
                       text.size(), bytes_max);
   LANTERN_TRY(check_dots(text, what));
   LANTERN_TRY(Prelude(text, what).check());

@@ -65,7 +65,7 @@ class TomlTable {
 };
 
 struct TomlDocument {
-  /// kCorrupt with line and column; kExhausted where it is longer than `bytes_max`.
+  /// kCorrupt with line and column; kTooLarge where it is longer than `bytes_max`.
   static Result<std::unique_ptr<TomlDocument>> parse(std::string_view text, std::string_view what,
                                                      size_t bytes_max);
   ~TomlDocument();

@@ -66,6 +66,7 @@ int status_of(const Error& error) {
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kUnsupported:
     case ErrorCode::kCorrupt:
+    case ErrorCode::kTooLarge:
       return 400;
     case ErrorCode::kDenied:
       return gate::retry_after_seconds(error) > 0 ? 429 : 403;

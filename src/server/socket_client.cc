@@ -191,7 +191,7 @@ Result<SocketAnswer> SocketClient::ask(std::string_view method, std::string_view
     } else {
       answer.body += piece;
       if (answer.body.size() > kBodyBytesMax)
-        return make_error(ErrorCode::kExhausted,
+        return make_error(ErrorCode::kTooLarge,
                           "the service's socket: an answer of more than {} "
                           "bytes",
                           kBodyBytesMax);

@@ -25,7 +25,7 @@ class SocketClient {
 
   /// Sends and waits for the whole answer. `on_piece` takes the body of a success as it comes. An
   /// answer of any status is a value. Errors: kNotFound where nobody answers at the path, kDenied
-  /// where this account may not connect, kCancelled, kIo, kCorrupt and kExhausted for what is no
+  /// where this account may not connect, kCancelled, kIo, kCorrupt and kTooLarge for what is no
   /// answer of the service.
   [[nodiscard]] Result<SocketAnswer> ask(
       std::string_view method, std::string_view target, std::string_view body = {},

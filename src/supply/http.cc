@@ -142,8 +142,8 @@ struct HttpClient::Hop {
     size_t n = line.size();
     header_bytes += n;
     if (header_bytes > kHeaderBytesMax)
-      return fail(make_error(ErrorCode::kExhausted, "{}: over {} bytes of headers",
-                             reply.url.origin, kHeaderBytesMax));
+      return fail(make_error(ErrorCode::kTooLarge, "{}: over {} bytes of headers", reply.url.origin,
+                             kHeaderBytesMax));
     if (line.starts_with("HTTP/")) {  // of each interim reply, too
       reply.headers.clear();
       reply.status = 0;
@@ -334,7 +334,7 @@ Result<HttpReply> HttpClient::get(const HttpRequest& request, uint64_t body_byte
                           },
                       .on_body = [&](std::span<const std::byte> piece) -> Status {
                         if (piece.size() > body_bytes_max - body.size())
-                          return make_error(ErrorCode::kExhausted, "{}: an answer of over {}",
+                          return make_error(ErrorCode::kTooLarge, "{}: an answer of over {}",
                                             where(request.url), base::format_bytes(body_bytes_max));
                         body.append(reinterpret_cast<const char*>(piece.data()), piece.size());
                         return {};

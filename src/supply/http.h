@@ -56,7 +56,7 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  /// The whole body of a 200; kExhausted where it is larger than `body_bytes_max`.
+  /// The whole body of a 200; kTooLarge where it is larger than `body_bytes_max`.
   Result<HttpReply> get(const HttpRequest& request, uint64_t body_bytes_max);
 
   /// One attempt at one request, redirects followed, for downloads that count their own attempts.

@@ -24,7 +24,7 @@ Result<std::vector<std::string>> names_in(const fs::path& folder) {
       std::error_code ignored;
       if (!it->is_regular_file(ignored)) continue;
       if (names.size() == kFolderEntriesMax)
-        return make_error(ErrorCode::kExhausted, "{}: more than {} files", folder.string(),
+        return make_error(ErrorCode::kTooLarge, "{}: more than {} files", folder.string(),
                           kFolderEntriesMax);
       names.push_back((fs::path(below) / it->path().filename()).string());
     }

@@ -189,7 +189,7 @@ Result<Text> cut_at_marker(const Text& text, std::string_view final_text) {
 
 Result<ChatTemplate> ChatTemplate::parse(std::string source) {
   if (source.size() > kSourceBytesMax)
-    return make_error(ErrorCode::kExhausted, "chat template: {} bytes, at most {} are read",
+    return make_error(ErrorCode::kTooLarge, "chat template: {} bytes, at most {} are read",
                       source.size(), kSourceBytesMax);
   if (!jinja::is_utf8(source))
     return make_error(ErrorCode::kCorrupt, "chat template: it is not UTF-8");

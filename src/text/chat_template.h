@@ -71,7 +71,7 @@ struct RenderInput {
   LocalTime date;
 };
 
-/// Bounds on what a hostile template may cost. Past one, rendering ends with kExhausted.
+/// Bounds on what a hostile template may cost. Past one, rendering ends with kTooLarge.
 struct RenderLimits {
   size_t steps_max = 5'000'000;  // nodes evaluated, plus one per 256 bytes a string operation reads
   size_t depth_max = 640;        // nested evaluations; a macro call takes about five
@@ -83,12 +83,12 @@ struct RenderLimits {
 class ChatTemplate {
  public:
   /// kCorrupt with the line where `source` is not a template (or not UTF-8), kUnsupported for
-  /// include, import, extends; kExhausted past 1 MiB or 100 nested levels.
+  /// include, import, extends; kTooLarge past 1 MiB or 100 nested levels.
   static Result<ChatTemplate> parse(std::string source);
 
   /// The conversation as spans, neighbours of one kind merged. kInvalidArgument where the
   /// template calls raise_exception (its message is passed on), an operation has no meaning,
-  /// or the sandbox refuses an attribute; kExhausted past a limit.
+  /// or the sandbox refuses an attribute; kTooLarge past a limit.
   [[nodiscard]] Result<std::vector<Span>> render(const RenderInput& input,
                                                  const RenderLimits& limits = {}) const;
 

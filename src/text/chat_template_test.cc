@@ -295,7 +295,7 @@ TEST(ChatTemplateErrors, NameTheLineAndTheFault) {
             "chat template: line 1: the template refuses: roles must alternate");
   EXPECT_EQ(error_of("{% include 'x' %}").code, ErrorCode::kUnsupported);
   EXPECT_EQ(error_of("\xff").code, ErrorCode::kCorrupt);
-  EXPECT_EQ(error_of(std::string(2u << 20, 'x')).code, ErrorCode::kExhausted);
+  EXPECT_EQ(error_of(std::string(2u << 20, 'x')).code, ErrorCode::kTooLarge);
 }
 
 // --- hostile templates: an error, soon, within the limits
@@ -318,115 +318,115 @@ TEST_P(ChatTemplateHostile, IsRefused) {
   EXPECT_EQ(error_of(GetParam().source).code, GetParam().code);
 }
 
-constexpr ErrorCode kExhausted = ErrorCode::kExhausted;
+constexpr ErrorCode kTooLarge = ErrorCode::kTooLarge;
 constexpr ErrorCode kInvalid = ErrorCode::kInvalidArgument;
 
 INSTANTIATE_TEST_SUITE_P(
     Named, ChatTemplateHostile,
     testing::Values(
         Hostile{"nested_parentheses",
-                "{{ " + repeated("(", 100000) + "1" + repeated(")", 100000) + " }}", kExhausted},
+                "{{ " + repeated("(", 100000) + "1" + repeated(")", 100000) + " }}", kTooLarge},
         Hostile{"nested_brackets", "{{ " + repeated("[", 5000) + repeated("]", 5000) + " }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"nested_braces", "{{ " + repeated("{1:", 5000) + "1" + repeated("}", 5000) + " }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"nested_calls", "{{ " + repeated("f(", 5000) + repeated(")", 5000) + " }}",
-                kExhausted},
-        Hostile{"nested_not", "{{ " + repeated("not ", 100000) + "1 }}", kExhausted},
-        Hostile{"nested_minus", "{{ " + repeated("- ", 100000) + "1 }}", kExhausted},
-        Hostile{"nested_conditions", "{{ " + repeated("1 if 0 else ", 50000) + "1 }}", kExhausted},
+                kTooLarge},
+        Hostile{"nested_not", "{{ " + repeated("not ", 100000) + "1 }}", kTooLarge},
+        Hostile{"nested_minus", "{{ " + repeated("- ", 100000) + "1 }}", kTooLarge},
+        Hostile{"nested_conditions", "{{ " + repeated("1 if 0 else ", 50000) + "1 }}", kTooLarge},
         Hostile{"nested_if", repeated("{% if 1 %}", 20000) + repeated("{% endif %}", 20000),
-                kExhausted},
-        Hostile{"nested_for", repeated("{% for i in [1] %}", 20000), kExhausted},
+                kTooLarge},
+        Hostile{"nested_for", repeated("{% for i in [1] %}", 20000), kTooLarge},
         Hostile{"nested_targets",
                 "{% set " + repeated("(", 50000) + "a" + repeated(")", 50000) + " = 1 %}",
-                kExhausted},
+                kTooLarge},
         Hostile{"nested_tests", "{{ " + repeated("1 is in [", 20000) + repeated("]", 20000) + " }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"nested_slices", "{{ 'a'" + repeated("[:", 10000) + " }}", ErrorCode::kCorrupt},
-        Hostile{"range_too_long", "{% for i in range(10**9) %}x{% endfor %}", kExhausted},
+        Hostile{"range_too_long", "{% for i in range(10**9) %}x{% endfor %}", kTooLarge},
         Hostile{"nested_ranges",
                 "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-                kExhausted},
+                kTooLarge},
         Hostile{"loop_over_text", "{% set s = 'ab' * 4000000 %}{% for c in s %}{% endfor %}",
-                kExhausted},
-        Hostile{"multiplied_text", "{{ 'a' * 10**9 }}", kExhausted},
-        Hostile{"multiplied_text_overflow", "{{ 'abcdefgh' * 4611686018427387904 }}", kExhausted},
-        Hostile{"multiplied_list", "{{ [1] * 10**9 }}", kExhausted},
+                kTooLarge},
+        Hostile{"multiplied_text", "{{ 'a' * 10**9 }}", kTooLarge},
+        Hostile{"multiplied_text_overflow", "{{ 'abcdefgh' * 4611686018427387904 }}", kTooLarge},
+        Hostile{"multiplied_list", "{{ [1] * 10**9 }}", kTooLarge},
         Hostile{"doubled_text",
                 "{% set ns = namespace(s='a') %}{% for i in range(64) %}{% set ns.s = ns.s + ns.s "
                 "%}{% endfor %}",
-                kExhausted},
+                kTooLarge},
         Hostile{"doubled_list",
                 "{% set ns = namespace(l=[1]) %}{% for i in range(64) %}{% set ns.l = ns.l + ns.l "
                 "%}{% endfor %}",
-                kExhausted},
+                kTooLarge},
         Hostile{"doubled_references",
                 "{% set ns = namespace(l=[1]) %}{% for i in range(64) %}{% set ns.l = [ns.l, ns.l] "
                 "%}{% endfor %}{{ ns.l }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"doubled_references_as_json",
                 "{% set ns = namespace(l=[1]) %}{% for i in range(64) %}{% set ns.l = [ns.l, ns.l] "
                 "%}{% endfor %}{{ ns.l|tojson }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"doubled_references_compared",
                 "{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(64) %}{% set ns.a = "
                 "[ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"deep_list",
                 "{% set ns = namespace(l=[]) %}{% for i in range(99999) %}{% set ns.l = [ns.l] "
                 "%}{% endfor %}{{ ns.l }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"deep_list_as_json",
                 "{% set ns = namespace(l=[]) %}{% for i in range(99999) %}{% set ns.l = [ns.l] "
                 "%}{% endfor %}{{ ns.l|tojson }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"deep_lists_compared",
                 "{% set ns = namespace(a=[], b=[]) %}{% for i in range(9999) %}{% set ns.a = "
                 "[ns.a] %}{% set ns.b = [ns.b] %}{% endfor %}{{ ns.a < ns.b }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"deep_tuple_as_key",
                 "{% set ns = namespace(t=()) %}{% for i in range(9999) %}{% set ns.t = (ns.t,) "
                 "%}{% endfor %}{{ {ns.t: 1} }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"namespace_in_itself", "{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}",
-                kExhausted},
-        Hostile{"recursive_macro", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", kExhausted},
+                kTooLarge},
+        Hostile{"recursive_macro", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", kTooLarge},
         Hostile{"recursive_macro_twice",
                 "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ "
                 "m(60) }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"recursive_caller",
                 "{% macro m() %}{% call m() %}{{ caller() }}{% endcall %}{% endmacro %}{{ m() }}",
-                kExhausted},
+                kTooLarge},
         Hostile{"recursive_loop", "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
-                kExhausted},
-        Hostile{"recursive_default", "{% macro m(a=m()) %}{% endmacro %}{{ m() }}", kExhausted},
+                kTooLarge},
+        Hostile{"recursive_default", "{% macro m(a=m()) %}{% endmacro %}{{ m() }}", kTooLarge},
         Hostile{"giant_integer", "{{ " + repeated("9", 1000) + " }}", ErrorCode::kCorrupt},
         Hostile{"exponent", "{{ 9**9**9 }}", kInvalid},
         Hostile{"integer_overflow", "{{ 9223372036854775807 + 1 }}", kInvalid},
         Hostile{"integer_lowest_negated", "{{ -(-9223372036854775807 - 1) }}", kInvalid},
         Hostile{"integer_lowest_divided", "{{ (-9223372036854775807 - 1) // -1 }}", kInvalid},
-        Hostile{"format_width", "{{ '%999999999999d' % 1 }}", kExhausted},
-        Hostile{"format_width_star", "{{ '%*d' % (10**15, 1) }}", kExhausted},
-        Hostile{"format_width_overflow", "{{ '%99999999999999999999999d' % 1 }}", kExhausted},
-        Hostile{"format_precision", "{{ '%.999999999f' % 1 }}", kExhausted},
-        Hostile{"format_brace_width", "{{ '{:>999999999999}'.format('a') }}", kExhausted},
+        Hostile{"format_width", "{{ '%999999999999d' % 1 }}", kTooLarge},
+        Hostile{"format_width_star", "{{ '%*d' % (10**15, 1) }}", kTooLarge},
+        Hostile{"format_width_overflow", "{{ '%99999999999999999999999d' % 1 }}", kTooLarge},
+        Hostile{"format_precision", "{{ '%.999999999f' % 1 }}", kTooLarge},
+        Hostile{"format_brace_width", "{{ '{:>999999999999}'.format('a') }}", kTooLarge},
         Hostile{"format_brace_nested", "{{ '{:{:{:{}}}}'.format(1, 2, 3, 4) }}", kInvalid},
-        Hostile{"replace_grows", "{% set s = 'a' * 100000 %}{{ s|replace('a', s) }}", kExhausted},
-        Hostile{"replace_between", "{% set s = 'a' * 100000 %}{{ s|replace('', s) }}", kExhausted},
-        Hostile{"join_grows", "{% set s = 'a' * 100000 %}{{ s|join(s) }}", kExhausted},
-        Hostile{"indent_width", "{{ 'a\\nb'|indent(10**12) }}", kExhausted},
-        Hostile{"indent_grows", "{{ ('a\\n' * 100000)|indent(100000) }}", kExhausted},
-        Hostile{"json_indent", "{{ [[1]]|tojson(indent=10**12) }}", kExhausted},
-        Hostile{"center_width", "{{ 'a'|center(10**12) }}", kExhausted},
-        Hostile{"zfill_width", "{{ 'a'.zfill(10**12) }}", kExhausted},
-        Hostile{"batch_fill", "{{ [1]|batch(10**12, 0)|list }}", kExhausted},
-        Hostile{"slice_many", "{{ [1]|slice(10**12)|list }}", kExhausted},
+        Hostile{"replace_grows", "{% set s = 'a' * 100000 %}{{ s|replace('a', s) }}", kTooLarge},
+        Hostile{"replace_between", "{% set s = 'a' * 100000 %}{{ s|replace('', s) }}", kTooLarge},
+        Hostile{"join_grows", "{% set s = 'a' * 100000 %}{{ s|join(s) }}", kTooLarge},
+        Hostile{"indent_width", "{{ 'a\\nb'|indent(10**12) }}", kTooLarge},
+        Hostile{"indent_grows", "{{ ('a\\n' * 100000)|indent(100000) }}", kTooLarge},
+        Hostile{"json_indent", "{{ [[1]]|tojson(indent=10**12) }}", kTooLarge},
+        Hostile{"center_width", "{{ 'a'|center(10**12) }}", kTooLarge},
+        Hostile{"zfill_width", "{{ 'a'.zfill(10**12) }}", kTooLarge},
+        Hostile{"batch_fill", "{{ [1]|batch(10**12, 0)|list }}", kTooLarge},
+        Hostile{"slice_many", "{{ [1]|slice(10**12)|list }}", kTooLarge},
         Hostile{"output", "{% set s = 'a' * 1000000 %}{% for i in range(100) %}{{ s }}{% endfor %}",
-                kExhausted},
+                kTooLarge},
         Hostile{"output_of_data",
-                "{% for i in range(99999) %}" + repeated("x", 1000) + "{% endfor %}", kExhausted},
+                "{% for i in range(99999) %}" + repeated("x", 1000) + "{% endfor %}", kTooLarge},
         Hostile{"class_walk", "{{ ''.__class__.__mro__[1].__subclasses__() }}", kInvalid},
         Hostile{"class_walk_by_subscript", "{{ messages['__class__']['__base__'] }}", kInvalid},
         Hostile{"class_walk_by_attr", "{{ messages|attr('__class__')|attr('__mro__') }}", kInvalid},
@@ -455,11 +455,11 @@ TEST(ChatTemplateLimits, DeepValuesAreDestroyedWithoutRecursion) {
 TEST(ChatTemplateLimits, AreTheCallersToSet) {
   EXPECT_EQ(
       error_of("{% for i in range(100) %}{% endfor %}", user_says("x"), {.steps_max = 50}).code,
-      kExhausted);
-  EXPECT_EQ(error_of("0123456789x", user_says("x"), {.output_bytes_max = 10}).code, kExhausted);
+      kTooLarge);
+  EXPECT_EQ(error_of("0123456789x", user_says("x"), {.output_bytes_max = 10}).code, kTooLarge);
   EXPECT_EQ(error_of("{{ 'a' * 5000 }}", user_says("x"), {.memory_bytes_max = 4000}).code,
-            kExhausted);
-  EXPECT_EQ(error_of("{{ [[[[1]]]] }}", user_says("x"), {.depth_max = 3}).code, kExhausted);
+            kTooLarge);
+  EXPECT_EQ(error_of("{{ [[[[1]]]] }}", user_says("x"), {.depth_max = 3}).code, kTooLarge);
 }
 
 TEST(ChatTemplateLimits, ALongConversationIsWithinThem) {

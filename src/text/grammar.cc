@@ -27,7 +27,7 @@ constexpr size_t kTriggerBytesMax = 256;
 
 Status check_size(std::string_view what, size_t n_bytes) {
   if (n_bytes <= kGrammarTextBytesMax) return {};
-  return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", what, n_bytes,
+  return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", what, n_bytes,
                     kGrammarTextBytesMax);
 }
 

@@ -12,7 +12,7 @@
 //
 // LIMITS. Schemas, patterns and grammars come from requests. Compiling is bounded by
 // kGrammarCompileSecondsMax and by the sizes in grammar/network.h; what is too large, too deep, or
-// not supported is an error that names it (kUnsupported, kExhausted, kInvalidArgument), never an
+// not supported is an error that names it (kUnsupported, kTooLarge, kInvalidArgument), never an
 // approximation.
 //
 // SPECIAL TOKENS are not text: no grammar over text admits them. A grammar that wants one says so
@@ -151,7 +151,7 @@ class GrammarMatcher {
   GrammarMatcher& operator=(GrammarMatcher&&) = delete;
 
   /// The tokens that may come next; holds until the next call. Where there is none
-  /// (kUnsupported: the vocabulary cannot spell what must follow; kExhausted: past a limit) the
+  /// (kUnsupported: the vocabulary cannot spell what must follow; kTooLarge: past a limit) the
   /// answer cannot go on. After ended(): none, and no error.
   Result<const TokenMask*> mask();
   /// kInvalidArgument for a token that the mask does not allow; nothing is changed then.

@@ -74,7 +74,7 @@ Result<const TokenMask*> GrammarMatcher::mask() {
   }
   const TokenMask& mask = automaton_->mask(history_.back(), vocabulary_->tables());
   if (automaton_->take_overflow())
-    return make_error(ErrorCode::kExhausted,
+    return make_error(ErrorCode::kTooLarge,
                       "the grammar has too many ways to go on, or is nested too deep, here");
   if (std::ranges::all_of(mask.words(), [](uint64_t word) { return word == 0; }))
     return make_error(ErrorCode::kUnsupported,
@@ -99,7 +99,7 @@ Status GrammarMatcher::accept(TokenId id) {
   if (bytes.empty()) return refused();
   const auto next = automaton_->step(history_.back(), bytes);
   if (automaton_->take_overflow())
-    return make_error(ErrorCode::kExhausted,
+    return make_error(ErrorCode::kTooLarge,
                       "the grammar has too many ways to go on, or is nested too deep, here");
   if (next == grammar::Automaton::kDead) return refused();
   history_.push_back(next);

@@ -71,10 +71,10 @@ Status check_spec(const TokenizerSpec& spec) {
   const size_t n = spec.tokens.size();
   if (n == 0) return make_error(ErrorCode::kCorrupt, "tokens: the vocabulary is empty");
   if (n > kTokensMax || spec.merges.size() > kMergesMax)
-    return make_error(ErrorCode::kExhausted, "tokens: {} tokens and {} merges, at most {} and {}",
-                      n, spec.merges.size(), kTokensMax, kMergesMax);
+    return make_error(ErrorCode::kTooLarge, "tokens: {} tokens and {} merges, at most {} and {}", n,
+                      spec.merges.size(), kTokensMax, kMergesMax);
   if (spec.tokens.overflowed() || spec.merges.overflowed())
-    return make_error(ErrorCode::kExhausted, "tokens: more than 4 GiB of text");
+    return make_error(ErrorCode::kTooLarge, "tokens: more than 4 GiB of text");
   if (!spec.types.empty() && spec.types.size() != n)
     return make_error(ErrorCode::kCorrupt, "token_type: {} values for {} tokens", spec.types.size(),
                       n);

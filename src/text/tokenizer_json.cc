@@ -287,7 +287,7 @@ Status Parser::parse_vocab() {
     return make_error(ErrorCode::kCorrupt, "model.vocab: missing or no object");
   const StringTable& tokens = reader_.vocab;
   if (tokens.size() > kTokensMax || tokens.overflowed())
-    return make_error(ErrorCode::kExhausted, "model.vocab: {} tokens, at most {}", tokens.size(),
+    return make_error(ErrorCode::kTooLarge, "model.vocab: {} tokens, at most {}", tokens.size(),
                       kTokensMax);
   std::random_device device;
   vocab_index_ = StringIndex(tokens.size(), device());

@@ -219,17 +219,17 @@ TEST(DamagedGguf, EveryBitFlippedEndsInAResult) {
   }
 }
 
-TEST(GgufPastALimit, IsExhausted) {
+TEST(GgufPastALimit, IsTooLarge) {
   std::string whole = example().build();
   auto code = [&](GgufLimits limits) {
     auto result = parse_gguf(MemorySource("file.gguf", as_bytes(whole)), limits);
     return result.ok() ? ErrorCode::kInternal : result.error().code;
   };
-  EXPECT_EQ(code({.keys = 3}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.tensors = 1}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.elements = 4}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.string_bytes = 4}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.header_bytes = 200}), ErrorCode::kExhausted);
+  EXPECT_EQ(code({.keys = 3}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.tensors = 1}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.elements = 4}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.string_bytes = 4}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.header_bytes = 200}), ErrorCode::kTooLarge);
 }
 
 TEST(TypedGetters, DoNotCastAnArrayOfBytesToScores) {

@@ -34,10 +34,9 @@ std::vector<Case> structure_cases() {
       {"empty_file", "", kCorrupt, "header length"},
       {"header_length_past_the_end", Bytes().u64(100).raw("{}").text(), kCorrupt,
        "needs 100 bytes"},
-      {"header_length_past_the_limit", Bytes().u64(100'000'001).raw("{}").text(), kExhausted,
+      {"header_length_past_the_limit", Bytes().u64(100'000'001).raw("{}").text(), kTooLarge,
        "header length: 100000001"},
-      {"header_length_wraps", Bytes().u64(UINT64_MAX).raw("{}").text(), kExhausted,
-       "header length"},
+      {"header_length_wraps", Bytes().u64(UINT64_MAX).raw("{}").text(), kTooLarge, "header length"},
       {"header_empty", safetensors("", 0), kCorrupt, "does not begin with {"},
       {"header_an_array", safetensors("[]", 0), kCorrupt, "does not begin with {"},
       {"header_begins_with_a_space", safetensors(" {}", 0), kCorrupt, "does not begin with {"},
@@ -171,15 +170,15 @@ TEST(TruncatedSafetensors, IsCorruptAtEveryByte) {
   }
 }
 
-TEST(SafetensorsPastALimit, IsExhausted) {
+TEST(SafetensorsPastALimit, IsTooLarge) {
   std::string whole = example();
   auto code = [&](SafetensorsLimits limits) {
     auto result = parse_safetensors(MemorySource("file.safetensors", as_bytes(whole)), limits);
     return result.ok() ? ErrorCode::kInternal : result.error().code;
   };
-  EXPECT_EQ(code({.header_bytes = 10}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.tensors = 1}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.metadata_entries = 0}), ErrorCode::kExhausted);
+  EXPECT_EQ(code({.header_bytes = 10}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.tensors = 1}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.metadata_entries = 0}), ErrorCode::kTooLarge);
 }
 
 }  // namespace

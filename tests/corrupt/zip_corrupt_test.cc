@@ -201,7 +201,7 @@ std::vector<Case> data_cases() {
        [](Zip& z) {
          z = make_zip({{"bomb", std::string(4 << 20, '\0'), true}});
        },
-       kExhausted, "a zip bomb?"},
+       kTooLarge, "a zip bomb?"},
   };
 }
 
@@ -245,17 +245,17 @@ TEST(DamagedZip, EveryBitFlippedEndsInAResult) {
   }
 }
 
-TEST(ZipPastALimit, IsExhausted) {
+TEST(ZipPastALimit, IsTooLarge) {
   std::string whole = two_entries().bytes.text();
   auto code = [&](ZipLimits limits) {
     Status status = read_all(whole, limits);
     return status.ok() ? ErrorCode::kInternal : status.error().code;
   };
-  EXPECT_EQ(code({.entries = 1}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.directory_bytes = 50}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.name_bytes = 2}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.entry_bytes = 10}), ErrorCode::kExhausted);
-  EXPECT_EQ(code({.total_bytes = 1003}), ErrorCode::kExhausted);
+  EXPECT_EQ(code({.entries = 1}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.directory_bytes = 50}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.name_bytes = 2}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.entry_bytes = 10}), ErrorCode::kTooLarge);
+  EXPECT_EQ(code({.total_bytes = 1003}), ErrorCode::kTooLarge);
 }
 
 TEST(ZipNames, AreGivenAsTheyStand) {

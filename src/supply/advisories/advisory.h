@@ -81,7 +81,7 @@ struct Advisory {
   std::vector<std::string> references = {};
 };
 
-/// `text` is one OSV record. kCorrupt, kUnsupported and kExhausted name the field.
+/// `text` is one OSV record. kCorrupt, kUnsupported and kTooLarge name the field.
 Result<Advisory> parse_osv(std::string_view text, std::string_view where);
 
 enum class VexStatus { kNotAffected, kFixed, kUnderInvestigation, kAffected };

@@ -144,7 +144,7 @@ Status write_advisory_file(const std::filesystem::path& path,
   }
   if (records.size() > kRecordsMax || index.size() > kIndexBytesMax || !offset.value() ||
       *offset.value() > kFileBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: more advisories than fit ({} records)",
+    return make_error(ErrorCode::kTooLarge, "{}: more advisories than fit ({} records)",
                       path.string(), records.size());
   LANTERN_ASSIGN(base::AtomicFile file, base::AtomicFile::create(path));
   LANTERN_TRY(file.write(fmt::format("{}{} {}\n", kMagic, records.size(), index.size())));

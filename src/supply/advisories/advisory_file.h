@@ -41,7 +41,7 @@ struct RecordEntry {
 /// An open file: a snapshot, whatever is imported later.
 class AdvisoryFile {
  public:
-  /// kNotFound where there is none. kCorrupt, kExhausted, kIo.
+  /// kNotFound where there is none. kCorrupt, kTooLarge, kIo.
   static Result<AdvisoryFile> open(const std::filesystem::path& path);
 
   [[nodiscard]] const std::vector<RecordEntry>& entries() const { return entries_; }

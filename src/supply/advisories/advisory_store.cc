@@ -45,11 +45,11 @@ Result<Found> find_files(const fs::path& path) {
   for (; !code && it != end; it.increment(code)) {
     std::error_code ignored;
     if (it.depth() > kFolderDepthMax)
-      return make_error(ErrorCode::kExhausted, "{}: folders nested deeper than {}", path.string(),
+      return make_error(ErrorCode::kTooLarge, "{}: folders nested deeper than {}", path.string(),
                         kFolderDepthMax);
     if (it->is_directory(ignored) && !it->is_symlink(ignored)) continue;
     if (found.files.size() + found.left_alone.size() == kFilesMax)
-      return make_error(ErrorCode::kExhausted, "{}: more than {} files", path.string(), kFilesMax);
+      return make_error(ErrorCode::kTooLarge, "{}: more than {} files", path.string(), kFilesMax);
     const bool taken = !it->is_symlink(ignored) && it->is_regular_file(ignored) &&
                        ends_with_ignoring_case(it->path().filename().string(), ".json");
     if (taken) {
@@ -95,7 +95,7 @@ Status read_file(const fs::path& path, std::vector<RecordToWrite>& records, uint
   LANTERN_ASSIGN(std::string text, base::read_text_file(path, kFileBytesMax));
   bytes += text.size();
   if (bytes > kImportBytesMax)
-    return make_error(ErrorCode::kExhausted,
+    return make_error(ErrorCode::kTooLarge,
                       "{}: more than {} bytes in one import: take it in parts", path.string(),
                       kImportBytesMax);
   const std::string where = path.string();
@@ -104,7 +104,7 @@ Status read_file(const fs::path& path, std::vector<RecordToWrite>& records, uint
                                   {.bytes_max = kFileBytesMax, .depth_max = kRecordDepthMax + 1}));
   if (!json.is_array()) {
     if (text.size() > kRecordBytesMax)
-      return make_error(ErrorCode::kExhausted, "{}: {} bytes, a record has at most {}", where,
+      return make_error(ErrorCode::kTooLarge, "{}: {} bytes, a record has at most {}", where,
                         text.size(), kRecordBytesMax);
     LANTERN_ASSIGN(RecordToWrite record, read_record(json, std::move(text), where));
     records.push_back(std::move(record));
@@ -115,8 +115,8 @@ Status read_file(const fs::path& path, std::vector<RecordToWrite>& records, uint
     std::string own =
         json[i].dump(-1, ' ', false, base::Json::error_handler_t::replace);  // UTF-8 already
     if (own.size() > kRecordBytesMax)
-      return make_error(ErrorCode::kExhausted, "{}: {} bytes, at most {} are read", each,
-                        own.size(), kRecordBytesMax);
+      return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", each, own.size(),
+                        kRecordBytesMax);
     LANTERN_ASSIGN(RecordToWrite record, read_record(json[i], std::move(own), each));
     records.push_back(std::move(record));
   }

@@ -146,11 +146,11 @@ TEST(Osv, CorruptRecordsAreRefusedByName) {
             "a.json: summary: longer than 4096 bytes");
   EXPECT_EQ(
       parse_osv(osv("\"details\": \"" + std::string(9u << 20, 'x') + "\""), "a.json").error().code,
-      ErrorCode::kExhausted);
+      ErrorCode::kTooLarge);
   EXPECT_EQ(parse_osv(osv("\"x\": " + std::string(50, '[') + std::string(50, ']')), "a.json")
                 .error()
                 .code,
-            ErrorCode::kExhausted);
+            ErrorCode::kTooLarge);
 }
 
 std::string vex(const std::string& statement) {

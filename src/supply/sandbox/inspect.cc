@@ -55,8 +55,8 @@ struct Given {
 Result<Given> open_files(const fs::path& path, const InspectOptions& options) {
   LANTERN_ASSIGN(const Asked asked, find_files(path));
   if (asked.names.size() > kFilesMax)
-    return make_error(ErrorCode::kExhausted, "{}: {} files, at most {} are one model",
-                      path.string(), asked.names.size(), kFilesMax);
+    return make_error(ErrorCode::kTooLarge, "{}: {} files, at most {} are one model", path.string(),
+                      asked.names.size(), kFilesMax);
   Given given{.manifest = {.task = Task::kInspect,
                            .limits = {.time_max = options.time_max},
                            .memory_bytes_max = 6ull << 30,

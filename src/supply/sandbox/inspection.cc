@@ -193,9 +193,13 @@ Result<std::optional<std::string>> Reader::optional_text(size_t bytes_max, std::
 }
 
 Result<InspectedModel> Reader::read_error() {
-  constexpr std::array kPossible = {ErrorCode::kInvalidArgument, ErrorCode::kNotFound,
-                                    ErrorCode::kCorrupt,         ErrorCode::kUnsupported,
-                                    ErrorCode::kExhausted,       ErrorCode::kIo};
+  constexpr std::array kPossible = {ErrorCode::kInvalidArgument,
+                                    ErrorCode::kNotFound,
+                                    ErrorCode::kCorrupt,
+                                    ErrorCode::kUnsupported,
+                                    ErrorCode::kTooLarge,
+                                    ErrorCode::kExhausted,
+                                    ErrorCode::kIo};
   LANTERN_ASSIGN(const uint8_t code, number<uint8_t>("error code"));
   LANTERN_ASSIGN(const std::string_view message, view(kMessageBytesMax, "error message"));
   for (const ErrorCode possible : kPossible)

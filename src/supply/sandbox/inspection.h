@@ -44,7 +44,7 @@ struct InspectedFiles {
   std::map<std::string, uint64_t> size_of;  // of each file that the child was given, by name
 };
 /// The child's error as it gave it, made one printable line: kInvalidArgument, kNotFound, kCorrupt,
-/// kUnsupported, kExhausted or kIo. kInternal where the bytes are no such answer.
+/// kUnsupported, kTooLarge, kExhausted or kIo. kInternal where the bytes are no such answer.
 Result<InspectedModel> inspection_from_bytes(std::string_view bytes, const InspectedFiles& files);
 
 }  // namespace sandbox

@@ -67,7 +67,7 @@ std::string shown_path(std::string_view path);
 
 /// docs/schemas/scan-model.json.
 base::OrderedJson report_to_json(const Report& report);
-/// kCorrupt for anything that report_to_json() does not write, kExhausted past 64 MiB of text.
+/// kCorrupt for anything that report_to_json() does not write, kTooLarge past 64 MiB of text.
 Result<Report> report_from_json(std::string_view json);
 /// SARIF 2.1.0 (OASIS): one run, one result a finding.
 base::OrderedJson report_to_sarif(const Report& report);

@@ -101,7 +101,7 @@ void Scan::unreadable(std::string_view scanner, const Error& error) {
 
 Status Scan::check_time() const {
   if (std::chrono::steady_clock::now() > deadline_)
-    return make_error(ErrorCode::kExhausted, "the scan took longer than {} s and was ended",
+    return make_error(ErrorCode::kTooLarge, "the scan took longer than {} s and was ended",
                       std::chrono::duration_cast<std::chrono::seconds>(limits_.time_max).count());
   return {};
 }
@@ -109,21 +109,21 @@ Status Scan::check_time() const {
 Status Scan::spend_read(uint64_t bytes) {
   read_bytes_ += bytes;
   if (read_bytes_ > limits_.read_bytes)
-    return make_error(ErrorCode::kExhausted, "more than {} bytes to read", limits_.read_bytes);
+    return make_error(ErrorCode::kTooLarge, "more than {} bytes to read", limits_.read_bytes);
   return check_time();
 }
 
 Status Scan::spend_extracted(uint64_t bytes) {
   extracted_bytes_ += bytes;
   if (extracted_bytes_ > limits_.extracted_bytes)
-    return make_error(ErrorCode::kExhausted, "archives unpack to more than {} bytes",
+    return make_error(ErrorCode::kTooLarge, "archives unpack to more than {} bytes",
                       limits_.extracted_bytes);
   return check_time();
 }
 
 Status Scan::spend_entry() {
   if (++entries_ > limits_.entries)
-    return make_error(ErrorCode::kExhausted, "more than {} entries in archives", limits_.entries);
+    return make_error(ErrorCode::kTooLarge, "more than {} entries in archives", limits_.entries);
   return check_time();
 }
 

@@ -61,7 +61,7 @@ class Scan {
   /// An inconclusive finding of rule "<scanner>-unreadable" with the error's message.
   void unreadable(std::string_view scanner, const Error& error);
 
-  /// kExhausted past the time or the bytes; asked in every loop over outside data.
+  /// kTooLarge past the time or the bytes; asked in every loop over outside data.
   [[nodiscard]] Status spend_read(uint64_t bytes);
   [[nodiscard]] Status spend_extracted(uint64_t bytes);
   [[nodiscard]] Status spend_entry();

@@ -113,7 +113,7 @@ std::string key_hint(const base::PublicKey& key) {
 Result<SignatureBundle> parse_bundle(std::string_view text, std::string_view what) {
   auto parsed = base::parse_json(text, what, {.bytes_max = kBundleBytesMax, .depth_max = 32});
   // Of a signature, what is past a limit is as wrong as what is no JSON.
-  if (!parsed.ok() && parsed.error().code == ErrorCode::kExhausted)
+  if (!parsed.ok() && parsed.error().code == ErrorCode::kTooLarge)
     return Error{ErrorCode::kCorrupt, std::move(parsed).error().message};
   if (!parsed.ok()) return std::move(parsed).error();
   const Json& json = *parsed;

@@ -125,14 +125,14 @@ Result<Certificate> Certificate::from_der(std::span<const std::byte> der, std::s
 Result<std::vector<Certificate>> Certificate::from_pem(std::string_view pem,
                                                        std::string_view what) {
   if (pem.size() > kPemBytesMax)
-    return make_error(ErrorCode::kExhausted, "{}: too large for certificates", what);
+    return make_error(ErrorCode::kTooLarge, "{}: too large for certificates", what);
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   LANTERN_CHECK(bio != nullptr);
   std::vector<Certificate> certificates;
   while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
     certificates.push_back(Certificate(own(next)));
     if (certificates.size() > kPemCertificatesMax)
-      return make_error(ErrorCode::kExhausted, "{}: more than {} certificates", what,
+      return make_error(ErrorCode::kTooLarge, "{}: more than {} certificates", what,
                         kPemCertificatesMax);
   }
   const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;

@@ -27,7 +27,7 @@ class Certificate {
   /// kCorrupt for what is no certificate, or has bytes after it.
   static Result<Certificate> from_der(std::span<const std::byte> der, std::string_view what);
   /// Every "BEGIN CERTIFICATE" block, in order. kCorrupt where there is none or one is broken,
-  /// kExhausted past 64 of them.
+  /// kTooLarge past 64 of them.
   static Result<std::vector<Certificate>> from_pem(std::string_view pem, std::string_view what);
 
   [[nodiscard]] std::vector<std::byte> to_der() const;

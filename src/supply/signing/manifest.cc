@@ -79,7 +79,7 @@ Status check_count(size_t n, std::string_view what) {
     return make_error(ErrorCode::kCorrupt, "{}: the statement lists no files: an empty model",
                       what);
   if (n > kResourcesMax)
-    return make_error(ErrorCode::kExhausted,
+    return make_error(ErrorCode::kTooLarge,
                       "{}: the statement lists {} resources, at most {} are "
                       "read",
                       what, n, kResourcesMax);

@@ -61,7 +61,7 @@ std::string to_statement(const SignedManifest& manifest);
 
 /// kCorrupt names `what` and the field, also where the root digest is not that of the resources or
 /// the shards of a file leave a gap; kUnsupported for other predicates, methods and hashes;
-/// kExhausted past 200,000 resources.
+/// kTooLarge past 200,000 resources.
 Result<SignedManifest> parse_statement(std::string_view payload, std::string_view what);
 
 }  // namespace lantern::supply

@@ -89,7 +89,7 @@ class Lister {
     fs::directory_iterator entry(folder.path, error);
     for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
       if (++n_entries_ > kEntriesMax)
-        return make_error(ErrorCode::kExhausted, "{}: more than {} files", folder.path.string(),
+        return make_error(ErrorCode::kTooLarge, "{}: more than {} files", folder.path.string(),
                           kEntriesMax);
       LANTERN_TRY(add(folder, entry->path()));
     }
@@ -113,7 +113,7 @@ class Lister {
     if (error) return base::errno_error(error.value(), path.string());
     if (fs::is_directory(status)) {
       if (folder.depth + 1 > kDepthMax)
-        return make_error(ErrorCode::kExhausted, "{}: more than {} folders deep", path.string(),
+        return make_error(ErrorCode::kTooLarge, "{}: more than {} folders deep", path.string(),
                           kDepthMax);
       pending_.push_back({.path = path, .prefix = name + "/", .depth = folder.depth + 1});
       return {};

@@ -55,7 +55,7 @@ std::span<const std::string_view> default_ignored_paths();
 bool is_left_out(std::string_view name, std::span<const std::string> ignore);
 
 /// `path`: a folder, or a file (all parts of a split GGUF). kNotFound, kIo, kInvalidArgument for
-/// what is neither, kExhausted past 200,000 entries or 64 levels.
+/// what is neither, kTooLarge past 200,000 entries or 64 levels.
 Result<ModelFiles> list_model_files(const std::filesystem::path& path, const ListOptions& options);
 
 /// Where `file` lies inside the folder `root`; nothing where it lies elsewhere. Neither need exist.

@@ -203,7 +203,7 @@ class HubSource final : public Source {
     std::string address = api("tree", commit) + "?recursive=true";
     for (size_t page = 0; !address.empty(); ++page) {
       if (page == kPagesMax || files.size() > kFilesMax)
-        return make_error(ErrorCode::kExhausted, "hf:{}: more than {} pages or {} files",
+        return make_error(ErrorCode::kTooLarge, "hf:{}: more than {} pages or {} files",
                           reference_.repo, kPagesMax, kFilesMax);
       HttpReply reply;
       LANTERN_ASSIGN(Json json, ask(client, address, reply));

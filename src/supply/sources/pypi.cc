@@ -194,7 +194,7 @@ class PypiSource final : public Source {
     uint64_t bytes = 0;
     for (const auto* member : members) {
       if (member->size > zip_limits_.entry_bytes - bytes)
-        return make_error(ErrorCode::kExhausted, "{}: its models are larger than {}",
+        return make_error(ErrorCode::kTooLarge, "{}: its models are larger than {}",
                           reference_.text, base::format_bytes(zip_limits_.entry_bytes));
       bytes += member->size;
     }

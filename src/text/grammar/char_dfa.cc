@@ -52,7 +52,7 @@ CharSet complement(const CharSet& set) {
 Status Budget::spend(size_t units) {
   left_ -= static_cast<int64_t>(units);
   if (left_ >= 0) return {};
-  return make_error(ErrorCode::kExhausted,
+  return make_error(ErrorCode::kTooLarge,
                     "it takes too much to compile; make its patterns and bounds smaller");
 }
 
@@ -147,7 +147,7 @@ class CharNfa::Subsets {
     out_.accepts.push_back(accepts ? 1 : 0);
     if (sets_.size() > kDfaStatesMax)
       out.status =
-          make_error(ErrorCode::kExhausted, "a pattern needs more than {} states; make it simpler",
+          make_error(ErrorCode::kTooLarge, "a pattern needs more than {} states; make it simpler",
                      kDfaStatesMax);
     return out;
   }
@@ -309,7 +309,7 @@ Result<CharDfa> product(const CharDfa& a, const CharDfa& b, Both both, Budget& b
   static const std::vector<CharDfa::Edge> kNoEdges;
   for (size_t i = 0; i < pairs.size(); ++i) {
     if (pairs.size() > kDfaStatesMax)
-      return make_error(ErrorCode::kExhausted,
+      return make_error(ErrorCode::kTooLarge,
                         "patterns together need more than {} states; make them simpler",
                         kDfaStatesMax);
     const auto [x, y] = pairs[i];
@@ -542,7 +542,7 @@ Status fill_completions(const CharDfa& dfa, Counter& counter, Budget& budget) {
   const auto n = static_cast<size_t>(counter.most) + 1;
   counter.n_words = (n + 63) / 64;
   if (counter.n_words * 64 * dfa.size() > kCounterBitsMax)
-    return make_error(ErrorCode::kExhausted,
+    return make_error(ErrorCode::kTooLarge,
                       "a length of {} together with a pattern is more than can be compiled; leave "
                       "one out or make it smaller",
                       counter.most);

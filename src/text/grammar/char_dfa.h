@@ -30,7 +30,7 @@ const CharSet& all_chars();
 class Budget {
  public:
   explicit Budget(int64_t units) : left_(units) {}
-  /// kExhausted once it is spent.
+  /// kTooLarge once it is spent.
   Status spend(size_t units);
 
  private:
@@ -94,7 +94,7 @@ struct LengthBounds {
   int64_t least = 0;
   int64_t most = kUnbounded;  // characters
 };
-/// A rule for the texts of `dfa` within the bounds. kExhausted.
+/// A rule for the texts of `dfa` within the bounds. kTooLarge.
 Result<int32_t> add_char_rule(NetworkBuilder& builder, std::string name, const CharDfa& dfa,
                               Spelling spelling, LengthBounds bounds, Budget& budget);
 

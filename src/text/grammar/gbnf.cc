@@ -125,7 +125,7 @@ class Gbnf {
       if (is_name_char(text_[0]) && at_next_rule()) break;
       LANTERN_TRY(builder_.within_limits());
       if (builder_.n_rules() > kRulesMax)
-        return make_error(ErrorCode::kExhausted, "grammar: more than {} rules", kRulesMax);
+        return make_error(ErrorCode::kTooLarge, "grammar: more than {} rules", kRulesMax);
       LANTERN_ASSIGN(const Part item, parse_item(depth));
       LANTERN_ASSIGN(const Part repeated, parse_quantifier(item));
       builder_.empty(last, repeated.begin);

@@ -16,7 +16,7 @@
 
 namespace lantern::text::grammar {
 
-/// The rule `root`. kInvalidArgument with the line; kUnsupported left recursion; kExhausted.
+/// The rule `root`. kInvalidArgument with the line; kUnsupported left recursion; kTooLarge.
 Result<Network> compile_gbnf(std::string_view text);
 
 }  // namespace lantern::text::grammar

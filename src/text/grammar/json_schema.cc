@@ -133,7 +133,7 @@ class SchemaCompiler {
 
   Result<int32_t> write_value(int32_t from, const Json& value, int depth) {
     if (depth > kDepthMax)
-      return make_error(ErrorCode::kExhausted, "JSON schema: a value nested deeper than {}",
+      return make_error(ErrorCode::kTooLarge, "JSON schema: a value nested deeper than {}",
                         kDepthMax);
     LANTERN_TRY(builder_.within_limits());
     if (value.is_string())
@@ -359,7 +359,7 @@ class SchemaCompiler {
                                            least_matters ? std::min(facts.least, n_members) : 1});
     const int64_t n_states = (n_members + 1) * (cap + 1);
     if (n_states > static_cast<int64_t>(kObjectStatesMax))
-      return make_error(ErrorCode::kExhausted,
+      return make_error(ErrorCode::kTooLarge,
                         "JSON schema: {} members with bounds on their number are too many",
                         n_members);
     LANTERN_TRY(budget_.spend(static_cast<size_t>(n_states) * 10));

@@ -8,7 +8,7 @@
 namespace lantern::text::grammar {
 
 /// Canonical JSON that is valid against `schema`. kUnsupported with pointer and keyword,
-/// kInvalidArgument for what is no schema or admits nothing, kExhausted.
+/// kInvalidArgument for what is no schema or admits nothing, kTooLarge.
 Result<Network> compile_json_schema(const base::OrderedJson& schema);
 
 }  // namespace lantern::text::grammar

@@ -150,7 +150,7 @@ int32_t NetworkBuilder::include(const Network& other) {
 
 Status NetworkBuilder::within_limits() const {
   if (n_states() <= kStatesMax && n_edges_ <= kEdgesMax) return {};
-  return make_error(ErrorCode::kExhausted,
+  return make_error(ErrorCode::kTooLarge,
                     "the grammar needs more than {} states or {} edges; make it smaller",
                     kStatesMax, kEdgesMax);
 }

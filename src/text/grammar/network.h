@@ -110,7 +110,7 @@ class NetworkBuilder {
 
   [[nodiscard]] size_t n_states() const { return accepts_.size(); }
   [[nodiscard]] size_t n_rules() const { return rules_.size(); }
-  /// kExhausted where the builder has grown past a limit; to be asked while building.
+  /// kTooLarge where the builder has grown past a limit; to be asked while building.
   [[nodiscard]] Status within_limits() const;
 
   /// kInvalidArgument where no text can be completed; kUnsupported left recursion.

@@ -248,7 +248,7 @@ class Parser {
 
   Result<NodePtr> parse_choice(int depth) {
     if (depth > kDepthMax)
-      return make_error(ErrorCode::kExhausted, "a regular expression nested deeper than {} groups",
+      return make_error(ErrorCode::kTooLarge, "a regular expression nested deeper than {} groups",
                         kDepthMax);
     Node choice{.kind = Node::Kind::kChoice};
     while (true) {
@@ -369,7 +369,7 @@ class Parser {
       if (atom->kind == Node::Kind::kBegin || atom->kind == Node::Kind::kEnd)
         return invalid("a quantifier after ^ or $");
       if (bounds.first > kQuantifierMax || bounds.second > kQuantifierMax)
-        return make_error(ErrorCode::kExhausted, "a quantifier above {} in a regular expression",
+        return make_error(ErrorCode::kTooLarge, "a quantifier above {} in a regular expression",
                           kQuantifierMax);
       if (bounds.second != kUnbounded && bounds.second < bounds.first)
         return invalid("a quantifier's bounds run backwards");
@@ -386,7 +386,7 @@ class Parser {
   Status room() {
     LANTERN_TRY(budget_.spend(4));
     if (nfa_.size() <= kNfaStatesMax) return {};
-    return make_error(ErrorCode::kExhausted,
+    return make_error(ErrorCode::kTooLarge,
                       "a regular expression of more than {} states; make it simpler",
                       kNfaStatesMax);
   }

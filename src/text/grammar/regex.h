@@ -19,7 +19,7 @@ enum class RegexMatch {
   kAnywhere,  // some part of it does (JSON schema's `pattern`)
 };
 
-/// kInvalidArgument for what is no regular expression, kUnsupported by name, kExhausted.
+/// kInvalidArgument for what is no regular expression, kUnsupported by name, kTooLarge.
 Result<CharDfa> compile_regex(std::string_view pattern, RegexMatch match, Budget& budget);
 
 /// The character or class that an escape after a backslash stands for, as in a regular expression;

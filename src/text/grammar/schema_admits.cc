@@ -47,7 +47,7 @@ int64_t n_chars(std::string_view text) {
 
 Result<bool> SchemaFacts::admits(SchemaId id, const Json& value, int depth) {
   if (depth > kDepthMax)
-    return make_error(ErrorCode::kExhausted, "JSON schema: references nested deeper than {}",
+    return make_error(ErrorCode::kTooLarge, "JSON schema: references nested deeper than {}",
                       kDepthMax);
   LANTERN_TRY(budget_.spend(50));
   LANTERN_TRY(set_.check(id));
@@ -85,7 +85,7 @@ Result<bool> SchemaFacts::admits_number(SchemaId id, const Json& value) {
   LANTERN_ASSIGN(const NumberBounds bounds, numbers(branch));
   const std::optional<Decimal> number = to_decimal(value);
   if (!number)
-    return make_error(ErrorCode::kExhausted, "JSON schema: a number of more than 400 digits");
+    return make_error(ErrorCode::kTooLarge, "JSON schema: a number of more than 400 digits");
   if (bounds.least) {
     const int order = compare(*number, bounds.least->value);
     if (order < 0 || (order == 0 && bounds.least->exclusive)) return false;

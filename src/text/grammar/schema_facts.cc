@@ -122,7 +122,7 @@ Result<std::vector<Branch>> SchemaFacts::branches(const Conjunction& conjunction
   work.push_back({.branch = {}, .todo = {conjunction.rbegin(), conjunction.rend()}, .choices = {}});
   while (!work.empty()) {
     if (work.size() + out.size() > kBranchesMax)
-      return make_error(ErrorCode::kExhausted,
+      return make_error(ErrorCode::kTooLarge,
                         "JSON schema: its anyOf and oneOf combine to more than {} cases",
                         kBranchesMax);
     Open open = std::move(work.back());
@@ -461,7 +461,7 @@ Result<ArrayFacts> SchemaFacts::arrays(const Branch& branch) {
       return set_.unsupported(id, "uniqueItems", "what was written cannot be remembered");
   }
   if (n_prefix > kPrefixMax)
-    return make_error(ErrorCode::kExhausted, "JSON schema: more than {} prefix items", kPrefixMax);
+    return make_error(ErrorCode::kTooLarge, "JSON schema: more than {} prefix items", kPrefixMax);
   out.prefix.resize(n_prefix);
   for (const Own& own : all) {
     for (size_t i = 0; i < n_prefix; ++i) {

@@ -64,7 +64,7 @@ class NumberMachine {
     take(start);
     for (size_t i = 0; i < places.size(); ++i) {
       if (places.size() > kDfaStatesMax)
-        return make_error(ErrorCode::kExhausted,
+        return make_error(ErrorCode::kTooLarge,
                           "the bounds and multiples of a number need more "
                           "than {} states",
                           kDfaStatesMax);

@@ -332,7 +332,7 @@ Status SchemaSet::check(SchemaId id) {
   if (entry.checked) return {};
   entry.checked = true;
   if (schemas_.size() > kSchemasMax)
-    return make_error(ErrorCode::kExhausted, "JSON schema: more than {} sub-schemas", kSchemasMax);
+    return make_error(ErrorCode::kTooLarge, "JSON schema: more than {} sub-schemas", kSchemasMax);
   const Json& schema = *entry.json;
   if (schema.is_boolean()) return {};
   if (!schema.is_object())

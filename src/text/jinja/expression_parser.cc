@@ -59,7 +59,7 @@ Status ExpressionParser::expect(std::string_view op) {
 
 Result<ExpressionParser::Nesting> ExpressionParser::enter() {
   if (depth_ >= kNestingMax)
-    return make_error(ErrorCode::kExhausted, "line {}: nested deeper than {} levels", peek().line,
+    return make_error(ErrorCode::kTooLarge, "line {}: nested deeper than {} levels", peek().line,
                       kNestingMax);
   return Nesting(depth_);
 }

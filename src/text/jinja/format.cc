@@ -26,13 +26,13 @@ struct Spec {
   int64_t precision = -1;
 };
 
-/// Reads decimal digits; kExhausted for a number no output could have.
+/// Reads decimal digits; kTooLarge for a number no output could have.
 Result<int64_t> read_number(std::string_view text, size_t& at) {
   int64_t value = 0;
   while (at < text.size() && text[at] >= '0' && text[at] <= '9') {
     if (__builtin_mul_overflow(value, int64_t{10}, &value) ||
         __builtin_add_overflow(value, int64_t{text[at] - '0'}, &value))
-      return make_error(ErrorCode::kExhausted, "a width or precision too large to format with");
+      return make_error(ErrorCode::kTooLarge, "a width or precision too large to format with");
     ++at;
   }
   return value;
@@ -91,7 +91,7 @@ Result<NumberText> integer_text(int64_t value, const Spec& spec) {
 
 Result<NumberText> real_text(double value, const Spec& spec) {
   if (spec.precision > kPrecisionMax)
-    return make_error(ErrorCode::kExhausted, "a precision of {} digits, at most {} are written",
+    return make_error(ErrorCode::kTooLarge, "a precision of {} digits, at most {} are written",
                       spec.precision, kPrecisionMax);
   NumberText out;
   out.negative = std::signbit(value) && !std::isnan(value);

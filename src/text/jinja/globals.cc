@@ -36,7 +36,7 @@ Result<Value> range_function(Runtime& rt, CallArgs args) {
   if (step > 0 && start < stop) length = (stop - start - 1) / step + 1;
   if (step < 0 && start > stop) length = (start - stop - 1) / -step + 1;
   if (length > kRangeMax)
-    return make_error(ErrorCode::kExhausted, "range() of {} items; the sandbox allows at most {}",
+    return make_error(ErrorCode::kTooLarge, "range() of {} items; the sandbox allows at most {}",
                       length, kRangeMax);
   auto* range = rt.heap().make<Range>();
   range->start = start;

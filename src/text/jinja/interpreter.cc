@@ -204,7 +204,7 @@ Result<Interpreter::Flow> Interpreter::execute(const Stmt& stmt) {
 Status Interpreter::print(const Value& value) {
   LANTERN_TRY(append_str(rt_, *out_, value));
   if (out_->full() || out_->text().size_bytes() > rt_.limits().output_bytes_max)
-    return make_error(ErrorCode::kExhausted, "the template writes more than {} bytes",
+    return make_error(ErrorCode::kTooLarge, "the template writes more than {} bytes",
                       rt_.limits().output_bytes_max);
   return {};
 }

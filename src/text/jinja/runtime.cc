@@ -6,13 +6,13 @@ namespace lantern::text::jinja {
 
 Error Runtime::past_limit() const {
   if (heap_.bytes_left() == 0) return heap_.exhausted();
-  return make_error(ErrorCode::kExhausted,
+  return make_error(ErrorCode::kTooLarge,
                     "the template takes more than {} steps; it may loop without end",
                     limits_.steps_max);
 }
 
 Error Runtime::too_deep() const {
-  return make_error(ErrorCode::kExhausted,
+  return make_error(ErrorCode::kTooLarge,
                     "the template nests deeper than {} evaluations; a macro may call itself "
                     "without end",
                     limits_.depth_max);

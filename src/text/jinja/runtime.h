@@ -20,7 +20,7 @@ class Runtime {
   [[nodiscard]] const RenderLimits& limits() const { return limits_; }
   [[nodiscard]] const LocalTime& now() const { return now_; }
 
-  /// Counts work done; kExhausted where it or the memory in use passes its limit.
+  /// Counts work done; kTooLarge where it or the memory in use passes its limit.
   [[nodiscard]] Status step(uint64_t steps = 1) {
     steps_ += steps;
     if (steps_ > limits_.steps_max || heap_.bytes_left() == 0) return past_limit();

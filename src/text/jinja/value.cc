@@ -31,7 +31,7 @@ Status append_key(const Value& key, size_t depth, std::string& out) {
       return {};
     case Kind::kTuple:
       if (depth >= kKeyDepthMax)
-        return make_error(ErrorCode::kExhausted, "a dict key nested deeper than {} tuples",
+        return make_error(ErrorCode::kTooLarge, "a dict key nested deeper than {} tuples",
                           kKeyDepthMax);
       out += fmt::format("t{}(", key.sequence().items.size());
       for (const Value& item : key.sequence().items) LANTERN_TRY(append_key(item, depth + 1, out));
@@ -146,7 +146,7 @@ void Dict::set(Value key, std::string encoded, Value value) {
 }
 
 Error Heap::exhausted() const {
-  return make_error(ErrorCode::kExhausted,
+  return make_error(ErrorCode::kTooLarge,
                     "the template needs more than the {} bytes of memory it may use", bytes_max_);
 }
 

@@ -199,7 +199,7 @@ class Heap {
   Result<Value> iterator(std::vector<Value> items);
   Value undefined(std::string message, bool unsafe = false);
 
-  /// kExhausted where `bytes` more would pass the limit.
+  /// kTooLarge where `bytes` more would pass the limit.
   [[nodiscard]] Status check(size_t bytes) const;
   [[nodiscard]] Error exhausted() const;
   [[nodiscard]] Status charge(size_t bytes);

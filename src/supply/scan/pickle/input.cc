@@ -21,7 +21,7 @@ Status PickleInput::need(uint64_t n) {
 
 Result<std::string_view> PickleInput::bytes(uint64_t n) {
   if (n > kBytesMax)
-    return make_error(ErrorCode::kExhausted, "{} bytes at once, at most {} are looked at", n,
+    return make_error(ErrorCode::kTooLarge, "{} bytes at once, at most {} are looked at", n,
                       kBytesMax);
   LANTERN_TRY(need(n));
   const std::string_view view = std::string_view(window_).substr(used_, n);

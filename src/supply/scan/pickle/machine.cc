@@ -37,7 +37,7 @@ PickleWalk PickleMachine::run() {
   for (;;) {
     op_at_ = input_.position();
     if (++walk_.n_ops > kOpsMax || values_.full() || memo_.full() || stack_.size() > kStackMax) {
-      walk_.fault = make_error(ErrorCode::kExhausted, "a pickle of too many objects");
+      walk_.fault = make_error(ErrorCode::kTooLarge, "a pickle of too many objects");
       break;
     }
     if (options_.scan != nullptr && (walk_.n_ops & 0xffff) == 0) {

@@ -54,7 +54,7 @@ void judge_entry(const format::ZipFile& zip, const Input& input, const format::Z
     bytes.append(reinterpret_cast<const char*>(part.data()), n);
     if (n == part.size()) return {};
     is_cut = true;
-    return make_error(ErrorCode::kExhausted, "more than {} bytes", bytes_max);
+    return make_error(ErrorCode::kTooLarge, "more than {} bytes", bytes_max);
   });
   if (!status.ok() && !is_cut) {
     const Scan::Place place(scan, entry.name);
