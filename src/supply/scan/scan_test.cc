@@ -239,6 +239,13 @@ TEST(ScanPickle, DataThatIsCalledIsJudgedAsCode) {
   EXPECT_NE(verdict_of("cnumpy\nmemmap\n."), Verdict::kMalicious) << "named, not called";
 }
 
+TEST(ScanPickle, WhatEvaluatesOrOpensInWellKnownPackages) {
+  for (const char* global : {"csympy\nsympify", "csympy.core.sympify\nsympify",
+                             "csympy.parsing.sympy_parser\nparse_expr", "cnumexpr\nevaluate",
+                             "cfsspec\nopen", "csmart_open\nopen", "cnltk.data\nload"})
+    EXPECT_EQ(verdict_of(std::string(global) + "\n(S'x'\ntR."), Verdict::kMalicious) << global;
+}
+
 TEST(ScanPickle, CorruptOnes) {
   using namespace std::string_view_literals;
   // A marked pickle that breaks off before anything happens.
