@@ -564,8 +564,8 @@ TEST_F(SchedulerTest, MoreUsersThanPlacesTakeTurns) {
   wait_for_running(*scheduler, 1);
   answers.push_back(submit(*scheduler, asks[1]));
   expect_equal(answers, expected);
-  // Slices of 256 tokens, of 1,800 in all.
-  EXPECT_GE(scheduler->stats().preempted, 3u);
+  // Slices of 256 tokens, of 1,800 in all; the first may be hundreds ahead when the second comes.
+  EXPECT_GE(scheduler->stats().preempted, 2u);
   EXPECT_LE(scheduler->stats().preempted, 8u);
 }
 
