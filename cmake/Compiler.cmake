@@ -13,6 +13,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LES
   target_compile_options(lantern_flags INTERFACE
     -Wno-restrict -Wno-array-bounds -Wno-use-after-free -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  # libstdc++ 12's own std::stable_sort calls what it deprecates.
+  target_compile_options(lantern_flags INTERFACE -Wno-deprecated-declarations)
+endif()
 if(LANTERN_WERROR)
   target_compile_options(lantern_flags INTERFACE -Werror)
 endif()
@@ -21,7 +25,7 @@ if(LANTERN_SANITIZE)
   target_compile_options(lantern_flags INTERFACE
     -fsanitize=${LANTERN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
     # Instrumented code confuses this warning (GCC's manual says so of -fsanitize).
-    -Wno-maybe-uninitialized)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(lantern_flags INTERFACE -fsanitize=${LANTERN_SANITIZE})
 endif()
 if(LANTERN_FUZZ)

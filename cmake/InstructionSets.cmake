@@ -22,6 +22,8 @@ if(LANTERN_SANITIZE)
   endif()
   if(LANTERN_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     list(APPEND LANTERN_KERNEL_OPTIMISATION --param=asan-stack=0)
+  elseif(LANTERN_SANITIZE MATCHES address)
+    list(APPEND LANTERN_KERNEL_OPTIMISATION -mllvm -asan-stack=0)
   endif()
 endif()
 

@@ -57,7 +57,7 @@ Status read_rope_object(const Json& object, HfRope& rope) {
       if (!type->is_string()) return wrong(name, "text");
       rope.type = type->get<std::string>();
     }
-  std::optional<double> theta, partial, truncate;
+  std::optional<double> theta, partial;
   LANTERN_TRY(read_optional(object, "rope_theta", theta));
   LANTERN_TRY(read_optional(object, "partial_rotary_factor", partial));
   rope.theta = theta.value_or(rope.theta);

@@ -73,12 +73,13 @@ TEST_F(AdapterTest, ABatchOfDifferentAdaptersAnswersAsEachAlone) {
     for (size_t i = 0; i < 12; ++i) {
       auto promise = std::make_shared<std::promise<Result<GenerateResult>>>();
       answers.push_back(promise->get_future());
-      const Status taken = scheduler->submit(
-          {.prompt = prompt,
-           .options = options(for_batch[i % 4], i),
-           .user = "u",
-           .cache_scope = "u",
-           .on_done = [promise](auto result) { promise->set_value(std::move(result)); }});
+      const Status taken = scheduler->submit({.prompt = prompt,
+                                              .options = options(for_batch[i % 4], i),
+                                              .user = "u",
+                                              .cache_scope = "u",
+                                              .on_done = [promise](Result<GenerateResult> result) {
+                                                promise->set_value(std::move(result));
+                                              }});
       ASSERT_TRUE(taken.ok()) << taken.error().message;
     }
     for (size_t i = 0; i < answers.size(); ++i) {
@@ -119,13 +120,15 @@ TEST_F(AdapterTest, EmbeddingsAreThoseUnderTheAdapter) {
   const AdapterPtr one = adapter(scheduler->engine(), 1);
   const auto embed = [&](const AdapterPtr& with) {
     std::promise<Result<EmbedResult>> promise;
-    EXPECT_TRUE(
-        scheduler
-            ->submit({.inputs = {scheduler->text().encode_raw("some text")},
-                      .user = "u",
-                      .adapter = with,
-                      .on_done = [&](auto result) { promise.set_value(std::move(result)); }})
-            .ok());
+    EXPECT_TRUE(scheduler
+                    ->submit({.inputs = {scheduler->text().encode_raw("some text")},
+                              .user = "u",
+                              .adapter = with,
+                              .on_done =
+                                  [&](Result<EmbedResult> result) {
+                                    promise.set_value(std::move(result));
+                                  }})
+                    .ok());
     return promise.get_future().get().value().vectors;
   };
   const auto plain = embed({});

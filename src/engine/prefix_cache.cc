@@ -36,7 +36,7 @@ bool PrefixCache::IdsLess::operator()(std::span<const int32_t> a,
   return std::ranges::lexicographical_compare(a, b);
 }
 
-PrefixCache::PrefixCache(KvPool& pool, uint64_t bytes_max) : pool_(pool), bytes_max_(bytes_max) {}
+PrefixCache::PrefixCache(uint64_t bytes_max) : bytes_max_(bytes_max) {}
 
 // One after another: a tree may be deeper than a stack.
 PrefixCache::~PrefixCache() {

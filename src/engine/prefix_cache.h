@@ -47,7 +47,7 @@ class PrefixCache {
     auto operator<=>(const Scope&) const = default;
   };
 
-  PrefixCache(KvPool& pool, uint64_t bytes_max);
+  explicit PrefixCache(uint64_t bytes_max);
   ~PrefixCache();
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
@@ -106,7 +106,6 @@ class PrefixCache {
   void refresh(Node& node);
   void erase(Node& node);
 
-  KvPool& pool_;
   uint64_t bytes_max_;
   uint64_t bytes_ = 0;
   uint64_t clock_ = 0;

@@ -47,7 +47,7 @@ class PrefixCacheTest : public ::testing::Test {
   }
 
   KvPool pool_;
-  PrefixCache cache_{pool_, UINT64_MAX};
+  PrefixCache cache_{UINT64_MAX};
 };
 
 const PrefixCache::Scope kAlice{.name = "alice"};
@@ -151,7 +151,7 @@ TEST_F(PrefixCacheTest, EvictsTheLeastRecentlyUsedAndNothingHeld) {
 }
 
 TEST_F(PrefixCacheTest, StaysWithinItsBytes) {
-  PrefixCache small(pool_, 3 * pool_.bytes_for(1));
+  PrefixCache small(3 * pool_.bytes_for(1));
   for (int32_t i = 0; i < 10; ++i) {
     Sequence sequence(pool_);
     auto position = small.enter(kAlice);

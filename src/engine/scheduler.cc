@@ -106,7 +106,7 @@ struct Scheduler::Impl {
         impl(*engine.impl_),
         options(given),
         pace(given.step_tokens, given.step_time_max),
-        cache(*impl.kv, given.cache_bytes),
+        cache(given.cache_bytes),
         embedder(impl, shares),
         logits(static_cast<size_t>((given.sequences_max + kGuessesMax) * impl.info.model.n_vocab)) {
   }

@@ -134,9 +134,9 @@ TEST(OpenAiMessage, StreamsWhatItAlsoGivesWhole) {
       auto& arguments = calls[index]["function"]["arguments"].get_ref<std::string&>();
       arguments += piece["function"]["arguments"].get<std::string>();
     }
-    EXPECT_EQ(content, whole["message"]["content"]) << step;
-    EXPECT_EQ(reasoning, whole["message"]["reasoning_content"]) << step;
-    EXPECT_EQ(finish, whole["finish_reason"]) << step;
+    EXPECT_EQ(content, whole["message"]["content"].get<std::string>()) << step;
+    EXPECT_EQ(reasoning, whole["message"]["reasoning_content"].get<std::string>()) << step;
+    EXPECT_EQ(finish, whole["finish_reason"].get<std::string>()) << step;
     EXPECT_EQ(OrderedJson(calls), whole["message"]["tool_calls"]) << step;
   }
 }

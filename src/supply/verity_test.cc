@@ -34,7 +34,7 @@ TEST(VerityHash, EqualsTheReferenceCommandsDigests) {
     std::string content(size, '\0');
     for (size_t i = 0; i < size; ++i)
       content[i] = static_cast<char>(static_cast<uint32_t>(i) * 2654435761u >> 24);
-    EXPECT_EQ(base::to_hex(verity_digest(content)), one.at("digest")) << size;
+    EXPECT_EQ(base::to_hex(verity_digest(content)), one.at("digest").get<std::string>()) << size;
   }
 }
 

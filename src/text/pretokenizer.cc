@@ -41,7 +41,9 @@ constexpr std::array<CharClass, 128> make_ascii_classes() {
   for (size_t c = 'A'; c <= 'Z'; ++c) classes[c] = CharClass::kLu;
   for (size_t c = 'a'; c <= 'z'; ++c) classes[c] = CharClass::kLl;
   for (size_t c = '0'; c <= '9'; ++c) classes[c] = CharClass::kN;
-  for (size_t c : {' ', '\t', '\n', '\v', '\f', '\r'}) classes[c] = CharClass::kSpace;
+  for (const char c : {' ', '\t', '\n', '\v', '\f', '\r'}) {
+    classes[static_cast<unsigned char>(c)] = CharClass::kSpace;
+  }
   return classes;
 }
 constexpr std::array<CharClass, 128> kAsciiClasses = make_ascii_classes();

@@ -30,7 +30,10 @@ check_packages=(
   "libvalijson-dev|holds --json outputs against docs/schemas"
   "clang-format-14 clang-format|formatting"
   "clang-tidy-19 clang-tidy-18|static analysis"
+  "clang-19|the build with sanitizers: a third of what g++ takes for it"
+  "libclang-rt-19-dev|its sanitizers"
   "git|what changed"
+  "python3-venv|the vendors' clients, in an environment of their own"
 )
 
 # 124 MB, with what it needs: ./check --full alone.

@@ -81,11 +81,13 @@ Status add_filter(int output_fd) {
   }
   // Memory, but never executable.
   for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-    const scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+    const scmp_arg_cmp no_code{
+        .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0};
     if (status == 0)
       status = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, call, 1, &no_code);
   }
-  const scmp_arg_cmp is_output = SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(output_fd));
+  const scmp_arg_cmp is_output{
+      .arg = 0, .op = SCMP_CMP_EQ, .datum_a = static_cast<scmp_datum_t>(output_fd), .datum_b = 0};
   if (status == 0)
     status = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(write), 1, &is_output);
   if (status == 0) status = seccomp_load(filter.get());

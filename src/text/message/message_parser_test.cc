@@ -203,8 +203,8 @@ TEST(MessageParser, CallsWhatTransformersWrites) {
       ASSERT_TRUE(arguments.ok()) << event.text << "\n" << text;
       calls.back()["arguments"] = *arguments;
     }
-    EXPECT_EQ(content, c["content"]) << text;
-    EXPECT_EQ(reasoning, c["reasoning"]) << text;
+    EXPECT_EQ(content, c["content"].get<std::string>()) << text;
+    EXPECT_EQ(reasoning, c["reasoning"].get<std::string>()) << text;
     EXPECT_EQ(calls.dump(), c["calls"].dump()) << text;
     for (size_t cut = 1; cut < text.size(); ++cut) {
       MessageParser parser(options);
