@@ -145,6 +145,7 @@ class Managed : public ::testing::Test {
   }
   static void expect_refused(const Ran& ran, const std::string& rule) {
     EXPECT_EQ(ran.exit_code, 4) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("denied by rule "));
     EXPECT_THAT(ran.err, HasSubstr(rule));
   }
 
@@ -347,6 +348,7 @@ TEST_F(Managed, APolicyThatWasChangedOrIsOlderDenies) {
   ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
   install_policy(4);
   expect_refused(use(), "lantern.no-policy");
+  expect_refused(run_lantern({"policy", "show"}), "lantern.no-policy");
   install_policy(6);
   EXPECT_EQ(use().exit_code, 0);
   std::string envelope = base::read_text_file(kEtc / "policy.dsse", 1 << 20).value();
@@ -370,7 +372,7 @@ TEST_F(Managed, ARequiredRevocationListMustBeThereAndNeverGoesBack) {
   const std::string second = revocation_list(2, {}), first = revocation_list(1, {});
   ASSERT_EQ(run_lantern({"revoke", "--list", second}).exit_code, 0);
   EXPECT_EQ(use({"--approve", "reviewed"}).exit_code, 0);
-  EXPECT_EQ(run_lantern({"revoke", "--list", first}).exit_code, 4) << "an older list";
+  expect_refused(run_lantern({"revoke", "--list", first}), "lantern.revocation-list");
   EXPECT_EQ(use().exit_code, 0);
   // A file of the model is revoked by the next list.
   const auto weights =
@@ -731,11 +733,17 @@ TEST_F(Managed, ThePolicySeesTheSignerOfASignatureThatCameAlong) {
 TEST_F(Managed, BreakGlassLiftsADenialForThoseThatThePolicyNames) {
   install_policy(1);
   expect_refused(use(), "denied by rule");
-  EXPECT_EQ(run_lantern({"break-glass", "--reason", "incident", "--expires", "3h"}).exit_code, 4)
-      << "longer than the policy lets anybody";
+  // Longer than the policy lets anybody.
+  expect_refused(run_lantern({"break-glass", "--reason", "incident", "--expires", "3h"}),
+                 "lantern.break-glass");
   const Ran lifted = run_lantern({"break-glass", "--reason", "incident", "--expires", "1h"});
   EXPECT_EQ(lifted.exit_code, 0) << lifted.err;
-  EXPECT_EQ(use().exit_code, 0);
+  const Ran used = use();
+  EXPECT_EQ(used.exit_code, 0) << used.err;
+  EXPECT_THAT(used.err, HasSubstr("broke the glass"));
+  const Ran explained = run_lantern({"policy", "explain", "--model", golden_model()});
+  EXPECT_EQ(explained.exit_code, 0) << explained.err;
+  EXPECT_THAT(explained.out, HasSubstr("allowed by rule lantern.break-glass"));
   const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
   EXPECT_THAT(log.out, HasSubstr("lantern.break-glass"));
   // What is revoked stays refused.

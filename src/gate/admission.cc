@@ -15,9 +15,11 @@ Result<Resolved> resolve_and_authorize(std::string_view reference, const AdmitOp
   LANTERN_ASSIGN(Resolved resolved, resolve(reference, {.stop = options.stop,
                                                         .progress = options.progress,
                                                         .paranoid = options.paranoid}));
-  LANTERN_TRY(authorize(governance, resolved.model, options.action, options.consent));
+  LANTERN_ASSIGN(const policy::Decision decision,
+                 authorize(governance, resolved.model, options.action, options.consent));
   if (options.warn && !governance.policy_warning().empty())
     options.warn(governance.policy_warning());
+  if (options.warn && decision.rule == policy::kBreakGlassRule) options.warn(decision.reason);
   return resolved;
 }
 

@@ -27,7 +27,7 @@ struct AdmitOptions {
   std::stop_token stop = {};
   base::ProgressOutput progress = base::ProgressOutput::none();  // of hashing, where it is needed
   bool paranoid = false;                                         // hash whatever receipts say
-  std::function<void(std::string_view)> warn = {};  // a sentence: an old policy stays in force
+  std::function<void(std::string_view)> warn = {};  // a sentence: an old policy, a broken glass
 };
 
 class Admission {

@@ -126,7 +126,8 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
       if (named.key.id() == key->public_key().id()) approval.approver = named.user;
   }
   LANTERN_ASSIGN(const std::string statement, policy::sign_approval(approval, *key));
-  LANTERN_ASSIGN(approval, policy::verify_approval(statement, "approval", trust));
+  LANTERN_ASSIGN(approval, policy::denied_by(policy::verify_approval(statement, "approval", trust),
+                                             "lantern.approval-key"));
   std::string scope;
   for (const std::string& user : terms.users)
     scope += (scope.empty() ? "" : ",") + ("user:" + user);
@@ -167,13 +168,14 @@ Result<policy::Decision> seek(Governance& governance, const Composition& model,
   return governance.decide(facts);
 }
 
-Status authorize(Governance& governance, const Composition& model, policy::Action action,
-                 const Consent& consent) {
+Result<policy::Decision> authorize(Governance& governance, const Composition& model,
+                                   policy::Action action, const Consent& consent) {
   LANTERN_ASSIGN(const policy::Decision decision, seek(governance, model, action, consent));
   LANTERN_TRY(governance.record(
       action == policy::Action::kConvert ? audit::Action::kConvert : audit::Action::kLoad, decision,
       model));
-  return decision.status();
+  LANTERN_TRY(decision.status());
+  return decision;
 }
 
 }  // namespace lantern::gate

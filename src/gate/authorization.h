@@ -34,10 +34,10 @@ struct Consent {
 Result<policy::Decision> seek(Governance& governance, const Composition& model,
                               policy::Action action, const Consent& consent);
 
-/// seek(), recorded. Errors: kDenied, naming the rule and how to ask; what cannot be read or
-/// recorded.
-Status authorize(Governance& governance, const Composition& model, policy::Action action,
-                 const Consent& consent);
+/// seek(), recorded: an allowance. Errors: kDenied, naming the rule and how to ask; what cannot be
+/// read or recorded.
+Result<policy::Decision> authorize(Governance& governance, const Composition& model,
+                                   policy::Action action, const Consent& consent);
 
 /// The scan of a composition: the recorded one, or a new one that is recorded.
 Result<supply::scan::Report> scanned(Governance& governance, const Composition& model);

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kRule = "lantern.clock";
+constexpr std::string_view kRule = policy::kClockRule;
 /// Root's consent: the number of entries that the log had, in decimal digits.
 constexpr std::string_view kConsentFile = "clock";
 constexpr size_t kConsentBytesMax = 64;

@@ -187,10 +187,8 @@ Result<policy::RevocationList> acceptable_list(Governance& governance, const std
   if (const Status valid = policy::check_fresh(
           &facts, {.required = true, .version_min = 0, .age_days_max = {}}, now);
       !valid.ok())
-    return make_error(ErrorCode::kDenied,
-                      "denied by rule lantern.revocation-list: {}: version {}: {}; nothing was "
-                      "changed",
-                      what, list.version(), valid.error().message);
+    return make_error(ErrorCode::kDenied, "{}: version {}: {}; nothing was changed", what,
+                      list.version(), valid.error().message);
   return list;
 }
 
@@ -207,7 +205,8 @@ Result<ImportedRevocations> import_revocations(std::string_view from, supply::Ne
   // Raised here, for the check alone; in the state together with what the list revokes.
   policy::VersionFloorInMemory floor;
   if (before) LANTERN_TRY(floor.raise({.version = before->version, .digest = before->digest}));
-  auto accepted = acceptable_list(governance, envelope, what, floor);
+  auto accepted = policy::denied_by(acceptable_list(governance, envelope, what, floor),
+                                    "lantern.revocation-list");
   if (!accepted.ok()) {
     auto recorded = governance.log().append({.action = audit::Action::kRevocationsImport,
                                              .decision = audit::Decision::kDeny,
@@ -264,12 +263,14 @@ Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request) {
   LANTERN_ASSIGN(const std::string envelope, policy::sign_break_glass(statement, key));
   LANTERN_ASSIGN(const std::vector<base::PublicKey> own,
                  governance.keys().public_keys(audit::KeyPurpose::kLog));
-  auto verified = policy::verify_break_glass(envelope, "break-glass", *policy, own, now);
+  auto verified =
+      policy::denied_by(policy::verify_break_glass(envelope, "break-glass", *policy, own, now),
+                        policy::kBreakGlassRule);
   audit::Event event{.action = audit::Action::kBreakGlass,
                      .decision = verified.ok() ? audit::Decision::kAllow : audit::Decision::kDeny,
                      .actor = audit::this_process(),
                      .model = std::move(model),
-                     .rule = "lantern.break-glass",
+                     .rule = std::string(policy::kBreakGlassRule),
                      .reason = request.reason};
   event.facts.push_back({.name = "expires", .value = base::format_utc(statement.expires)});
   if (auto recorded = governance.log().append(event); !recorded.ok())

@@ -105,6 +105,10 @@ Result<Governance> Governance::open_to_look() {
 }
 
 Result<base::UtcTime> Governance::now() const {
+  return policy::denied_by(trusted_now(), policy::kClockRule);
+}
+
+Result<base::UtcTime> Governance::trusted_now() const {
   std::optional<base::UtcTime> newest;
   if (const int64_t ms = log_ ? log_->newest_time_ms() : 0; ms > 0)
     newest = base::UtcTime(std::chrono::seconds(ms / 1000));
@@ -114,7 +118,7 @@ Result<base::UtcTime> Governance::now() const {
 Result<PolicyPtr> Governance::read_policy() {
   // The one that is compiled in outlives everybody.
   if (!managed_) return PolicyPtr(std::shared_ptr<void>(), &policy::personal_policy());
-  auto current = watcher_->current(now());
+  auto current = watcher_->current(trusted_now());
   policy_warning_ = std::move(current.warning);
   if (!current.policy.ok()) return std::move(current.policy).error();
   const policy::Policy& policy = (*current.policy)->policy;
@@ -219,7 +223,7 @@ Status Governance::count_approvals(const Composition& model, policy::Facts& fact
 Result<policy::Facts> Governance::facts(const Composition& model, policy::Action action) {
   (void)policy();
   policy::Facts facts;
-  if (auto time = now(); time.ok())
+  if (auto time = trusted_now(); time.ok())
     facts.now = *time;
   else
     facts.clock_fault = time.error().message;

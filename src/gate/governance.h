@@ -115,6 +115,8 @@ class Governance {
 
  private:
   Governance(bool managed, supply::State state, std::optional<AuditLog> log, audit::KeyRing keys);
+  /// now(), its fault without a rule's name: one of the reasons of another refusal.
+  [[nodiscard]] Result<base::UtcTime> trusted_now() const;
   Result<PolicyPtr> read_policy();
   /// As policy() gave it last; read now where that was never asked.
   const Result<PolicyPtr>& snapshot();

@@ -457,6 +457,7 @@ void ModelHost::Impl::load_wanted(const SlotPtr& slot, Lock& lock, const std::st
   lock.lock();
   std::vector<Waiter> waiters = std::exchange(slot->waiters, {});
   std::vector<Result<ModelUse>> uses;
+  uses.reserve(waiters.size());
   if (model.ok()) {
     put(slot, std::move(*model));
     for (const Waiter& waiter : waiters) uses.emplace_back(hold(slot, waiter.options));
@@ -575,6 +576,7 @@ Result<ModelUse> ModelHost::Impl::use_base(const Target& target, const LoadOptio
   // Who asked for it meanwhile has waited for this load.
   const std::vector<Waiter> waiters = std::exchange(slot->waiters, {});
   std::vector<Result<ModelUse>> uses;
+  uses.reserve(waiters.size());
   for (const Waiter& waiter : waiters) uses.emplace_back(hold(slot, waiter.options));
   lock.unlock();
   for (size_t w = 0; w < waiters.size(); ++w) waiters[w].then(std::move(uses[w]));

@@ -103,8 +103,8 @@ Status ModelPulls::start(std::string_view name, const Caller& caller, const std:
             source, {.stop = pull.stop.get_token(), .progress = std::move(progress), .notice = say},
             {}, {});
         if (pulled.ok() && !pulled->taken.approved) {
-          follower.on_done(make_error(ErrorCode::kDenied, "{}: it is here, in quarantine: {}",
-                                      pulled->pulled.alias, pulled->taken.why_not));
+          follower.on_done(make_error(ErrorCode::kDenied, "{}; {} is here, in quarantine",
+                                      pulled->taken.why_not, pulled->pulled.alias));
         } else {
           follower.on_done(std::move(pulled));
         }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "gate/governance.h"
+#include "gate/log_facts.h"
 #include "gate/pull.h"
 #include "gate/resolve.h"
 #include "gate/store.h"
@@ -152,6 +153,19 @@ Status sign_policy_file(const fs::path& path, const base::PrivateKey& key, const
   return base::write_file_atomically(out, envelope);
 }
 
+/// The highest version that was in force, as the state has it; false where this account may not
+/// read that.
+Result<bool> copy_floor(policy::VersionFloorInMemory& floor) {
+  const auto folders = base::own_folders();
+  if (!folders.ok()) return false;
+  std::error_code ignored;
+  if (!fs::exists(folders->data / "state.db", ignored)) return true;
+  LANTERN_ASSIGN(supply::State state, supply::State::open_read_only(folders->data));
+  LANTERN_ASSIGN(const auto highest, state.highest(kPolicyFloor));
+  if (highest) LANTERN_TRY(floor.raise({.version = highest->version, .digest = highest->digest}));
+  return true;
+}
+
 Result<PolicyInForce> policy_in_force() {
   PolicyInForce in_force{.managed = base::machine_is_managed()};
   if (!in_force.managed) {
@@ -161,8 +175,14 @@ Result<PolicyInForce> policy_in_force() {
   }
   // The floor of versions is the service's own; anybody may read what the files say.
   policy::VersionFloorInMemory floor;
+  LANTERN_ASSIGN(const bool is_held, copy_floor(floor));
+  if (!is_held)
+    in_force.file.notes.emplace_back(
+        "whether a newer version was in force before is for the service's account to say");
   LANTERN_ASSIGN(policy::SignedPolicy loaded,
-                 policy::load_policy({.folder = base::managed_folder()}, base::utc_clock(), floor));
+                 policy::denied_by(policy::load_policy({.folder = base::managed_folder()},
+                                                       base::utc_clock(), floor),
+                                   "lantern.no-policy"));
   in_force.file.is_signed = true;
   for (const base::PublicKey& key : loaded.signers)
     in_force.file.signers.push_back(base::to_hex(key.id()));
@@ -213,6 +233,8 @@ Result<Explained> explain_policy(const ExplainRequest& request) {
     policy = *in_force;
   }
   explained.explanation = policy::explain(policy, explained.facts);
+  // Of the machine's own policy also what a break-glass statement makes of it.
+  if (!request.policy) explained.explanation.decision = governance.decide(explained.facts);
   return explained;
 }
 

@@ -10,7 +10,7 @@ namespace lantern::gate {
 namespace {
 
 constexpr size_t kAdaptersMax = 1024;
-constexpr int64_t kSecondsMax = 24 * 3600;
+constexpr int64_t kSecondsMax = int64_t{24} * 3600;
 
 std::string check_line(std::string_view text) {
   return policy::line_fault(text, policy::kLineBytesMax);

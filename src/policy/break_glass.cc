@@ -117,7 +117,7 @@ Result<BreakGlass> verify_break_glass(std::string_view envelope_text, std::strin
 }
 
 Decision lift(Decision decision, const BreakGlass& statement, const Facts& facts) {
-  if (decision.allowed() || decision.is_final) return decision;
+  if (decision.allowed() || decision.is_final || facts.action == Action::kApprove) return decision;
   const bool covers =
       facts.user && *facts.user == statement.person && facts.now &&
       *facts.now < statement.expires && statement.issued - *facts.now <= kClockBehindMax &&
@@ -129,7 +129,7 @@ Decision lift(Decision decision, const BreakGlass& statement, const Facts& facts
                                 statement.person, base::format_utc(statement.expires),
                                 statement.reason, decision.rule, decision.reason);
   decision.effect = Effect::kAllow;
-  decision.rule = "lantern.break-glass";
+  decision.rule = kBreakGlassRule;
   decision.how_to_ask.clear();
   return decision;
 }

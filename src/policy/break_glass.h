@@ -25,6 +25,8 @@ namespace lantern::policy {
 inline constexpr std::string_view kBreakGlassPayloadType =
     "application/vnd.lantern.break-glass.v1+json";
 inline constexpr size_t kBreakGlassBytesMax = 64u << 10;
+/// Of a decision that a statement turned.
+inline constexpr std::string_view kBreakGlassRule = "lantern.break-glass";
 /// No policy can allow more.
 inline constexpr std::chrono::hours kBreakGlassHoursMax{12};
 
@@ -51,7 +53,7 @@ Result<BreakGlass> verify_break_glass(std::string_view envelope, std::string_vie
 
 /// An allowance by rule "lantern.break-glass" in place of a denial that is not final, where the
 /// statement covers the facts' user, model, action and time; else the decision as it is. Data-loss
-/// actions stay.
+/// actions stay. Approvals are never lifted: they would outlast it.
 Decision lift(Decision decision, const BreakGlass& statement, const Facts& facts);
 
 }  // namespace lantern::policy

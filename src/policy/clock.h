@@ -3,11 +3,15 @@
 
 #include <chrono>
 #include <optional>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/time.h"
 
 namespace lantern::policy {
+
+/// By which what depends on the time is refused where the clock cannot be believed.
+inline constexpr std::string_view kClockRule = "lantern.clock";
 
 /// A wall clock further behind the newest log record than this is wrong or was set back.
 inline constexpr std::chrono::seconds kClockBehindMax = std::chrono::minutes(5);

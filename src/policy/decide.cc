@@ -312,6 +312,12 @@ Status Decision::status() const {
   return make_error(ErrorCode::kDenied, "denied by rule {}: {}; {}", rule, reason, how_to_ask);
 }
 
+Error denied_by(Error error, std::string_view rule) {
+  if (error.code == ErrorCode::kDenied && !error.message.starts_with("denied by rule "))
+    error.message = fmt::format("denied by rule {}: {}", rule, error.message);
+  return error;
+}
+
 Explanation explain(const Policy& policy, const Facts& facts) {
   return Decider(policy, facts).run();
 }

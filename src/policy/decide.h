@@ -114,4 +114,13 @@ Decision decide(const Result<Policy>& policy, const Facts& facts);
 /// That denial.
 Decision deny_without_policy(const Error& why);
 
+/// A kDenied that names no rule yet, as Decision::status() words it; any other error as it is.
+Error denied_by(Error error, std::string_view rule);
+/// The same of a result.
+template <typename T>
+Result<T> denied_by(Result<T> result, std::string_view rule) {
+  if (result.ok()) return result;
+  return denied_by(std::move(result).error(), rule);
+}
+
 }  // namespace lantern::policy

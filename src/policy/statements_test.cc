@@ -418,6 +418,9 @@ TEST_F(Statements, BrokenGlassLiftsWhatIsNotFinal) {
     spoil(other);
     EXPECT_FALSE(lift(decide(policy, other), glass(), other).allowed());
   }
+  Facts approves = facts;
+  approves.action = Action::kApprove;
+  EXPECT_FALSE(lift(denied, glass(), approves).allowed()) << "an approval would outlast it";
   facts.revoked = true;
   EXPECT_FALSE(lift(decide(policy, facts), glass(), facts).allowed()) << "revoked stays revoked";
   EXPECT_FALSE(

@@ -42,7 +42,9 @@ Result<base::UniqueFd> connect_to(const std::filesystem::path& path) {
     return fd;
   const int why = errno;
   if (why == EACCES || why == EPERM)
-    return make_error(ErrorCode::kDenied, "{}: this account may not use the service's socket",
+    return make_error(ErrorCode::kDenied,
+                      "denied by rule lantern.socket: {}: this account may not use the service's "
+                      "socket",
                       name);
   return make_error(ErrorCode::kNotFound,
                     "the service is not running: nobody answers at {} (lantern serve, or systemctl "

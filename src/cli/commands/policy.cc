@@ -78,12 +78,14 @@ Result<Exit> show(const Flags& flags) {
   if (flags.json) {
     base::OrderedJson document = {{"profile", profile}};
     document.update(head_of(in_force.file));
+    document["notes"] = in_force.file.notes;
     document["text"] = in_force.file.text;
     LANTERN_TRY(print_json(document));
     return Exit::kDone;
   }
-  LANTERN_TRY(print(visible(
-      fmt::format("# profile: {}; {}\n{}", profile, line_of(in_force.file), in_force.file.text))));
+  std::string head = fmt::format("# profile: {}; {}\n", profile, line_of(in_force.file));
+  for (const std::string& note : in_force.file.notes) head += "# note: " + note + "\n";
+  LANTERN_TRY(print(visible(head + in_force.file.text)));
   return Exit::kDone;
 }
 
