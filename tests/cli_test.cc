@@ -1,6 +1,9 @@
 // The program's manners: exit codes, one-line errors, answers on stdout and all else on stderr.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -53,6 +56,7 @@ TEST(Program, UsageErrorsExitTwo) {
   expect_refusal(run_lantern({"run", "m"}), 2, "the prompt is empty");
   expect_refusal(run_lantern({"run", "m", "--seed", "-1", "hi"}), 2, "--seed");
   expect_refusal(run_lantern({"run", "m", "--seed", "18446744073709551616", "hi"}), 2, "--seed");
+  expect_refusal(run_lantern({"run", "m", "--stop", "", "hi"}), 2, "--stop");
   expect_refusal(run_lantern({"logits", "m", "--tokens", "1,,2", "--out", "f.npy"}), 2, "a comma");
   expect_refusal(run_lantern({"logits", "m", "--tokens", ",1", "--out", "f.npy"}), 2, "a comma");
   expect_refusal(run_lantern({"logits", "m", "--tokens", "1", "--out", "-"}), 2, "--out");
@@ -94,6 +98,44 @@ TEST(Program, TemplateReadsAFile) {
   expect_refusal(run_lantern({"template", broken, "--messages", messages}), 2, "");
   expect_refusal(run_lantern({"template", chat, "--messages", write_scratch("n.json", "{")}), 2,
                  "n.json");
+}
+
+TEST(Program, WhatIsPastALimitIsBadInputAndNamesTheFile) {
+  const ScopedHome home("past-a-limit");
+  const std::string messages = write_scratch("one.json", R"([{"role":"user","content":"a"}])");
+  // 2^24 tensors, as the file says, and bytes enough for them (a hole).
+  const std::string many = write_scratch(
+      "many.gguf", std::string("GGUF\3\0\0\0\0\0\0\1\0\0\0\0", 16) + std::string(8, '\0'));
+  std::filesystem::resize_file(many, 1u << 30);
+  expect_refusal(run_lantern({"inspect", many}), 2, many + ": tensor count");
+  const std::string deep = write_scratch("deep.json", std::string(1000, '['));
+  const std::string plain = write_scratch("plain.jinja", "x");
+  expect_refusal(run_lantern({"template", plain, "--messages", deep}), 2, deep);
+  const std::string nested = write_scratch(
+      "nested.jinja", "{{ " + std::string(1000, '(') + "1" + std::string(1000, ')') + " }}");
+  expect_refusal(run_lantern({"template", nested, "--messages", messages}), 2, "nested deeper");
+  const std::string endless =
+      write_scratch("endless.jinja", "{% for i in range(10**9) %}x{% endfor %}");
+  expect_refusal(run_lantern({"template", endless, "--messages", messages}), 2, "range()");
+}
+
+TEST(Program, AFaultOfAMessageNamesTheFileItIsFrom) {
+  const std::string plain = write_scratch("plain.jinja", "{{ messages }}");
+  const std::string wrong = write_scratch("wrong.json", "[1]");
+  expect_refusal(run_lantern({"template", plain, "--messages", wrong}), 2, wrong + ": messages[0]");
+}
+
+TEST(Program, HelpThatCannotBeWrittenIsNoSuccess) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+    if (full < 0 || ::dup2(full, STDOUT_FILENO) < 0) ::_exit(99);
+    become_lantern({"--help"});
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 5) << "a full disk";
 }
 
 TEST(Program, CompletionsAndManPageNameEveryCommand) {

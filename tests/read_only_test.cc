@@ -6,7 +6,10 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <fmt/core.h>
+
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <optional>
 
@@ -17,6 +20,7 @@ namespace lantern::tests {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::HasSubstr;
 
 constexpr unsigned kNobody = 65534;
 
@@ -73,8 +77,11 @@ class ReadOnly : public ::testing::Test {
     const Ran explain = run_lantern({"policy", "explain", "--model", "mine"});
     EXPECT_NE(explain.exit_code, 2) << explain.err;
     EXPECT_EQ(explain.err.find("state.db"), std::string::npos) << explain.err;
-    const Ran use = run_lantern({"logits", "mine", "--tokens", "1", "--out", "/dev/null"});
+    const fs::path out = fs::temp_directory_path() / "lantern-never-written";
+    const Ran use = run_lantern({"logits", "mine", "--tokens", "1", "--out", out.string()});
     EXPECT_NE(use.exit_code, 0) << "a load that cannot be recorded is refused";
+    EXPECT_THAT(use.err, HasSubstr("state.db"));
+    EXPECT_FALSE(fs::exists(out));
     EXPECT_EQ(files_below(home_.path()), before);
   }
 
@@ -110,6 +117,54 @@ TEST_F(ReadOnly, ADiskThatIsMountedReadOnlyIsDescribed) {
   ASSERT_EQ(::mount("", home.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr), 0);
   expect_described({});
   ::umount2(home.c_str(), MNT_DETACH);
+}
+
+/// A state folder on a disk of `kBytes`.
+class FullDisk : public ::testing::Test {
+ protected:
+  static constexpr size_t kBytes = 2u << 20;
+
+  void SetUp() override {
+    if (::geteuid() != 0 || ::unshare(CLONE_NEWNS) != 0 ||
+        ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("none", home_.path().c_str(), "tmpfs", 0, fmt::format("size={}", kBytes).c_str()) !=
+            0)
+      GTEST_SKIP() << "a mount of its own takes root";
+    is_mounted_ = true;
+  }
+  void TearDown() override {
+    if (is_mounted_) ::umount2(home_.path().c_str(), MNT_DETACH);
+  }
+  /// Nothing more fits on the disk.
+  void fill() const {
+    std::ofstream file(home_.path() / "filler", std::ios::binary);
+    const std::string page(4096, 'x');
+    while (file.write(page.data(), static_cast<std::streamsize>(page.size())).flush()) {
+    }
+  }
+  Ran use() const {
+    return run_lantern({"logits", golden_model(), "--tokens", "1", "--out",
+                        (roomy_.path() / "logits").string(), "--approve", "reviewed"});
+  }
+
+  const ScopedHome roomy_ = ScopedHome("roomy-disk");  // the home is the later one
+  const ScopedHome home_ = ScopedHome("full-disk");
+  bool is_mounted_ = false;
+};
+
+TEST_F(FullDisk, IsSaidToBeFullWhetherTheStateIsThereOrNot) {
+  fill();
+  const Ran first = use();
+  EXPECT_EQ(first.exit_code, 5) << first.err;
+  EXPECT_THAT(first.err, HasSubstr("disk"));
+  fs::remove(home_.path() / "filler");
+  const Ran emptied = use();
+  ASSERT_EQ(emptied.exit_code, 0) << emptied.err;
+  fill();
+  const Ran later = use();
+  EXPECT_EQ(later.exit_code, 5) << later.err;
+  fs::remove(home_.path() / "filler");
+  EXPECT_EQ(use().exit_code, 0) << "nothing was lost";
 }
 
 }  // namespace

@@ -69,6 +69,10 @@ void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(dat
 
 Error Database::fault() const {
   const int code = sqlite3_errcode(handle_.get());
+  // A full disk where the shared memory of the WAL should grow is but an I/O error to SQLite.
+  if (const int of_system = sqlite3_system_errno(handle_.get());
+      (code & 0xff) == SQLITE_IOERR && (of_system == ENOSPC || of_system == EDQUOT))
+    return errno_error(of_system, name_);
   const auto kind = [&] {
     switch (code & 0xff) {
       case SQLITE_FULL:

@@ -154,7 +154,8 @@ void SamplingFlags::define(CLI::App& app) {
   app.add_option("--max-tokens", max_tokens,
                  "longest answer in tokens (default: until the model ends or its context does)")
       ->check(at_least(1));
-  app.add_option("--stop", stop, "end the answer before this text; may be given several times");
+  app.add_option("--stop", stop, "end the answer before this text; may be given several times")
+      ->check(not_empty());
 }
 
 engine::GenerateOptions SamplingFlags::options() const {
@@ -232,6 +233,11 @@ CLI::Validator at_least(int64_t least) {
         return fmt::format("{}: a whole number from {} on is needed", text, least);
       },
       "NUMBER");
+}
+
+CLI::Validator not_empty() {
+  return CLI::Validator(
+      [](const std::string& text) { return std::string(text.empty() ? "is empty" : ""); }, "TEXT");
 }
 
 CLI::Validator unsigned_64() {

@@ -89,6 +89,8 @@ inline constexpr const char* kModelHelp =
 
 /// Whole numbers from `least` on.
 CLI::Validator at_least(int64_t least);
+/// Refuses "".
+CLI::Validator not_empty();
 /// Whole numbers of 64 bits, without a sign.
 CLI::Validator unsigned_64();
 

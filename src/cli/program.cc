@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <iostream>
+#include <sstream>
 #include <vector>
 
 #include "cli/command.h"
@@ -82,8 +82,12 @@ int run_program(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
-    const int status = app.exit(success);
-    return std::cout.flush() ? status : static_cast<int>(Exit::kIo);
+    std::ostringstream text;
+    app.exit(success, text, text);
+    const Status printed = print(text.str());
+    if (printed.ok()) return static_cast<int>(Exit::kDone);
+    tell(printed.error().message);
+    return static_cast<int>(exit_of(printed.error()));
   } catch (const CLI::ParseError& error) {
     if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) {
       std::fprintf(stderr, "lantern: %s: no such command\nTry: lantern --help\n",

@@ -35,6 +35,12 @@ uint64_t tensor_bytes(const format::Checkpoint& checkpoint) {
   return bytes;
 }
 
+/// A fault of the model's names it, as a reader's own already does.
+Error about(Error error, std::string_view model) {
+  if (error.message.starts_with(model)) return error;
+  return std::move(error).within(model);
+}
+
 }  // namespace
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -47,7 +53,9 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
   LANTERN_TRY(check(options));
   LANTERN_ASSIGN(kernels::Isa isa, kernels::isa_from_environment());
   const uint64_t weights = tensor_bytes(model.checkpoint());
-  LANTERN_TRY(check_weights_fit(weights, std::min(base::available_memory(), options.memory)));
+  const Status fits =
+      check_weights_fit(weights, std::min(base::available_memory(), options.memory));
+  if (!fits.ok()) return about(fits.error(), model.name());
 
   auto impl = std::make_unique<Impl>();
   impl->admitted.emplace(std::move(model));
@@ -68,8 +76,9 @@ Result<Engine> Engine::load(format::AdmittedModel model, EngineOptions options) 
   auto loaded = arch::Model::load(
       *impl->admitted, {.context = &load_context, .progress = std::move(options.progress)});
   auto text_loaded = text.get();
-  if (!loaded.ok()) return std::move(loaded).error();
-  if (!text_loaded.ok() && options.text == TextSide::kNeeded) return std::move(text_loaded).error();
+  if (!loaded.ok()) return about(std::move(loaded).error(), impl->admitted->name());
+  if (!text_loaded.ok() && options.text == TextSide::kNeeded)
+    return about(std::move(text_loaded).error(), impl->admitted->name());
   impl->model.emplace(std::move(loaded).value());
   if (text_loaded.ok()) impl->text.emplace(std::move(text_loaded).value());
 

@@ -135,8 +135,8 @@ std::string page(const Flags& flags, const format::Description& description,
     templates += (templates.empty() ? "" : ", ") + name;
   std::vector<std::vector<std::string>> rows = {
       {"file", flags.model + ", " + std::string(format::file_kind_name(description.kind))},
-      {"name", one_line(description.name)},
-      {"architecture", description.architecture},
+      {"name", description.name.empty() ? "not said" : one_line(description.name)},
+      {"architecture", description.architecture.empty() ? "not said" : description.architecture},
       {"parameters",
        description.n_parameters < 100'000
            ? std::to_string(description.n_parameters)

@@ -26,10 +26,12 @@ struct Flags {
   bool json = false;
 };
 
+std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
+
 Result<base::OrderedJson> read_json(const std::string& path) {
   LANTERN_ASSIGN(const std::string text,
                  path == "-" ? read_stdin() : base::read_text_file(path, kFileBytesMax));
-  return base::parse_ordered_json(text, path == "-" ? "standard input" : path);
+  return base::parse_ordered_json(text, name_of(path));
 }
 
 Result<text::RenderInput> render_input(const Flags& flags) {
@@ -42,7 +44,7 @@ Result<text::RenderInput> render_input(const Flags& flags) {
   }
   if (!messages.is_array())
     return make_error(ErrorCode::kInvalidArgument, "{}: messages must be a JSON array",
-                      flags.messages);
+                      name_of(flags.messages));
   input.messages = std::move(messages);
   if (!flags.tools.empty()) {
     LANTERN_ASSIGN(base::OrderedJson tools, read_json(flags.tools));
@@ -54,6 +56,13 @@ Result<text::RenderInput> render_input(const Flags& flags) {
   return input;
 }
 
+/// What is wrong with a message is told with the file that it is from.
+Result<std::vector<text::Span>> with_file(Result<std::vector<text::Span>> spans,
+                                          const Flags& flags) {
+  if (spans.ok() || !spans.error().message.starts_with("messages[")) return spans;
+  return std::move(spans).error().within(name_of(flags.messages));
+}
+
 Result<std::vector<text::Span>> render(const Flags& flags) {
   LANTERN_ASSIGN(text::RenderInput input, render_input(flags));
   if (flags.source.ends_with(".jinja") || flags.source.ends_with(".j2")) {
@@ -61,14 +70,14 @@ Result<std::vector<text::Span>> render(const Flags& flags) {
     LANTERN_ASSIGN(const text::ChatTemplate chat_template,
                    text::ChatTemplate::parse(std::move(source)));
     input.date = engine::local_time_now();
-    return chat_template.render(input);
+    return with_file(chat_template.render(input), flags);
   }
   LANTERN_ASSIGN(
       const engine::TextIo io,
       gate::load_text(flags.source, {.consent = flags.consent.consent(),
                                      .stop = new_interruptible_scope(),
                                      .progress = base::ProgressOutput::standard_error()}));
-  return io.render(std::move(input), flags.name);
+  return with_file(io.render(std::move(input), flags.name), flags);
 }
 
 Result<Exit> run(const Flags& flags) {
