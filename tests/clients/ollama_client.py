@@ -78,7 +78,7 @@ def check_errors(client):
     refused("temperature", options={"temperature": -1})
     refused("format", format={"type": "object", "contains": {}})
     answer = client.chat(model="smollm2", messages=QUESTION,
-                         format={"type": "object", "properties": {"n": {"type": "integer"}},
+                         format={"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}},
                                  "required": ["n"], "additionalProperties": False})
     equal(list(json.loads(answer.message.content)), ["n"], "members")
     refused("images", messages=[{"role": "user", "content": "x", "images": [b"\x89PNG"]}])
