@@ -72,9 +72,9 @@ struct Meaning {
   std::vector<Section> sections;
 };
 
-class Loader {
+class AdapterLoader {
  public:
-  Loader(const format::AdmittedModel& adapter, const Network& network, const Spec& spec,
+  AdapterLoader(const format::AdmittedModel& adapter, const Network& network, const Spec& spec,
          const LoraOptions& options)
       : adapter_(adapter), net_(network), spec_(spec), options_(options) {}
 
@@ -111,7 +111,7 @@ std::optional<std::pair<size_t, std::string_view>> take_layer(std::string_view t
   return std::pair(layer, target.substr(1, target.size() - 1 - kSuffix.size()));
 }
 
-Meaning Loader::attention(std::string_view name, size_t layer) const {
+Meaning AdapterLoader::attention(std::string_view name, size_t layer) const {
   const HyperParameters& hyper = net_.hyper;
   const LayerParameters& shape = hyper.layers[layer];
   const Section q{LoraTarget::kQ, shape.n_heads * hyper.head_dim, hyper.head_dim};
@@ -129,7 +129,7 @@ Meaning Loader::attention(std::string_view name, size_t layer) const {
   return out;
 }
 
-Meaning Loader::feed_forward(std::string_view name, size_t layer, int64_t n_rows) const {
+Meaning AdapterLoader::feed_forward(std::string_view name, size_t layer, int64_t n_rows) const {
   const int64_t n_ff = net_.hyper.layers[layer].n_ff;
   const Section gate{LoraTarget::kGate, n_ff, 0}, up{LoraTarget::kUp, n_ff, 0};
   Meaning out{.layer = layer, .cols = net_.hyper.n_embd, .sections = {}};
@@ -145,7 +145,7 @@ Meaning Loader::feed_forward(std::string_view name, size_t layer, int64_t n_rows
   return out;
 }
 
-Result<Meaning> Loader::meaning(const LoraPart& part) const {
+Result<Meaning> AdapterLoader::meaning(const LoraPart& part) const {
   const auto named = take_layer(part.target);
   if (!named)
     return make_error(ErrorCode::kUnsupported,
@@ -168,7 +168,7 @@ Result<Meaning> Loader::meaning(const LoraPart& part) const {
   return out;
 }
 
-Status Loader::check_shape(const LoraPart& part, const Meaning& meaning) const {
+Status AdapterLoader::check_shape(const LoraPart& part, const Meaning& meaning) const {
   int64_t rows = 0;
   for (const Section& section : meaning.sections) rows += section.rows;
   auto wrong = [&](const Tensor& tensor, int64_t should_rows, int64_t should_cols) {
@@ -185,7 +185,7 @@ Status Loader::check_shape(const LoraPart& part, const Meaning& meaning) const {
   return {};
 }
 
-Result<Matrix> Loader::pack(const Tensor& tensor, int64_t first, int64_t n, int64_t head_dim) {
+Result<Matrix> AdapterLoader::pack(const Tensor& tensor, int64_t first, int64_t n, int64_t head_dim) {
   const quant::Format* format = quant::find_format(tensor.type);
   if (format == nullptr)
     return make_error(ErrorCode::kUnsupported, "tensor {}: its type is not supported", tensor.name);
@@ -204,7 +204,7 @@ Result<Matrix> Loader::pack(const Tensor& tensor, int64_t first, int64_t n, int6
   return packed;
 }
 
-Status Loader::add(const LoraPart& part, const Meaning& meaning) {
+Status AdapterLoader::add(const LoraPart& part, const Meaning& meaning) {
   const double scale = part.scale * options_.scale;
   if (!std::isfinite(static_cast<float>(scale)))
     return make_error(ErrorCode::kInvalidArgument, "scale {}: out of bounds", options_.scale);
@@ -223,7 +223,7 @@ Status Loader::add(const LoraPart& part, const Meaning& meaning) {
   return {};
 }
 
-Result<LoraWeights> Loader::load() {
+Result<LoraWeights> AdapterLoader::load() {
   LANTERN_ASSIGN(const LoraFile file, read_lora_file(adapter_.checkpoint(), spec_));
   in_pairs_ = file.rows_as_in_gguf && spec_.qk_order == QkOrder::kAdjacentPairs;
   out_.network = &net_;
@@ -242,7 +242,7 @@ Result<LoraWeights> Loader::load() {
 Result<LoraWeights> load_lora(const format::AdmittedModel& adapter, const Network& network,
                               const Spec& spec, const LoraOptions& options) {
   try {
-    auto weights = Loader(adapter, network, spec, options).load();
+    auto weights = AdapterLoader(adapter, network, spec, options).load();
     if (!weights.ok()) return std::move(weights).error().within(adapter.name());
     return weights;
   } catch (const std::bad_alloc&) {

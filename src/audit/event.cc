@@ -135,7 +135,7 @@ Status put_facts(base::OrderedJson& out, const std::vector<Fact>& facts) {
   return {};
 }
 
-Error corrupt(std::string_view what, std::string_view field) {
+Error misses(std::string_view what, std::string_view field) {
   return make_error(ErrorCode::kCorrupt, "{}: {} is missing or of another type", what, field);
 }
 
@@ -210,9 +210,9 @@ Result<std::string> event_to_json(const Event& event) {
 Result<Event> event_from_json(std::string_view text, std::string_view what) {
   LANTERN_ASSIGN(const base::Json json,
                  base::parse_json(text, what, {.bytes_max = kEntryBytesMax, .depth_max = 8}));
-  if (!json.is_object()) return corrupt(what, "the object");
+  if (!json.is_object()) return misses(what, "the object");
   const auto version = json.find("v");
-  if (version == json.end() || !version->is_number_integer()) return corrupt(what, "v");
+  if (version == json.end() || !version->is_number_integer()) return misses(what, "v");
   if (*version != kVersion)
     return make_error(ErrorCode::kUnsupported, "{}: event version {}, this program knows {}", what,
                       version->dump(), kVersion);
@@ -225,7 +225,7 @@ Result<Event> event_from_json(std::string_view text, std::string_view what) {
   LANTERN_ASSIGN(event.action, within(action_from_name(text_of(json, "action"))));
   LANTERN_ASSIGN(event.decision, within(decision_from_name(text_of(json, "decision"))));
   const auto actor = json.find("actor");
-  if (actor == json.end() || !actor->is_object()) return corrupt(what, "actor");
+  if (actor == json.end() || !actor->is_object()) return misses(what, "actor");
   event.actor = {.user = text_of(*actor, "user"),
                  .program = text_of(*actor, "program"),
                  .key_id = text_of(*actor, "key_id")};
@@ -247,7 +247,7 @@ Result<Event> event_from_json(std::string_view text, std::string_view what) {
 Result<int64_t> event_time(std::string_view text, std::string_view what) {
   LANTERN_ASSIGN(const base::Json json,
                  base::parse_json(text, what, {.bytes_max = kEntryBytesMax, .depth_max = 8}));
-  if (!json.is_object()) return corrupt(what, "the object");
+  if (!json.is_object()) return misses(what, "the object");
   return parse_time(text_of(json, "time"));
 }
 

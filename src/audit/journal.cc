@@ -12,8 +12,8 @@
 namespace lantern::audit {
 namespace {
 
-constexpr std::string_view kMagic = "LANTJRNL";
-constexpr uint32_t kVersion = 1;
+constexpr std::string_view kJournalMagic = "LANTJRNL";
+constexpr uint32_t kJournalVersion = 1;
 constexpr uint32_t kRecordMagic = 0x48435442;  // "BTCH"
 constexpr size_t kRecordHeaderBytes = 32;
 constexpr size_t kCheckBytes = 8;
@@ -82,8 +82,8 @@ bool is_unfinished(std::string_view bytes) {
 }  // namespace
 
 std::string journal_header(uint64_t base) {
-  std::string out(kMagic);
-  put(out, kVersion);
+  std::string out(kJournalMagic);
+  put(out, kJournalVersion);
   put(out, uint32_t{0});
   put(out, base);
   return out + check_of(out);
@@ -111,17 +111,17 @@ Result<Journal> parse_journal(std::string_view bytes, std::string_view what) {
   Journal journal;
   auto header = reader.read_bytes(kJournalHeaderBytes, "header");
   if (!header.ok()) return std::move(header).error().within(what);
-  LANTERN_TRY(reader.seek(kMagic.size(), "version"));
+  LANTERN_TRY(reader.seek(kJournalMagic.size(), "version"));
   LANTERN_ASSIGN(const auto version, reader.read<uint32_t>("version"));
   LANTERN_ASSIGN(const auto reserved, reader.read<uint32_t>("reserved"));
   LANTERN_ASSIGN(journal.base, reader.read<uint64_t>("first entry"));
   const size_t checked = kJournalHeaderBytes - kCheckBytes;
-  if (!bytes.starts_with(kMagic) || reserved != 0 ||
+  if (!bytes.starts_with(kJournalMagic) || reserved != 0 ||
       bytes.substr(checked, kCheckBytes) != check_of(bytes.substr(0, checked)))
     return make_error(ErrorCode::kCorrupt, "{}: its header was changed", what);
-  if (version != kVersion)
+  if (version != kJournalVersion)
     return make_error(ErrorCode::kUnsupported, "{}: journal version {}, this program knows {}",
-                      what, version, kVersion);
+                      what, version, kJournalVersion);
   if (journal.base >> 62 != 0)
     return make_error(ErrorCode::kCorrupt, "{}: begins with entry {}", what, journal.base);
   LANTERN_ASSIGN(journal.records,

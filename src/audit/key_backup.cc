@@ -14,15 +14,14 @@
 namespace lantern::audit {
 namespace {
 
-constexpr std::string_view kMagic = "LANTKEYS";
-constexpr uint32_t kVersion = 1;
+constexpr std::string_view kBackupMagic = "LANTKEYS";
+constexpr uint32_t kBackupVersion = 1;
 constexpr uint32_t kScrypt = 1;
 constexpr uint32_t kBlocks = 8;  // scrypt's r
 constexpr size_t kSaltBytes = 32, kNonceBytes = 12, kTagBytes = 16, kSumBytes = 32, kKeyBytes = 32;
 constexpr size_t kHeaderBytes = 80;
 // What a file may ask of its reader: at most 1 GiB of memory, four times over.
 constexpr uint32_t kCostMin = 14, kCostMax = 20, kPassesMax = 4;
-constexpr size_t kKeysMax = 10'000;
 
 unsigned char* raw(char* bytes) { return reinterpret_cast<unsigned char*>(bytes); }
 const unsigned char* raw(std::string_view bytes) {
@@ -56,7 +55,8 @@ Result<Parts> parse(std::string_view file, std::string_view what) {
   if (file.size() > kBackupBytesMax)
     return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", what, file.size(),
                       kBackupBytesMax);
-  if (!file.starts_with(kMagic.substr(0, std::min(kMagic.size(), file.size()))) || file.empty())
+  if (!file.starts_with(kBackupMagic.substr(0, std::min(kBackupMagic.size(), file.size()))) ||
+      file.empty())
     return make_error(ErrorCode::kCorrupt, "{}: no backup of keys", what);
   const auto is_cut = [&](uint64_t needed) {
     return make_error(ErrorCode::kCorrupt,
@@ -65,7 +65,7 @@ Result<Parts> parse(std::string_view file, std::string_view what) {
   };
   if (file.size() < kHeaderBytes) return is_cut(kHeaderBytes + kTagBytes + kSumBytes);
   base::ByteReader reader(std::as_bytes(std::span(file)));
-  LANTERN_TRY(reader.seek(kMagic.size(), "version"));
+  LANTERN_TRY(reader.seek(kBackupMagic.size(), "version"));
   LANTERN_ASSIGN(const auto version, reader.read<uint32_t>("version"));
   LANTERN_ASSIGN(const auto kdf, reader.read<uint32_t>("key derivation"));
   Parts parts;
@@ -81,10 +81,10 @@ Result<Parts> parse(std::string_view file, std::string_view what) {
                       "{}: the backup was changed: it is not what its checksum covers; take "
                       "another copy of it",
                       what);
-  if (version != kVersion || kdf != kScrypt)
+  if (version != kBackupVersion || kdf != kScrypt)
     return make_error(ErrorCode::kUnsupported,
                       "{}: backup version {}, key derivation {}; this program knows {} and {}",
-                      what, version, kdf, kVersion, kScrypt);
+                      what, version, kdf, kBackupVersion, kScrypt);
   if (parts.cost.n_log2 < kCostMin || parts.cost.n_log2 > kCostMax || blocks != kBlocks ||
       parts.cost.p < 1 || parts.cost.p > kPassesMax)
     return make_error(ErrorCode::kUnsupported,
@@ -123,9 +123,9 @@ Result<std::string> seal_backup(std::span<const KeyCopy> keys, std::string_view 
   const base::Secret content = backup_content(keys);
   if (content.size() > kBackupBytesMax - kHeaderBytes - kTagBytes - kSumBytes)
     return make_error(ErrorCode::kTooLarge, "{} keys are too many for one backup", keys.size());
-  std::string file(kMagic);
-  for (const uint32_t field :
-       {kVersion, kScrypt, cost.n_log2, kBlocks, cost.p, static_cast<uint32_t>(content.size())})
+  std::string file(kBackupMagic);
+  for (const uint32_t field : {kBackupVersion, kScrypt, cost.n_log2, kBlocks, cost.p,
+                               static_cast<uint32_t>(content.size())})
     put_u32(file, field);
   const std::string salt = random_bytes(kSaltBytes), nonce = random_bytes(kNonceBytes);
   file += salt + nonce;
@@ -197,9 +197,9 @@ Result<std::vector<KeyCopy>> parse_backup_content(std::string_view content, std:
     return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   };
   LANTERN_ASSIGN(const auto n_keys, within(reader.read<uint32_t>("number of keys")));
-  if (n_keys > kKeysMax)
+  if (n_keys > kRingKeysMax)
     return make_error(ErrorCode::kCorrupt, "{}: {} keys, at most {} are read", what, n_keys,
-                      kKeysMax);
+                      kRingKeysMax);
   std::vector<KeyCopy> keys;
   for (uint32_t i = 0; i < n_keys; ++i) {
     KeyCopy key;

@@ -22,7 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kHmacKind = "hmac-sha256";
 constexpr uint64_t kInfoBytesMax = 16u << 10;
-constexpr size_t kKeysMax = 10'000;
 
 constexpr PurposeInfo kPurposes[] = {
     {KeyPurpose::kLog, "log", "signs the audit log's checkpoints and receipts",
@@ -304,8 +303,9 @@ Result<std::vector<KeyInfo>> KeyRing::list() const {
     const fs::path folder = folder_ / purpose.name;
     for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
       if (at->path().extension() != ".json") continue;
-      if (keys.size() == kKeysMax)
-        return make_error(ErrorCode::kTooLarge, "{}: more than {} keys", folder.string(), kKeysMax);
+      if (keys.size() == kRingKeysMax)
+        return make_error(ErrorCode::kTooLarge, "{}: more than {} keys", folder.string(),
+                          kRingKeysMax);
       LANTERN_ASSIGN(KeyInfo key, read_info(at->path(), purpose.purpose));
       std::error_code ignored;
       key.has_private = fs::exists(private_file(folder_, key), ignored);

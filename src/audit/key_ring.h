@@ -25,6 +25,8 @@
 
 namespace lantern::audit {
 
+inline constexpr size_t kRingKeysMax = 10'000;
+
 enum class KeyPurpose {
   kLog,      // Ed25519: log checkpoints and receipts
   kSigning,  // ECDSA: this machine's signatures over models

@@ -19,10 +19,10 @@ using text::TokenizerKind;
 using text::TokenizerSpec;
 using text::TokenType;
 
-std::string key(std::string_view name) { return std::string("tokenizer.ggml.").append(name); }
+std::string ggml_key(std::string_view name) { return std::string("tokenizer.ggml.").append(name); }
 
 void write_id(Metadata& metadata, std::string_view name, std::optional<TokenId> id) {
-  if (id) metadata.set(key(name), static_cast<uint64_t>(*id));
+  if (id) metadata.set(ggml_key(name), static_cast<uint64_t>(*id));
 }
 
 std::vector<int64_t> token_types(const TokenizerSpec& spec, size_t n_vocab) {
@@ -103,18 +103,18 @@ void write_vocabulary(const TokenizerSpec& spec, size_t n_vocab, Metadata& metad
   format::StringArray tokens;
   for (size_t i = 0; i < spec.tokens.size(); ++i) tokens.push_back(spelling_of(spec, i, types[i]));
   for (size_t i = spec.tokens.size(); i < n_vocab; ++i) tokens.push_back(fmt::format("[PAD{}]", i));
-  metadata.set(key("tokens"), std::move(tokens));
-  metadata.set(key("token_type"), types, format::MetadataType::kInt32);
+  metadata.set(ggml_key("tokens"), std::move(tokens));
+  metadata.set(ggml_key("token_type"), types, format::MetadataType::kInt32);
   if (!spec.merges.empty()) {
     format::StringArray merges;
     for (size_t i = 0; i < spec.merges.size(); ++i) merges.push_back(spec.merges[i]);
-    metadata.set(key("merges"), std::move(merges));
+    metadata.set(ggml_key("merges"), std::move(merges));
   }
   if (spec.kind == TokenizerKind::kSentencePieceBpe) {
     std::vector<float> scores = spec.scores;
     if (scores.empty()) scores = scores_from_merges(spec, n_vocab);
     scores.resize(n_vocab, std::numeric_limits<float>::lowest());
-    metadata.set(key("scores"), std::move(scores));
+    metadata.set(ggml_key("scores"), std::move(scores));
   }
 }
 
@@ -145,10 +145,12 @@ Status tokenizer_to_metadata(const TextSources& sources, int64_t n_vocab, Metada
                         "tokenizer.json: added token {} is outside the vocabulary", added.id);
   const bool sentence_piece = spec.kind == TokenizerKind::kSentencePieceBpe;
   const bool word_piece = spec.kind == TokenizerKind::kWordPiece;
-  metadata.set(key("model"), std::string(word_piece ? "bert" : sentence_piece ? "llama" : "gpt2"));
-  metadata.set(key("pre"), spec.pre.empty() && (sentence_piece || word_piece)
-                               ? std::string("default")
-                               : spec.pre);
+  metadata.set(ggml_key("model"), std::string(word_piece       ? "bert"
+                                              : sentence_piece ? "llama"
+                                                               : "gpt2"));
+  metadata.set(ggml_key("pre"), spec.pre.empty() && (sentence_piece || word_piece)
+                                    ? std::string("default")
+                                    : spec.pre);
   if (word_piece) {
     write_id(metadata, "cls_token_id", spec.bos);
     write_id(metadata, "seperator_token_id", spec.eos);  // as the specification spells it
@@ -158,10 +160,10 @@ Status tokenizer_to_metadata(const TextSources& sources, int64_t n_vocab, Metada
   write_id(metadata, "unknown_token_id", spec.unk);
   write_id(metadata, "padding_token_id", spec.pad);
   write_end_ids(sources, metadata);
-  if (spec.add_bos) metadata.set(key("add_bos_token"), *spec.add_bos);
-  if (spec.add_eos) metadata.set(key("add_eos_token"), *spec.add_eos);
+  if (spec.add_bos) metadata.set(ggml_key("add_bos_token"), *spec.add_bos);
+  if (spec.add_eos) metadata.set(ggml_key("add_eos_token"), *spec.add_eos);
   if (sentence_piece)
-    metadata.set(key("add_space_prefix"), spec.space_prefix != text::SpacePrefix::kNever);
+    metadata.set(ggml_key("add_space_prefix"), spec.space_prefix != text::SpacePrefix::kNever);
   for (const auto& [name, source] : sources.templates)
     metadata.set("tokenizer.chat_template" + (name.empty() ? "" : "." + name), source);
   return {};

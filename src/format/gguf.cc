@@ -16,10 +16,6 @@ namespace {
 using base::CheckedSize;
 using base::printable;
 
-constexpr uint32_t kArrayType = 9;
-constexpr uint32_t kDimensionsMax = 4;
-constexpr uint64_t kDefaultAlignment = 32;
-
 /// Types that GGUF knows and quant/ does not, so that a message can name them.
 std::string_view foreign_type_name(uint32_t type) {
   switch (type) {
@@ -168,7 +164,7 @@ Result<std::string_view> Parser::read_string(uint64_t max_bytes, ErrorCode past_
 }
 
 Result<MetadataType> Parser::read_type(uint32_t id, std::string_view field) const {
-  if (id <= static_cast<uint32_t>(MetadataType::kFloat64) && id != kArrayType)
+  if (id <= static_cast<uint32_t>(MetadataType::kFloat64) && id != kGgufArrayType)
     return static_cast<MetadataType>(id);
   return corrupt("{}: value type {} is none of GGUF's", field, id);
 }
@@ -186,13 +182,13 @@ Status Parser::read_entry(uint64_t index) {
     return corrupt("key {} stands twice in the metadata", printable(key));
   std::string field = fmt::format("key {}", printable(key));
   LANTERN_ASSIGN(uint32_t type_id, reader_.read<uint32_t>(field));
-  if (type_id != kArrayType) {
+  if (type_id != kGgufArrayType) {
     LANTERN_ASSIGN(MetadataType type, read_type(type_id, field));
     LANTERN_ASSIGN(MetadataValue value, read_scalar(type, field));
     return header_.metadata.add(std::move(key), std::move(value), type);
   }
   LANTERN_ASSIGN(uint32_t element_id, reader_.read<uint32_t>(field));
-  if (element_id == kArrayType)
+  if (element_id == kGgufArrayType)
     return fault(ErrorCode::kUnsupported, "{}: an array of arrays", field);
   LANTERN_ASSIGN(MetadataType type, read_type(element_id, field));
   LANTERN_ASSIGN(uint64_t n, reader_.read<uint64_t>(field));
@@ -337,7 +333,7 @@ Result<MetadataValue> Parser::read_array(MetadataType type, uint64_t n, std::str
 }
 
 Status Parser::take_alignment() {
-  header_.alignment = kDefaultAlignment;
+  header_.alignment = kGgufAlignment;
   const MetadataValue* value = header_.metadata.find("general.alignment");
   if (value == nullptr) return {};
   const auto* alignment = std::get_if<uint64_t>(value);
@@ -363,8 +359,9 @@ Result<Tensor> Parser::read_tensor_entry(uint64_t index) {
   std::string field = fmt::format("tensor {}", printable(tensor.name));
 
   LANTERN_ASSIGN(uint32_t n_dimensions, reader_.read<uint32_t>(field + ": dimension count"));
-  if (n_dimensions > kDimensionsMax)
-    return corrupt("{}: {} dimensions, at most {} are valid", field, n_dimensions, kDimensionsMax);
+  if (n_dimensions > kGgufDimensionsMax)
+    return corrupt("{}: {} dimensions, at most {} are valid", field, n_dimensions,
+                   kGgufDimensionsMax);
   tensor.shape.assign(std::max(n_dimensions, 1u), 1);  // none: a scalar, one value
   CheckedSize n_elements(1);
   for (uint32_t i = 0; i < n_dimensions; ++i) {

@@ -20,6 +20,10 @@
 
 namespace lantern::format {
 
+inline constexpr uint32_t kGgufArrayType = 9;      // of a metadata value
+inline constexpr uint64_t kGgufAlignment = 32;     // of tensors, where general.alignment is missing
+inline constexpr uint32_t kGgufDimensionsMax = 4;  // of a tensor
+
 struct GgufLimits {
   uint64_t header_bytes = 256u << 20;  // magic to the end of the tensor table
   uint64_t keys = 1u << 16;

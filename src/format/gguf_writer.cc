@@ -16,10 +16,6 @@ namespace {
 using base::CheckedSize;
 using base::printable;
 
-constexpr uint32_t kArrayType = 9;
-constexpr uint64_t kDefaultAlignment = 32;
-constexpr size_t kDimensionsMax = 4;
-
 class Bytes {
  public:
   template <typename T>
@@ -110,7 +106,7 @@ bool put_entry(Bytes& out, const MetadataEntry& entry) {
           out.number(type_id);
           return put_value(out, entry.type, value);
         } else {
-          out.number(kArrayType);
+          out.number(kGgufArrayType);
           out.number(type_id);
           out.number(uint64_t{value.size()});
           for (auto element : value)
@@ -123,10 +119,10 @@ bool put_entry(Bytes& out, const MetadataEntry& entry) {
 }
 
 Result<uint64_t> plan_bytes(const TensorPlan& plan) {
-  if (plan.name.empty() || plan.shape.empty() || plan.shape.size() > kDimensionsMax)
+  if (plan.name.empty() || plan.shape.empty() || plan.shape.size() > kGgufDimensionsMax)
     return make_error(ErrorCode::kInvalidArgument,
                       "tensor \"{}\" {}: a name and one to {} dimensions are needed",
-                      printable(plan.name), describe_shape(plan.shape), kDimensionsMax);
+                      printable(plan.name), describe_shape(plan.shape), kGgufDimensionsMax);
   auto row =
       quant::row_bytes(plan.type, static_cast<uint64_t>(std::max<int64_t>(plan.shape.back(), 0)));
   if (!row.ok()) return std::move(row).error().within("tensor " + printable(plan.name));
@@ -149,7 +145,7 @@ Result<uint64_t> plan_bytes(const TensorPlan& plan) {
 Result<GgufWriter> GgufWriter::create(const std::filesystem::path& path, const Metadata& metadata,
                                       std::vector<TensorPlan> tensors) {
   LANTERN_ASSIGN(int64_t alignment_key,
-                 metadata.get_int_or("general.alignment", 1, 1 << 20, kDefaultAlignment));
+                 metadata.get_int_or("general.alignment", 1, 1 << 20, kGgufAlignment));
   auto alignment = static_cast<uint64_t>(alignment_key);
   if (!std::has_single_bit(alignment))
     return make_error(ErrorCode::kInvalidArgument, "key general.alignment: {} is no power of two",

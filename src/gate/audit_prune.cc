@@ -6,7 +6,7 @@
 namespace lantern::gate {
 namespace {
 
-constexpr std::string_view kRule = "lantern.audit-retention";
+constexpr std::string_view kRetentionRule = "lantern.audit-retention";
 
 /// Why the policy does not let entries older than `keep` go; empty: it does.
 std::string denial(const policy::Policy& policy, std::chrono::seconds keep) {
@@ -27,10 +27,10 @@ Result<audit::DropPlan> prune_audit_log(const PruneRequest& request) {
     const auto recorded = governance.log().append({.action = audit::Action::kLogPrune,
                                                    .decision = audit::Decision::kDeny,
                                                    .actor = audit::this_process(),
-                                                   .rule = std::string(kRule),
+                                                   .rule = std::string(kRetentionRule),
                                                    .reason = why});
     if (!recorded.ok()) return recorded.error();
-    return make_error(ErrorCode::kDenied, "denied by rule {}: {}; {}", kRule, why,
+    return make_error(ErrorCode::kDenied, "denied by rule {}: {}; {}", kRetentionRule, why,
                       policy->ask.empty() ? "ask whoever keeps the policy" : policy->ask);
   }
   LANTERN_ASSIGN(const AuditPlaces places, audit_places());

@@ -15,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kRule = policy::kClockRule;
 /// Root's consent: the number of entries that the log had, in decimal digits.
 constexpr std::string_view kConsentFile = "clock";
 constexpr size_t kConsentBytesMax = 64;
@@ -48,10 +47,10 @@ Error refuse(const AuditLog& log, int64_t size) {
   const auto recorded = log.append({.action = audit::Action::kClockCorrected,
                                     .decision = audit::Decision::kDeny,
                                     .actor = audit::this_process(),
-                                    .rule = std::string(kRule),
+                                    .rule = std::string(policy::kClockRule),
                                     .reason = reason});
   if (!recorded.ok()) return recorded.error();
-  return make_error(ErrorCode::kDenied, "denied by rule {}: {}", kRule, reason);
+  return make_error(ErrorCode::kDenied, "denied by rule {}: {}", policy::kClockRule, reason);
 }
 
 }  // namespace
@@ -83,7 +82,7 @@ Result<ClockCorrection> correct_clock(std::string_view reason) {
   const auto recorded = log.append({.action = audit::Action::kClockCorrected,
                                     .decision = audit::Decision::kRecord,
                                     .actor = audit::this_process(),
-                                    .rule = std::string(kRule),
+                                    .rule = std::string(policy::kClockRule),
                                     .reason = std::string(reason),
                                     .facts = clock_facts(corrections),
                                     .time_ms = 1000 * now.time_since_epoch().count()});

@@ -10,11 +10,11 @@ namespace {
 
 constexpr size_t kNamesShown = 4;
 
-std::string shown(const std::string& name) { return base::printable(name, 80); }
-std::string shown(const base::Digest& digest) {
+std::string in_words(const std::string& name) { return base::printable(name, 80); }
+std::string in_words(const base::Digest& digest) {
   return "sha256:" + base::to_hex(digest).substr(0, 12);
 }
-std::string shown(ModelState state) { return std::string(model_state_name(state)); }
+std::string in_words(ModelState state) { return std::string(model_state_name(state)); }
 
 template <typename Range>
 std::string shown_all(const Range& names) {
@@ -22,7 +22,7 @@ std::string shown_all(const Range& names) {
   size_t n = 0;
   for (const auto& name : names) {
     if (n == kNamesShown) return text + ", ...";
-    text += (n++ == 0 ? "" : ", ") + shown(name);
+    text += (n++ == 0 ? "" : ", ") + in_words(name);
   }
   return n == 0 ? "none" : text;
 }
@@ -128,7 +128,7 @@ void add_identity(const Conditions& conditions, Reading reading, const Facts& fa
   all.add(found, [&]() -> std::string {
     if (found == Truth::kUnknown)
       return is_unpinned ? "an alias is not pinned to an id" : "the model's id is not known";
-    return fmt::format("the model is {}, not {}", shown(*facts.model_id), shown_all(ids));
+    return fmt::format("the model is {}, not {}", in_words(*facts.model_id), shown_all(ids));
   });
 }
 

@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kKeysMax = 256;
 constexpr size_t kPemBytesMax = 4096;
-constexpr int64_t kVersionMax = int64_t{1} << 53;  // exact in every reader of JSON records
 constexpr int64_t kTokensMax = int64_t{1} << 53;
 constexpr int64_t kRequestsMax = 1'000'000;
 constexpr int64_t kApproversMax = 16;

@@ -10,8 +10,6 @@
 namespace lantern::policy {
 namespace {
 
-constexpr int64_t kVersionMax = int64_t{1} << 53;  // exact in every reader of JSON
-
 Error outdated(std::string_view fault) {
   return make_error(ErrorCode::kDenied, "revocation list: {}; import a newer one", fault);
 }

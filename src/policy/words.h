@@ -1,6 +1,7 @@
 // Words from outside that become part of messages and records.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +11,8 @@ namespace lantern::policy {
 
 inline constexpr size_t kLineBytesMax = 500;
 inline constexpr size_t kNameBytesMax = 200;
+/// Of policies and revocation lists: exact in every reader of JSON.
+inline constexpr int64_t kVersionMax = int64_t{1} << 53;
 
 /// Empty where `text` is one line of at least one visible character: UTF-8 without control
 /// characters or signs that reorder text, at most `bytes_max` long. Else what is wrong with it.

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "base/ascii.h"
 #include "base/printable.h"
 #include "base/progress.h"
 #include "supply/names.h"
@@ -45,7 +46,7 @@ struct HeaderList {
   }
 };
 
-std::string trimmed(std::string_view text) {
+std::string without_blanks(std::string_view text) {
   size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) return "";
   return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
@@ -152,14 +153,12 @@ struct HttpClient::Hop {
         std::from_chars(line.data() + space + 1, line.data() + n, reply.status);
       return n;
     }
-    std::string text = trimmed(line);
+    std::string text = without_blanks(line);
     if (text.empty()) return end_of_headers() ? n : 0;
     size_t colon = text.find(':');
     if (colon == std::string::npos) return n;
-    std::string name = text.substr(0, colon);
-    for (char& c : name)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    reply.headers[name] = trimmed(std::string_view(text).substr(colon + 1));
+    reply.headers[base::to_lower(std::string_view(text).substr(0, colon))] =
+        without_blanks(std::string_view(text).substr(colon + 1));
     return n;
   }
 

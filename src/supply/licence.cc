@@ -5,12 +5,12 @@
 namespace lantern::supply {
 namespace {
 
-struct Row {
+struct HubLicence {
   std::string_view hub, spdx;
 };
 
 /// The Hub's identifiers that SPDX has, apart from those that only differ in their case.
-constexpr Row kRows[] = {
+constexpr HubLicence kRows[] = {
     {"apache-2.0", "Apache-2.0"},
     {"mit", "MIT"},
     {"bsd", "BSD-3-Clause"},

@@ -8,6 +8,7 @@
 #include <array>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/printable.h"
 #include "supply/licence.h"
 #include "supply/licence_texts.h"
@@ -18,13 +19,6 @@ namespace {
 
 constexpr size_t kRowsMax = 1000, kSaidBytesMax = 500, kTokensMax = 64, kMarkBytes = 4096;
 constexpr std::string_view kBlanks = " \t\r\n";
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 std::string_view trimmed(std::string_view text) {
   const size_t begin = text.find_first_not_of(kBlanks);
@@ -113,7 +107,7 @@ Result<LicenceTerms> read_row(const toml::table& table, size_t number) {
   LANTERN_ASSIGN(terms.name, row.text("name"));
   LANTERN_ASSIGN(terms.also, row.texts("also"));
   for (const std::string& name : terms.also)
-    if (name != lower(name)) return wrong(number, "also", "lower case is needed");
+    if (name != base::to_lower(name)) return wrong(number, "also", "lower case is needed");
   LANTERN_ASSIGN(terms.marks, row.texts("marks"));
   LANTERN_ASSIGN(terms.commercial, row.text("commercial"));
   if (terms.commercial != "yes" && terms.commercial != "no" && terms.commercial != "conditions")
@@ -129,13 +123,13 @@ Result<LicenceTerms> read_row(const toml::table& table, size_t number) {
 std::string single_id(std::string_view said, std::span<const LicenceTerms> table) {
   if (said.starts_with("LicenseRef-") && is_spdx_id(said)) return std::string(said);
   if (is_listed_spdx_id(said)) return std::string(said);
-  const std::string plain = lower(said);
+  const std::string plain = base::to_lower(said);
   for (const LicenceTerms& terms : table)
-    if (lower(terms.id) == plain ||
+    if (base::to_lower(terms.id) == plain ||
         std::find(terms.also.begin(), terms.also.end(), plain) != terms.also.end())
       return terms.id;
   for (std::string_view id : listed_ids())
-    if (lower(id) == plain) return std::string(id);
+    if (base::to_lower(id) == plain) return std::string(id);
   const std::string of_hub = spdx_of_hub_licence(plain);
   return is_listed_spdx_id(of_hub) ? of_hub : "";
 }
@@ -251,9 +245,9 @@ Result<std::vector<LicenceTerms>> parse_licence_table(std::string_view toml) {
     const size_t number = table.size() + 1;
     if (!node.is_table()) return wrong(number, "licence", "a table is needed");
     LANTERN_ASSIGN(LicenceTerms terms, read_row(*node.as_table(), number));
-    if (!names.insert(lower(terms.id)).second) return wrong(number, "id", "stands twice");
+    if (!names.insert(base::to_lower(terms.id)).second) return wrong(number, "id", "stands twice");
     for (const std::string& name : terms.also)
-      if (name != lower(terms.id) && !names.insert(name).second)
+      if (name != base::to_lower(terms.id) && !names.insert(name).second)
         return wrong(number, "also", "a name of another row");
     table.push_back(std::move(terms));
   }

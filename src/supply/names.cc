@@ -2,19 +2,22 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace lantern::supply {
 namespace {
 
 constexpr size_t kAliasBytesMax = 128, kFileNameBytesMax = 200, kComponentsMax = 4;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_lower_letter(char c) { return c >= 'a' && c <= 'z'; }
-bool is_hex(char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
+bool is_hex(char c) {
+  return is_digit(c) || (base::to_lower(c) >= 'a' && base::to_lower(c) <= 'f');
+}
 
 bool same_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
+                    [](char x, char y) { return base::to_lower(x) == base::to_lower(y); });
 }
 
 }  // namespace
@@ -31,7 +34,7 @@ bool is_alias(std::string_view text) {
 std::string make_alias(std::string_view text) {
   std::string alias;
   for (char c : text.substr(0, kAliasBytesMax - 8)) {
-    c = lower(c);
+    c = base::to_lower(c);
     bool allowed = is_lower_letter(c) || is_digit(c) || c == '.' || c == '_';
     if (!allowed) c = '-';
     if (alias.empty() && !is_lower_letter(c) && !is_digit(c)) continue;
@@ -65,7 +68,7 @@ bool is_safe_relative_path(std::string_view path) {
 bool is_spdx_id(std::string_view text) {
   if (text.empty() || text.size() > 100) return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
-    return is_lower_letter(lower(c)) || is_digit(c) || c == '.' || c == '-' || c == '+';
+    return is_lower_letter(base::to_lower(c)) || is_digit(c) || c == '.' || c == '-' || c == '+';
   });
 }
 

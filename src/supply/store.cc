@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/paths.h"
@@ -195,9 +196,7 @@ Result<std::optional<StoredModel>> Store::find_alias(std::string_view alias) con
 }
 
 Result<StoredModel> Store::by_digits(std::string_view digits) const {
-  std::string wanted(digits);
-  for (char& c : wanted)
-    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+  const std::string wanted = base::to_lower(digits);
   LANTERN_ASSIGN(Listing listing, list());
   std::vector<StoredModel> fitting;
   for (auto& model : listing.models) {

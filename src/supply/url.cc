@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "base/ascii.h"
 #include "base/printable.h"
 #include "supply/names.h"
 #include "supply/reference.h"
@@ -34,8 +35,7 @@ Result<Url> read(CurlUrl handle) {
   LANTERN_ASSIGN(url.host, part(handle.get(), CURLUPART_HOST));
   LANTERN_ASSIGN(url.path, part(handle.get(), CURLUPART_PATH));
   LANTERN_ASSIGN(std::string port, part(handle.get(), CURLUPART_PORT));
-  for (char& c : url.host)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  url.host = base::to_lower(url.host);
   url.origin = url.scheme + "://" + url.host + (port.empty() ? "" : ":" + port);
   return url;
 }

@@ -16,7 +16,6 @@
 namespace lantern::text {
 namespace {
 
-constexpr size_t kTokensMax = 4u << 20;
 constexpr size_t kMergesMax = 16u << 20;
 
 bool looks_like_marker(std::string_view text) {

@@ -73,6 +73,8 @@ struct BertNormalizer {
   bool lowercase = true;
 };
 
+inline constexpr size_t kTokensMax = 4u << 20;
+
 /// What a model file says of its tokenizer; bytes from outside, checked by Tokenizer::create().
 struct TokenizerSpec {
   TokenizerKind kind = TokenizerKind::kByteLevelBpe;

@@ -20,7 +20,6 @@ namespace {
 
 using base::Json;
 
-constexpr size_t kTokensMax = 4u << 20;
 constexpr size_t kPipelineStepsMax = 64;
 
 /// The member `key` of an object; null where there is none or it is JSON's null.

@@ -22,8 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kFileBytesMax = 256u << 20;  // of one file, which may be a list of records
-constexpr uint64_t kImportBytesMax = 2u << 30;  // of all files of an import, held in memory
+constexpr uint64_t kRecordsBytesMax = 256u << 20;  // of one file, which may be a list of records
+constexpr uint64_t kImportBytesMax = 2u << 30;     // of all files of an import, held in memory
 constexpr size_t kFilesMax = 1'000'000;
 constexpr int kFolderDepthMax = 16;
 
@@ -92,16 +92,16 @@ Result<RecordToWrite> read_record(const base::Json& json, std::string text,
 
 /// All records of one file.
 Status read_file(const fs::path& path, std::vector<RecordToWrite>& records, uint64_t& bytes) {
-  LANTERN_ASSIGN(std::string text, base::read_text_file(path, kFileBytesMax));
+  LANTERN_ASSIGN(std::string text, base::read_text_file(path, kRecordsBytesMax));
   bytes += text.size();
   if (bytes > kImportBytesMax)
     return make_error(ErrorCode::kTooLarge,
                       "{}: more than {} bytes in one import: take it in parts", path.string(),
                       kImportBytesMax);
   const std::string where = path.string();
-  LANTERN_ASSIGN(const base::Json json,
-                 base::parse_json(text, where,
-                                  {.bytes_max = kFileBytesMax, .depth_max = kRecordDepthMax + 1}));
+  LANTERN_ASSIGN(const base::Json json, base::parse_json(text, where,
+                                                         {.bytes_max = kRecordsBytesMax,
+                                                          .depth_max = kRecordDepthMax + 1}));
   if (!json.is_array()) {
     if (text.size() > kRecordBytesMax)
       return make_error(ErrorCode::kTooLarge, "{}: {} bytes, a record has at most {}", where,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/printable.h"
 #include "supply/bom/bom.h"
 #include "supply/reference.h"
@@ -10,13 +11,6 @@ namespace lantern::supply {
 namespace {
 
 constexpr size_t kVersionPartsMax = 32, kVersionDigitsMax = 18;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 bool contains(std::span<const std::string> texts, std::string_view text) {
   return std::find(texts.begin(), texts.end(), text) != texts.end();
@@ -55,7 +49,7 @@ Verdict judge_git(const OsvRange& range, const AdvisorySubject& subject) {
   };
   bool from_the_start = false, ends = false;
   for (const OsvEvent& event : range.events) {
-    const bool here = contains(subject.commits, lower(event.value));
+    const bool here = contains(subject.commits, base::to_lower(event.value));
     switch (event.kind) {
       case OsvEvent::Kind::kIntroduced:
         if (here) return verdict(Standing::kAffected, "its commit introduced the fault");
@@ -132,7 +126,9 @@ Verdict judge_package(const OsvAffected& affected, const std::string& version,
   auto verdict = [](Standing standing, std::string because) {
     return Verdict{.standing = standing, .by = "package", .because = std::move(because)};
   };
-  auto same = [&](const std::string& one) { return lower(one) == lower(version); };
+  auto same = [&](const std::string& one) {
+    return base::to_lower(one) == base::to_lower(version);
+  };
   if (!version.empty() && std::any_of(affected.versions.begin(), affected.versions.end(), same))
     return verdict(Standing::kAffected, fmt::format("version {} is listed", version));
   if (!affected.package_version.empty()) {
@@ -170,7 +166,9 @@ std::optional<Verdict> judge(const OsvAffected& affected, const AdvisorySubject&
     const std::string repo = repository_key(range.repo);
     if (range.type != OsvRange::Type::kGit || repo.empty() || !contains(subject.repositories, repo))
       continue;
-    auto listed = [&](const std::string& one) { return contains(subject.commits, lower(one)); };
+    auto listed = [&](const std::string& one) {
+      return contains(subject.commits, base::to_lower(one));
+    };
     if (std::any_of(affected.versions.begin(), affected.versions.end(), listed))
       worsen(
           worst,
@@ -206,7 +204,7 @@ std::string repository_key(std::string_view url) {
   rest = rest.substr(0, rest.find_first_of("?#"));
   while (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.ends_with(".git")) rest.remove_suffix(4);
-  std::string key = lower(rest);
+  std::string key = base::to_lower(rest);
   // git@host:path is ssh's way to write host/path.
   if (const size_t colon = key.find(':'); colon != std::string::npos && !url.starts_with("http"))
     key[colon] = '/';
@@ -247,7 +245,7 @@ AdvisorySubject advisory_subject(const base::Digest& id, std::span<const base::D
   if (reference.ok() && reference->kind == Reference::Kind::kHub) {
     subject.repositories.push_back(repository_key("https://huggingface.co/" + reference->repo));
     // A branch is no commit: what it was at the time nobody knows.
-    if (!revision.empty()) subject.commits.push_back(lower(revision));
+    if (!revision.empty()) subject.commits.push_back(base::to_lower(revision));
     if (revision.empty() && !subject.packages.empty()) subject.packages.back().version.clear();
   }
   return subject;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/printable.h"
 #include "supply/advisories/advisory.h"
 #include "supply/url.h"
@@ -8,13 +9,6 @@ namespace lantern::supply {
 namespace {
 
 constexpr size_t kPurlBytesMax = 2000;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 bool is_type(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -31,7 +25,7 @@ std::string_view without_slashes(std::string_view text) {
 }  // namespace
 
 std::string PackageUrl::key() const {
-  std::string plain = lower(name);
+  std::string plain = base::to_lower(name);
   if (type == "pypi") {
     // PEP 503: runs of - _ . are one -.
     std::string joined;
@@ -43,7 +37,7 @@ std::string PackageUrl::key() const {
     plain = std::move(joined);
   }
   return name_space.empty() ? fmt::format("{}/{}", type, plain)
-                            : fmt::format("{}/{}/{}", type, lower(name_space), plain);
+                            : fmt::format("{}/{}/{}", type, base::to_lower(name_space), plain);
 }
 
 Result<PackageUrl> parse_package_url(std::string_view text) {
@@ -59,7 +53,7 @@ Result<PackageUrl> parse_package_url(std::string_view text) {
   PackageUrl purl;
   const size_t slash = rest.find('/');
   if (slash == std::string_view::npos) return wrong("no name");
-  purl.type = lower(rest.substr(0, slash));
+  purl.type = base::to_lower(rest.substr(0, slash));
   if (!is_type(purl.type)) return wrong("the type is no word");
   rest.remove_prefix(slash + 1);
   if (const size_t at = rest.rfind('@');

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/ascii.h"
 #include "supply/advisories/advisory.h"
 #include "supply/advisories/cvss4.h"
 
@@ -113,9 +114,7 @@ std::string_view severity_name(Severity severity) {
 }
 
 std::optional<Severity> severity_from_name(std::string_view name) {
-  std::string plain(name.substr(0, 16));
-  for (char& c : plain)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::string plain = base::to_lower(name.substr(0, 16));
   if (plain == "moderate") return Severity::kMedium;
   if (plain == "negligible") return Severity::kLow;
   for (Severity one :

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/printable.h"
 #include "supply/advisories/match.h"
 
@@ -11,13 +12,6 @@ namespace {
 bool is_own_digest(const base::Digest& digest, const AdvisorySubject& subject) {
   return digest == subject.id ||
          std::find(subject.files.begin(), subject.files.end(), digest) != subject.files.end();
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 enum class Fit {
@@ -35,7 +29,7 @@ Fit fit_of(const VexProduct& product, const AdvisorySubject& subject) {
   for (const PackageUrl& package : subject.packages) {
     if (product.package_key.empty() || package.key() != product.package_key) continue;
     const bool same_version = !product.version.empty() && !package.version.empty() &&
-                              lower(product.version) == lower(package.version);
+                              base::to_lower(product.version) == base::to_lower(package.version);
     if (!product.version.empty() && !package.version.empty() && !same_version) continue;
     // A product without a version is every version; a subject without one may be another.
     const bool exact = product.digests.empty() && (product.version.empty() || same_version);
@@ -114,12 +108,12 @@ void apply_vex(std::span<const VexDocument> documents, const AdvisorySubject& su
   std::map<std::string, Heard> last_words;  // by every name that a statement calls it
   for (const Heard& one : heard)
     for (const std::string& name : one.statement->vulnerabilities)
-      if (Heard& last = last_words[lower(name)]; overrules(one, last)) last = one;
+      if (Heard& last = last_words[base::to_lower(name)]; overrules(one, last)) last = one;
   std::set<std::string> known;
   for (AdvisoryMatch& match : matches) {
     Heard last;
     auto hear = [&](const std::string& name) {
-      const auto found = last_words.find(*known.insert(lower(name)).first);
+      const auto found = last_words.find(*known.insert(base::to_lower(name)).first);
       if (found != last_words.end() && overrules(found->second, last)) last = found->second;
     };
     hear(match.id);
@@ -131,9 +125,9 @@ void apply_vex(std::span<const VexDocument> documents, const AdvisorySubject& su
   for (const Heard& one : heard) {
     const auto& names = one.statement->vulnerabilities;
     const bool has_match = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-      return known.contains(lower(name));
+      return known.contains(base::to_lower(name));
     });
-    const Heard& last = last_words.at(lower(names.front()));
+    const Heard& last = last_words.at(base::to_lower(names.front()));
     if (has_match || standing_of(last.statement->status) == Standing::kNotAffected ||
         !told.insert(last.statement).second)
       continue;

@@ -181,7 +181,8 @@ void collect_refs(const base::Json& components, std::multiset<std::string>& refs
   }
 }
 
-void check_files(const base::Json& model, const BomFacts& facts, std::vector<std::string>& faults) {
+void check_components(const base::Json& model, const BomFacts& facts,
+                      std::vector<std::string>& faults) {
   std::set<std::pair<std::string, std::string>> found;
   if (model.contains("components"))
     for (const base::Json& child : model["components"])
@@ -239,7 +240,7 @@ std::vector<std::string> cyclonedx_faults(std::string_view text, const BomFacts&
     return faults;
   }
   check_model(components[0], facts, faults);
-  check_files(components[0], facts, faults);
+  check_components(components[0], facts, faults);
   std::multiset<std::string> refs = {
       text_of(metadata.value("component", base::Json::object()), "bom-ref")};
   collect_refs(components, refs, 0);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "base/ascii.h"
 #include "base/time.h"
 #include "supply/bom/bom.h"
 #include "supply/names.h"
@@ -201,11 +202,8 @@ std::string purl_of_source(std::string_view source, std::string_view revision) {
     return purl + "@" + percent_encode(version);
   }
   if (reference->kind == Reference::Kind::kPypi) {
-    std::string name = reference->package;
-    for (char& c : name) {
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-      if (c == '_') c = '-';
-    }
+    std::string name = base::to_lower(reference->package);
+    std::replace(name.begin(), name.end(), '_', '-');
     std::string purl =
         fmt::format("pkg:pypi/{}@{}", percent_encode(name), percent_encode(reference->version));
     if (!reference->file.empty()) purl += "#" + percent_encode(reference->file, true);

@@ -227,8 +227,8 @@ void check_licences(const base::Json& elements, const std::string& model,
   }
 }
 
-void check_files(const base::Json& elements, const BomFacts& facts,
-                 std::vector<std::string>& faults) {
+void check_file_elements(const base::Json& elements, const BomFacts& facts,
+                         std::vector<std::string>& faults) {
   std::set<std::pair<std::string, std::string>> found;
   for (const base::Json& element : elements) {
     if (text_of(element, "type") != "software_File" || !element.contains("verifiedUsing")) continue;
@@ -270,7 +270,7 @@ std::vector<std::string> spdx3_faults(std::string_view text, const BomFacts& fac
   if (n_documents != 1)
     faults.push_back(fmt::format("{} SpdxDocument, one is needed", n_documents));
   check_licences(elements, model, faults);
-  check_files(elements, facts, faults);
+  check_file_elements(elements, facts, faults);
   check_references(elements, faults);
   return faults;
 }

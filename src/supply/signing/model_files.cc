@@ -43,7 +43,7 @@ bool has_path_at_or_under(const PathSet& paths, std::string_view name) {
 }
 
 // An ignored path without "./" before it and "/" after it, as people write folders.
-std::string_view trimmed(std::string_view path) {
+std::string_view plain_path(std::string_view path) {
   while (path.starts_with("./")) path.remove_prefix(2);
   while (path.ends_with('/')) path.remove_suffix(1);
   return path;
@@ -52,7 +52,7 @@ std::string_view trimmed(std::string_view path) {
 PathSet left_out_paths(std::span<const std::string> ignore) {
   PathSet paths(kIgnoredAtTop.begin(), kIgnoredAtTop.end());
   for (const std::string& path : ignore)
-    if (const auto trim = trimmed(path); !trim.empty()) paths.emplace(trim);
+    if (const auto trim = plain_path(path); !trim.empty()) paths.emplace(trim);
   return paths;
 }
 

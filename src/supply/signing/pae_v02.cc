@@ -10,7 +10,7 @@
 namespace lantern::supply {
 namespace {
 
-struct Free {
+struct FreeKey {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
@@ -58,9 +58,9 @@ bool verifies_with_sha256(const base::PublicKey& key, std::string_view message,
   if (key.kind() == base::KeyKind::kEd25519) return false;
   const auto der = key.to_der();
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
-  const std::unique_ptr<EVP_PKEY, Free> own(
+  const std::unique_ptr<EVP_PKEY, FreeKey> own(
       d2i_PUBKEY(nullptr, &at, static_cast<long>(der.size())));
-  const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
+  const std::unique_ptr<EVP_MD_CTX, FreeKey> context(EVP_MD_CTX_new());
   const bool verified =
       own != nullptr && context != nullptr &&
       EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, own.get()) == 1 &&

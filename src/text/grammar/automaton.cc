@@ -7,7 +7,7 @@
 namespace lantern::text::grammar {
 namespace {
 
-constexpr int32_t kDepthMax = 1000;      // calls inside one another
+constexpr int32_t kCallsMax = 1000;      // calls inside one another
 constexpr size_t kItemsMax = 16'384;     // of a configuration
 constexpr size_t kConfigsMax = 100'000;  // made for one mask, before it is given up
 constexpr size_t kConfigsKept = 8'000;   // a kilobyte each
@@ -15,8 +15,6 @@ constexpr size_t kReturnsKept = 400'000;
 constexpr size_t kReturnsMax = 4'000'000;
 constexpr size_t kMasksKept = 256;  // 16 KB each at 128,000 tokens
 constexpr size_t kLevelMax = 64;    // configurations that class_length() follows at once
-
-size_t at(int32_t i) { return static_cast<size_t>(i); }
 
 uint64_t mix(uint64_t h, uint64_t value) {
   h = (h ^ value) * 0x9E3779B97F4A7C15;
@@ -65,7 +63,7 @@ Automaton::Context Automaton::intern(std::span<const Return> returns) {
 }
 
 Automaton::Context Automaton::push(int32_t to, int32_t count, Context context) {
-  if (contexts_[at(context)].depth >= kDepthMax || returns_.size() > kReturnsMax) {
+  if (contexts_[at(context)].depth >= kCallsMax || returns_.size() > kReturnsMax) {
     overflow_ = true;
     return kNone;
   }

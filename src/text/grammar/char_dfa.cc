@@ -13,8 +13,6 @@ namespace {
 constexpr char32_t kLastChar = 0x10FFFF;
 constexpr size_t kCounterBitsMax = size_t{1} << 24;
 
-size_t at(int32_t i) { return static_cast<size_t>(i); }
-
 }  // namespace
 
 CharSet normalized(CharSet set) {

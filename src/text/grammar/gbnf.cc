@@ -14,7 +14,7 @@
 namespace lantern::text::grammar {
 namespace {
 
-constexpr int kDepthMax = 100;
+constexpr int kRuleDepthMax = 100;
 constexpr size_t kRulesMax = 20'000;
 
 bool is_name_char(char c) {
@@ -107,7 +107,7 @@ class Gbnf {
   }
 
   Result<Part> parse_choice(int depth) {
-    if (depth > kDepthMax) return fault("groups are nested too deep");
+    if (depth > kRuleDepthMax) return fault("groups are nested too deep");
     const Part out{builder_.add_state(), builder_.add_state()};
     while (true) {
       LANTERN_ASSIGN(const Part part, parse_sequence(depth));

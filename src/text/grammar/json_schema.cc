@@ -14,10 +14,8 @@
 namespace lantern::text::grammar {
 namespace {
 
-constexpr int kDepthMax = 64;
+constexpr int kSchemaDepthMax = 64;
 constexpr size_t kObjectStatesMax = 50'000;
-
-size_t at(int32_t i) { return static_cast<size_t>(i); }
 
 /// Makes a rule for each conjunction of schemas that a value must satisfy. A rule is begun when it
 /// is first asked for and written when its turn comes, so recursion in the schema is recursion in
@@ -132,9 +130,9 @@ class SchemaCompiler {
   }
 
   Result<int32_t> write_value(int32_t from, const Json& value, int depth) {
-    if (depth > kDepthMax)
+    if (depth > kSchemaDepthMax)
       return make_error(ErrorCode::kTooLarge, "JSON schema: a value nested deeper than {}",
-                        kDepthMax);
+                        kSchemaDepthMax);
     LANTERN_TRY(builder_.within_limits());
     if (value.is_string())
       return write_text(from, "\"" + json_escaped(value.get_ref<const std::string&>()) + "\"");

@@ -10,8 +10,6 @@ namespace {
 /// Repeats of something that may be empty are written out, up to so many times.
 constexpr int64_t kEmptyRepeatMax = 64;
 
-size_t at(int32_t i) { return static_cast<size_t>(i); }
-
 /// By state, whether nothing but its rule's end can follow.
 std::vector<uint8_t> only_accepting(const Network& net) {
   enum : uint8_t { kNo, kYes, kUnknown };

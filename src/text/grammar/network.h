@@ -27,6 +27,9 @@ inline constexpr int64_t kRepeatMax = int64_t{1} << 30;
 /// Before a special token's spelling; no UTF-8 text has this byte.
 inline constexpr uint8_t kSpecialMark = 0xFF;
 
+/// A state's or rule's number as an index.
+constexpr size_t at(int32_t number) { return static_cast<size_t>(number); }
+
 struct Edge {
   enum class Kind : uint8_t { kBytes, kEmpty, kCall, kRepeat };
   Kind kind = Kind::kEmpty;

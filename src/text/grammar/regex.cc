@@ -12,7 +12,7 @@
 namespace lantern::text::grammar {
 namespace {
 
-constexpr int kDepthMax = 100;
+constexpr int kGroupDepthMax = 100;
 constexpr size_t kNfaStatesMax = 60'000;
 constexpr int64_t kQuantifierMax = 100'000;
 
@@ -247,9 +247,9 @@ class Parser {
   }
 
   Result<NodePtr> parse_choice(int depth) {
-    if (depth > kDepthMax)
+    if (depth > kGroupDepthMax)
       return make_error(ErrorCode::kTooLarge, "a regular expression nested deeper than {} groups",
-                        kDepthMax);
+                        kGroupDepthMax);
     Node choice{.kind = Node::Kind::kChoice};
     while (true) {
       LANTERN_ASSIGN(NodePtr part, parse_sequence(depth));

@@ -8,7 +8,7 @@
 namespace lantern::text::grammar {
 namespace {
 
-constexpr int kDepthMax = 100;
+constexpr int kValueDepthMax = 100;
 
 const Json* find(const Json& schema, std::string_view name) {
   const auto it = schema.find(name);
@@ -17,7 +17,7 @@ const Json* find(const Json& schema, std::string_view name) {
 
 /// 1 and 1.0 are equal, and the order of members says nothing.
 bool equal(const Json& a, const Json& b, int depth) {
-  if (depth > kDepthMax) return false;
+  if (depth > kValueDepthMax) return false;
   if (a.is_number() && b.is_number()) {
     const auto x = to_decimal(a);
     const auto y = to_decimal(b);
@@ -46,9 +46,9 @@ int64_t n_chars(std::string_view text) {
 }  // namespace
 
 Result<bool> SchemaFacts::admits(SchemaId id, const Json& value, int depth) {
-  if (depth > kDepthMax)
+  if (depth > kValueDepthMax)
     return make_error(ErrorCode::kTooLarge, "JSON schema: references nested deeper than {}",
-                      kDepthMax);
+                      kValueDepthMax);
   LANTERN_TRY(budget_.spend(50));
   LANTERN_TRY(set_.check(id));
   const Json& schema = set_.at(id);

@@ -8,7 +8,7 @@
 namespace lantern::text::grammar {
 namespace {
 
-constexpr int kDepthMax = 12;
+constexpr int kNegationDepthMax = 12;
 
 Json of_type(std::string_view type, std::string_view keyword, Json value) {
   return Json{{"type", type}, {std::string(keyword), std::move(value)}};
@@ -108,7 +108,7 @@ Status SchemaFacts::negate_keyword(SchemaId id, const std::string& keyword, cons
 }
 
 Result<Json> SchemaFacts::negated(SchemaId id, int depth) {
-  if (depth > kDepthMax) return set_.unsupported(id, "not", "it is nested too deep");
+  if (depth > kNegationDepthMax) return set_.unsupported(id, "not", "it is nested too deep");
   LANTERN_TRY(budget_.spend(100));
   LANTERN_TRY(set_.check(id));
   const Json& schema = set_.at(id);

@@ -12,7 +12,7 @@
 namespace lantern::text::grammar {
 namespace {
 
-constexpr int kDepthMax = 128;
+constexpr int kSetDepthMax = 128;
 constexpr size_t kSchemasMax = 100'000;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
@@ -199,7 +199,7 @@ SchemaSet::SchemaSet(const Json& root) : root_(root) {
 
 void SchemaSet::find_names(const Json& value, const std::string& path, const std::string& base,
                            int depth) {
-  if (depth > kDepthMax || !value.is_structured()) return;
+  if (depth > kSetDepthMax || !value.is_structured()) return;
   std::string here = base;
   if (value.is_object()) {
     for (const std::string_view keyword : {"$id", "id"}) {

@@ -4,14 +4,13 @@
 
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/json.h"
 
 namespace lantern::text {
 namespace {
 
 constexpr size_t kNameBytesMax = 1024;
-
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 class JsonCalls final : public CallReader {
  public:
@@ -25,7 +24,7 @@ class JsonCalls final : public CallReader {
       case State::kClose:
         return push_close(byte);
       default:
-        return is_space(byte) ? Step::kMore : push_structure(byte, sink);
+        return base::is_json_space(byte) ? Step::kMore : push_structure(byte, sink);
     }
   }
 
@@ -167,7 +166,7 @@ class JsonCalls final : public CallReader {
 
   Step push_close(char byte) {
     if (n_closed_ == 0) {
-      if (is_space(byte)) return Step::kMore;
+      if (base::is_json_space(byte)) return Step::kMore;
       if (!in_list_ && style_.goes_on) {
         if (byte == '{') return begin_object();
         if (byte == style_.separator) return Step::kMore;

@@ -1,9 +1,10 @@
 #include "text/message/json_scanner.h"
 
+#include "base/ascii.h"
+
 namespace lantern::text {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// -1 where it is none.
@@ -131,7 +132,7 @@ JsonScanner::Step JsonScanner::push_number(char byte) {
 }
 
 JsonScanner::Step JsonScanner::push_structure(char byte) {
-  if (is_space(byte)) return Step::kMore;
+  if (base::is_json_space(byte)) return Step::kMore;
   switch (state_) {
     case State::kValueOrEnd:
       if (byte == ']') return close(false);

@@ -2,12 +2,10 @@
 
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace lantern::text {
-namespace {
-
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-}  // namespace
+namespace {}  // namespace
 
 MessageParser::MessageParser(MessageParserOptions options)
     : options_(std::move(options)),
@@ -159,7 +157,7 @@ void MessageParser::release(char byte) {
   if (byte == kTokenBegin || byte == kTokenEnd) return;
   const bool reasons = state_ == State::kReasoning;
   const auto kind = reasons ? MessageEvent::Kind::kReasoning : MessageEvent::Kind::kText;
-  if (is_space(byte)) {
+  if (base::is_json_space(byte)) {
     if (drop_space_ || (reasons && !thought_)) return;
     space_ += byte;
     // Nothing that could follow would leave it out.

@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "base/ascii.h"
 #include "text/message/python_literal.h"
 
 namespace lantern::text {
@@ -11,7 +12,6 @@ namespace {
 constexpr size_t kNameBytesMax = 256;
 constexpr size_t kArgumentsMax = 256;  // of one call
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_name(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
          c == '.' || c == '-';
@@ -35,7 +35,7 @@ class PythonCalls final : public CallReader {
       case State::kClose:
         return push_close(byte);
       default:
-        return is_space(byte) ? Step::kMore : push_structure(byte, sink);
+        return base::is_json_space(byte) ? Step::kMore : push_structure(byte, sink);
     }
   }
 
@@ -106,7 +106,7 @@ class PythonCalls final : public CallReader {
       word_ += byte;
       return word_.size() > kNameBytesMax ? Step::kNotACall : Step::kMore;
     }
-    if (is_space(byte) && !word_.empty()) return Step::kMore;
+    if (base::is_json_space(byte) && !word_.empty()) return Step::kMore;
     if (byte != '=' || word_.empty()) return Step::kNotACall;
     const bool first = keywords_.empty();
     if (!keywords_.insert(word_).second || keywords_.size() > kArgumentsMax) return Step::kNotACall;
@@ -133,12 +133,12 @@ class PythonCalls final : public CallReader {
 
   Step push_next(char byte) {
     if (style_.list) {
-      if (is_space(byte)) return Step::kMore;
+      if (base::is_json_space(byte)) return Step::kMore;
       if (byte == ',') return to(State::kCall);
       if (byte != ']') return Step::kNotACall;
       return style_.close.empty() ? Step::kDone : to(State::kClose);
     }
-    if (is_space(byte) || byte == ';') return Step::kMore;
+    if (base::is_json_space(byte) || byte == ';') return Step::kMore;
     if (is_name(byte)) {
       word_ = byte;
       return to(State::kName);
@@ -148,7 +148,7 @@ class PythonCalls final : public CallReader {
 
   Step push_close(char byte) {
     state_ = State::kClose;
-    if (n_closed_ == 0 && is_space(byte)) return Step::kMore;
+    if (n_closed_ == 0 && base::is_json_space(byte)) return Step::kMore;
     if (n_closed_ >= style_.close.size() || byte != style_.close[n_closed_])
       return Step::kDoneBefore;
     return ++n_closed_ == style_.close.size() ? Step::kDone : Step::kMore;

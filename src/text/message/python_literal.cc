@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "base/ascii.h"
 #include "text/message/json_calls.h"
 
 namespace lantern::text {
@@ -9,7 +10,6 @@ namespace {
 
 constexpr size_t kWordBytesMax = 512;
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_word(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
          c == '.' || c == '+' || c == '-';
@@ -43,7 +43,7 @@ PythonLiteral::Step PythonLiteral::push(char byte, std::string& json) {
     case State::kWord:
       return push_word(byte, json);
     default:
-      return is_space(byte) ? Step::kMore : push_structure(byte, json);
+      return base::is_json_space(byte) ? Step::kMore : push_structure(byte, json);
   }
 }
 
