@@ -12,8 +12,8 @@ endif()
 
 # Kernels are optimised in every build, or tests over whole models would crawl. Under sanitizers
 # their unrolled tiles take minutes to compile with every check in them: there, addresses are
-# checked and the stack's are not (the tiles live there, indexed by constants), and undefined
-# behaviour is left to the reference kernels, which compute the same.
+# checked, by a call each, and the stack's are not (the tiles live there, indexed by constants), and
+# undefined behaviour is left to the reference kernels, which compute the same.
 set(LANTERN_KERNEL_OPTIMISATION -O3)
 if(LANTERN_SANITIZE)
   set(LANTERN_KERNEL_OPTIMISATION -O2)
@@ -23,7 +23,8 @@ if(LANTERN_SANITIZE)
   if(LANTERN_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     list(APPEND LANTERN_KERNEL_OPTIMISATION --param=asan-stack=0)
   elseif(LANTERN_SANITIZE MATCHES address)
-    list(APPEND LANTERN_KERNEL_OPTIMISATION -mllvm -asan-stack=0)
+    list(APPEND LANTERN_KERNEL_OPTIMISATION -mllvm -asan-stack=0
+      -mllvm -asan-instrumentation-with-call-threshold=0)
   endif()
 endif()
 

@@ -5,6 +5,7 @@
 #   instruction set's flags (cmake/InstructionSets.cmake).
 include(InstructionSets)
 include(Precompiled)
+include(Unity)
 
 function(lantern_room name)
   cmake_parse_arguments(ROOM "" "" "DEPS;LIBS" ${ARGN})
@@ -23,6 +24,9 @@ function(lantern_room name)
   endforeach()
   lantern_instruction_set_flags(${sources})
   lantern_registry(${name})
+  if(NOT name MATCHES "^(quant|kernels)$")
+    lantern_unity(lantern_${name})
+  endif()
   if(NOT name MATCHES "^(quant|kernels|cli)$")
     lantern_precompile(lantern_${name} rooms)
   endif()
@@ -84,7 +88,7 @@ endfunction()
 function(lantern_test_program target)
   target_compile_definitions(${target} PRIVATE
     LANTERN_SOURCE_DIR="${CMAKE_SOURCE_DIR}" LANTERN_BUILD_DIR="${CMAKE_BINARY_DIR}")
-  target_compile_options(${target} PRIVATE -O1)
+  target_compile_options(${target} PRIVATE -O0)
   lantern_precompile(${target} tests)
 endfunction()
 
