@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,6 +185,22 @@ class DefaultModel : public ::testing::Test {
   }
   std::string model_;
 };
+
+TEST_F(DefaultModel, AnAnswerThatNobodyTakesEnds) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+    if (full < 0 || ::dup2(full, STDOUT_FILENO) < 0) ::_exit(99);
+    become_lantern(
+        {"run", model_, "--raw", "--seed", "1", "--max-tokens", "4000", "One two three"});
+  }
+  int status = 0;
+  struct rusage used {};
+  ASSERT_EQ(::wait4(child, &status, 0, &used), child);
+  EXPECT_EQ(WEXITSTATUS(status), 5) << "a full disk";
+  EXPECT_LT(used.ru_utime.tv_sec, 6) << "4,000 tokens take 20 s of processor time and more";
+}
 
 TEST_F(DefaultModel, KnowsTheCapitalOfFrance) {
   const Ran ran = run_lantern({"run", model_, "--temperature", "0", "--max-tokens", "32",

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "cli/answer_output.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
@@ -222,12 +223,10 @@ class Chat {
   /// What goes wrong in one answer is told and the dialogue goes on; only a stdout that cannot
   /// be written ends it.
   Status answer(const std::string& message) {
-    Status written;
-    const auto show = [&](std::string_view piece) {
-      if (written.ok()) written = print(safe_(piece));
-    };
-    const Result<Dialogue::Said> said = dialogue_.say(message, show, new_interruptible_scope());
-    LANTERN_TRY(written);
+    AnswerOutput output;
+    const Result<Dialogue::Said> said = dialogue_.say(
+        message, [&](std::string_view piece) { output.show(piece); }, output.stop());
+    LANTERN_TRY(output.written());
     if (!said.ok()) {
       tell(said.error().message);
       return {};
@@ -239,7 +238,6 @@ class Chat {
   }
 
   Dialogue& dialogue_;
-  SafeText safe_;
 };
 
 /// On a managed machine, for everybody but the service's account. No history: that folder is the

@@ -1,6 +1,7 @@
 // lantern run: one prompt, one streamed answer.
 #include <memory>
 
+#include "cli/answer_output.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
@@ -125,15 +126,11 @@ Result<Exit> run(const Flags& flags) {
   options.chunk = flags.batch.chunk;
   options.beside = flags.batch.beside;
   options.grammar = grammar;
-  options.cancel = new_interruptible_scope();
-  Status written;
-  const SafeText safe;
-  if (!flags.json)
-    options.on_text = [&](std::string_view piece) {
-      if (written.ok()) written = print(safe(piece));
-    };
+  AnswerOutput output;
+  options.cancel = output.stop();
+  if (!flags.json) options.on_text = [&](std::string_view piece) { output.show(piece); };
   LANTERN_ASSIGN(const engine::GenerateResult result, engine.generate(prompt, options));
-  LANTERN_TRY(written);
+  LANTERN_TRY(output.written());
   if (flags.json) {
     LANTERN_TRY(print_json(report(flags, engine, adapter, result)));
   } else {
