@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/tiny_model.h"
+#include "gate/caller.h"
 #include "json_schema.h"
 #include "program.h"
 #include "served_program.h"
@@ -182,6 +183,27 @@ TEST(ServeAccess, AnswersKeysAloneWhereTheyAreRequired) {
   EXPECT_THAT(log.out, HasSubstr("lantern.key\""));
   EXPECT_THAT(log.out, Not(HasSubstr(key.substr(key.size() - 64))));
   EXPECT_THAT(log.out, Not(HasSubstr(wrong.substr(key.size() - 64))));
+}
+
+TEST(ServeAccess, AKeyOfAnotherIsNotTheOwners) {
+  const ScopedHome home("serve-key-owner");
+  const std::string login = gate::user_name(::geteuid());
+  const std::string other = new_key({"--name", "other", "--user", "alice"});
+  const std::string held = new_key({"--name", "held", "--user", login, "--models", "smollm2"});
+  const std::string own = new_key({"--name", "own", "--user", login});
+  const Running service({});
+  const auto remove = [&](const std::string& headers) {
+    return service.exchange(
+        http_request("DELETE", "/api/delete", R"({"model":"not-here"})", headers));
+  };
+  const std::string refused = remove(bearer(other));
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(refused, HasSubstr("lantern.owner"));
+  EXPECT_THAT(service.post("/api/pull", R"({"model":"smollm2"})", bearer(other)),
+              StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(remove(bearer(held)), StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(remove(bearer(own)), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(remove({}), StartsWith("HTTP/1.1 404"));
 }
 
 TEST(ServeAccess, ARevokedKeyEndsWithinASecond) {

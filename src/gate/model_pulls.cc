@@ -32,10 +32,18 @@ Result<std::string> source_of(std::string_view name) {
   return source;
 }
 
+/// A key speaks for its user, whoever's program sends it: one of another user, or one that is held
+/// to some models, is not the owner's.
+bool is_owner(const Caller& caller) {
+  if (!caller.uid || (*caller.uid != ::geteuid() && *caller.uid != 0)) return false;
+  return !caller.grant ||
+         (caller.grant->models.empty() && caller.grant->user == user_name(*caller.uid));
+}
+
 }  // namespace
 
 Status allow_owner(const Caller& caller, audit::Action action, std::string_view what) {
-  if (caller.uid && (*caller.uid == ::geteuid() || *caller.uid == 0)) return {};
+  if (is_owner(caller)) return {};
   LANTERN_ASSIGN(const Governance governance, Governance::open());
   constexpr std::string_view kRule = "lantern.owner";
   audit::Event event{.action = action,
@@ -46,10 +54,11 @@ Status allow_owner(const Caller& caller, audit::Action action, std::string_view 
   event.facts.push_back({.name = "model", .value = base::printable(what).substr(0, 512)});
   if (auto recorded = governance.log().append(event); !recorded.ok())
     return std::move(recorded).error();
-  return make_error(ErrorCode::kDenied,
-                    "denied by rule {}: only the account that the service runs under may pull and "
-                    "remove models through it; ask whoever runs it",
-                    kRule);
+  return make_error(
+      ErrorCode::kDenied,
+      "denied by rule {}: only the account that the service runs under, or a key of its "
+      "own for all models, may pull and remove models through it; ask whoever runs it",
+      kRule);
 }
 
 Status remove_model(std::string_view name, const Caller& caller) {

@@ -18,8 +18,8 @@
 
 namespace lantern::gate {
 
-/// kDenied for any other account, and where the account is not known; recorded as a refusal of
-/// `action`. `what`: the model, for the record.
+/// kDenied for any other account, where the account is not known, and for a key of another user or
+/// for some models; recorded as a refusal of `action`. `what`: the model, for the record.
 Status allow_owner(const Caller& caller, audit::Action action, std::string_view what);
 
 /// Removes a name, and with its last one the model, recorded. Errors: allow_owner()'s,
