@@ -37,6 +37,34 @@ policy::Decision denied_by_scan(const Report& report) {
           .is_final = malicious};
 }
 
+/// A key speaks for its owner, whoever is logged in.
+std::string approver_of(const Governance& governance, const ApprovalTerms& terms,
+                        const policy::ApprovalTrust& trust) {
+  if (terms.key)
+    for (const policy::NamedKey& named : trust.approver_keys)
+      if (named.key.id() == terms.key->public_key().id()) return named.user;
+  return governance.person();
+}
+
+/// Not where the policy wants a second person and `approver` brought the model here.
+Result<bool> may_count(Governance& governance, const Composition& model,
+                       const std::string& approver) {
+  const Result<PolicyPtr>& policy = governance.policy();
+  if (!policy.ok()) return policy.error();
+  if ((*policy)->approvals.importer_may_approve) return true;
+  LANTERN_ASSIGN(const auto import, governance.state().import_of(model.id));
+  return !import || import->by != approver;
+}
+
+policy::Decision denied_to_importer(std::string_view approver) {
+  return {.effect = policy::Effect::kDeny,
+          .rule = "lantern.approvers",
+          .reason = fmt::format("{} brought this model here, and the policy wants the approval of "
+                                "somebody else",
+                                approver),
+          .how_to_ask = "ask another approver"};
+}
+
 constexpr size_t kSourceBytesMax = 4096;  // a path
 
 /// Who first brings a model to the gate that lies outside the store is its importer, as whoever
@@ -101,6 +129,12 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
   const bool unread = !scan_is_conclusive(report) && !terms.accepts_inconclusive;
   if (decision.allowed() && (report.verdict() == Verdict::kMalicious || unread))
     decision = denied_by_scan(report);
+  LANTERN_ASSIGN(const policy::ApprovalTrust trust, governance.approval_trust());
+  const std::string approver = approver_of(governance, terms, trust);
+  if (decision.allowed()) {
+    LANTERN_ASSIGN(const bool counts, may_count(governance, model, approver));
+    if (!counts) decision = denied_to_importer(approver);
+  }
   LANTERN_TRY(governance.record(
       audit::Action::kApprove, decision, model, terms.reason,
       {{.name = "scan", .value = std::string(supply::scan::verdict_name(report.verdict()))}}));
@@ -109,21 +143,16 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
   LANTERN_ASSIGN(const auto corrections, governance.state().clock_corrections());
   policy::Approval approval{.model_id = model.id,
                             .model_name = model.name,
-                            .approver = governance.person(),
+                            .approver = approver,
                             .reason = terms.reason,
                             .issued = now,
                             .expires = terms.expires,
                             .users = terms.users,
                             .groups = terms.groups,
                             .clock_corrections = corrections.count};
-  LANTERN_ASSIGN(const policy::ApprovalTrust trust, governance.approval_trust());
   std::optional<base::PrivateKey> key = terms.key;
   if (!key) {
     LANTERN_ASSIGN(key, governance.keys().signing_key(audit::KeyPurpose::kLog));
-  } else {
-    // A key speaks for its owner, whoever is logged in.
-    for (const policy::NamedKey& named : trust.approver_keys)
-      if (named.key.id() == key->public_key().id()) approval.approver = named.user;
   }
   LANTERN_ASSIGN(const std::string statement, policy::sign_approval(approval, *key));
   LANTERN_ASSIGN(approval, policy::denied_by(policy::verify_approval(statement, "approval", trust),
