@@ -243,7 +243,9 @@ TEST_F(Serve, AnswersErrorsInTheShapeOfEachApi) {
   EXPECT_EQ(anthropic["error"]["type"], "invalid_request_error");
   const OrderedJson ollama = body_of(service().post("/api/chat", "nonsense"));
   EXPECT_TRUE(ollama["error"].is_string());
-  EXPECT_THAT(service().get("/v1/chat/completions"), StartsWith("HTTP/1.1 405"));
+  const std::string method = service().get("/v1/chat/completions");
+  EXPECT_THAT(method, StartsWith("HTTP/1.1 405"));
+  EXPECT_TRUE(body_of(method)["error"]["code"].is_null()) << method;
   EXPECT_THAT(service().get("/v1/nothing"), StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(service().get("/%zz"), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(service().get("/v1/models/%00"), StartsWith("HTTP/1.1 400"));
@@ -300,6 +302,9 @@ TEST_F(Serve, BoundsWhatItReads) {
   EXPECT_THAT(service().post("/v1/messages", "{}", "Content-Length: 1\r\n"),
               StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(service().post("/v1/messages", "{}", "Transfer-Encoding: chunked\r\n"),
+              StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(service().exchange("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+                                 "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),
               StartsWith("HTTP/1.1 400"));
   EXPECT_EQ(service().get_json("/healthz")["status"], "ok") << "and it lives on";
 }

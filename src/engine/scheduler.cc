@@ -623,7 +623,8 @@ const Engine& Scheduler::engine() const { return impl_->engine; }
 /// kExhausted where one more may not wait. Under the mutex.
 Status Scheduler::Impl::check_queue() {
   const auto n_waiting = shown.waiting + std::ssize(arrivals) + std::ssize(embed_arrivals);
-  if (!draining && n_waiting < options.queue_max) return {};
+  const int64_t n_free = std::max<int64_t>(0, options.sequences_max - shown.running);
+  if (!draining && n_waiting < options.queue_max + n_free) return {};
   ++refused;
   if (draining) return make_error(ErrorCode::kExhausted, "the service is ending and takes no more");
   return make_error(ErrorCode::kExhausted,

@@ -142,6 +142,15 @@ ReadingFault reading_fault(const error_code& fault, const HttpLimits& limits) {
   return {};
 }
 
+/// Whether the body comes as it is or in chunks (RFC 9112, section 6.1); compressed ones are not
+/// taken, and would be read as empty.
+template <typename Message>
+bool is_plain_or_chunked(const Message& message) {
+  const size_t n = message.count(http::field::transfer_encoding);
+  return n == 0 ||
+         (n == 1 && beast::iequals(message.at(http::field::transfer_encoding), "chunked"));
+}
+
 /// Cancels what a stream waits for once a time has passed. Unlike Beast's own timer it leaves the
 /// connection open, for an answer that says so. I/O thread.
 class Deadline {
@@ -431,6 +440,8 @@ asio::awaitable<error_code> HttpServer::Impl::read_request(
     const Deadline deadline(lowest, limits.header);
     const auto [fault, n] = co_await http::async_read_header(stream, buffer, parser, use_tuple);
     (void)n;
+    if (!fault && !is_plain_or_chunked(parser.get()))
+      co_return http::make_error_code(http::error::bad_transfer_encoding);
     if (fault || parser.is_done()) co_return deadline.fault(fault);
   }
   const auto expect = parser.get().find(http::field::expect);
