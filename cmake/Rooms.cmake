@@ -74,9 +74,9 @@ function(lantern_registry_of name spec)
 namespace ${REGISTRY_NAMESPACE} {
 ${declarations}
 std::span<const ${REGISTRY_TYPE}* const> ${REGISTRY_FUNCTION}() {
-  static const ${REGISTRY_TYPE}* const kAll[] = {
+  static const ${REGISTRY_TYPE}* const kMembers[] = {
 ${entries}  };
-  return kAll;
+  return kMembers;
 }
 }  // namespace ${REGISTRY_NAMESPACE}
 ")

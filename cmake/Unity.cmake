@@ -10,10 +10,8 @@ function(lantern_unity target)
   if(NOT LANTERN_UNITY)
     return()
   endif()
-  # GCC takes the files that it includes for headers, in which unnamed namespaces are a fault; clang
-  # says that one file's local names shadow another's.
-  target_compile_options(${target} PRIVATE
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage> $<$<CXX_COMPILER_ID:Clang>:-Wno-shadow>)
+  # GCC takes the files that it includes for headers, in which unnamed namespaces are a fault.
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
   get_target_property(sources ${target} SOURCES)
   list(FILTER sources INCLUDE REGEX ${LANTERN_ALIKE})

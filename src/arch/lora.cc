@@ -75,7 +75,7 @@ struct Meaning {
 class AdapterLoader {
  public:
   AdapterLoader(const format::AdmittedModel& adapter, const Network& network, const Spec& spec,
-         const LoraOptions& options)
+                const LoraOptions& options)
       : adapter_(adapter), net_(network), spec_(spec), options_(options) {}
 
   Result<LoraWeights> load();
@@ -185,7 +185,8 @@ Status AdapterLoader::check_shape(const LoraPart& part, const Meaning& meaning) 
   return {};
 }
 
-Result<Matrix> AdapterLoader::pack(const Tensor& tensor, int64_t first, int64_t n, int64_t head_dim) {
+Result<Matrix> AdapterLoader::pack(const Tensor& tensor, int64_t first, int64_t n,
+                                   int64_t head_dim) {
   const quant::Format* format = quant::find_format(tensor.type);
   if (format == nullptr)
     return make_error(ErrorCode::kUnsupported, "tensor {}: its type is not supported", tensor.name);

@@ -133,8 +133,8 @@ Result<Session> read_fields(base::ByteReader& reader) {
 }  // namespace
 
 uint64_t session_pages(uint64_t n_positions) {
-  constexpr auto kPage = static_cast<uint64_t>(kernels::kKvPagePositions);
-  return n_positions / kPage + (n_positions % kPage > 0 ? 1 : 0);
+  constexpr auto kPositions = static_cast<uint64_t>(kernels::kKvPagePositions);
+  return n_positions / kPositions + (n_positions % kPositions > 0 ? 1 : 0);
 }
 
 std::string write_session(const Session& session) {

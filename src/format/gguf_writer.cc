@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/printable.h"
+#include "format/gguf.h"
 #include "format/tensor_table.h"
 
 namespace lantern::format {

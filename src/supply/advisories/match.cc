@@ -80,9 +80,9 @@ Verdict judge_versions(const OsvRange& range, const std::string& version) {
   auto verdict = [](Standing standing, std::string because) {
     return Verdict{.standing = standing, .by = "package", .because = std::move(because)};
   };
-  const Verdict unknown = verdict(Standing::kInconclusive,
-                                  fmt::format("whether version {} is in the range cannot be told",
-                                              version.empty() ? "(unknown)" : version));
+  Verdict unknown = verdict(Standing::kInconclusive,
+                            fmt::format("whether version {} is in the range cannot be told",
+                                        version.empty() ? "(unknown)" : version));
   bool affected = false, covered = false;
   // Events may stand in any order: the last one that is not after the version decides.
   std::string last = "-";
