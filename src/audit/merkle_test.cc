@@ -45,6 +45,7 @@ class MemorySource : public HashSource {
 
 std::vector<Hash> numbered_leaves(size_t n) {
   std::vector<Hash> leaves;
+  leaves.reserve(n);
   for (size_t i = 0; i < n; ++i) leaves.push_back(leaf_hash(std::to_string(i)));
   return leaves;
 }
@@ -89,6 +90,7 @@ TEST(Merkle, GivesThePublishedProofs) {
   MemorySource source(leaves);
   const auto hex = [](const std::vector<Hash>& proof) {
     std::vector<std::string> out;
+    out.reserve(proof.size());
     for (const Hash& hash : proof) out.push_back(base::to_hex(hash));
     return out;
   };

@@ -127,6 +127,7 @@ TEST(SharedPool, OneAtATimeHasItsThreads) {
   int64_t sum = 0;  // whoever has the turn
   {
     std::vector<std::jthread> loops;
+    loops.reserve(kLoops);
     for (int loop = 0; loop < kLoops; ++loop)
       loops.emplace_back([&] {
         for (int step = 0; step < kSteps; ++step) {

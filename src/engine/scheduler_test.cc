@@ -137,6 +137,7 @@ TEST_F(SchedulerTest, AnAnswerHasTheBitsThatItHasAlone) {
     auto scheduler = start(options);
     for (int run = 0; run < 2; ++run) {
       std::vector<Answered> answers;
+      answers.reserve(asks.size());
       for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
       expect_equal(answers, expected);
     }
@@ -159,8 +160,9 @@ TEST_F(SchedulerTest, WhoHadToMakeRoomHasTheSameBitsToo) {
   }
   const auto expected = alone(asks, model);
   // Six begin in a page or two each; all of them at full length need four times six.
-  auto scheduler = start({}, with_room_for(9 * 128, model), model);
+  auto scheduler = start({}, with_room_for(int64_t{9} * 128, model), model);
   std::vector<Answered> answers;
+  answers.reserve(asks.size());
   for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
   expect_equal(answers, expected);
   EXPECT_TRUE(scheduler->drain(milliseconds(10'000)));
@@ -177,6 +179,7 @@ TEST_F(SchedulerTest, PagesThatASlidingWindowHasPassedAreNotMissed) {
   const auto expected = alone(asks, model);
   auto scheduler = start({.step_tokens = 70}, {}, model);
   std::vector<Answered> answers;
+  answers.reserve(asks.size());
   for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
   expect_equal(answers, expected);
 }
@@ -184,8 +187,9 @@ TEST_F(SchedulerTest, PagesThatASlidingWindowHasPassedAreNotMissed) {
 TEST_F(SchedulerTest, StreamsEachAnswerToItsOwn) {
   auto scheduler = start();
   std::vector<std::string> streamed(8);
-  std::vector<Answered> answers;
   auto asks = mixed(8);
+  std::vector<Answered> answers;
+  answers.reserve(asks.size());
   for (size_t i = 0; i < asks.size(); ++i) {
     asks[i].options.on_text = [&streamed, i](std::string_view piece) { streamed[i] += piece; };
     answers.push_back(submit(*scheduler, asks[i]));
@@ -259,7 +263,7 @@ class QueueTest : public SchedulerTest {
                          .options = {.sampler = kWarm, .max_tokens = 2, .ignore_end = true},
                          .user = user,
                          .priority = priority,
-                         .on_done = [this, name](auto result) {
+                         .on_done = [this, name](const auto& result) {
                            EXPECT_TRUE(result.ok());
                            std::lock_guard lock(mutex_);
                            ended_.push_back(name);
@@ -320,6 +324,7 @@ TEST_F(QueueTest, HigherPriorityGoesFirst) {
   ASSERT_EQ(order.size(), 12u);
   for (size_t i = 0; i < 12; ++i)
     EXPECT_EQ(order[i], i < 4 ? "high" : i < 8 ? "usual" : "low") << i;
+  EXPECT_TRUE(held.get().ok());
 }
 
 TEST_F(QueueTest, CancelsWhatWaitsAndWhatRuns) {
@@ -439,6 +444,7 @@ TEST_F(SchedulerTest, WhoComeTogetherRunACommonPrefixOnce) {
   }
   const auto expected = alone(asks);
   std::vector<Answered> answers;
+  answers.reserve(asks.size());
   for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
   expect_equal(answers, expected);
   EXPECT_TRUE(scheduler->drain(milliseconds(10'000)));
@@ -455,8 +461,9 @@ TEST_F(SchedulerTest, TheCacheGivesWayToAnswers) {
       asks.back().options.sampler.seed = i;
     }
     const auto expected = alone(asks, model);
-    auto scheduler = start({.sequences_max = 6}, with_room_for(10 * 128, model), model);
+    auto scheduler = start({.sequences_max = 6}, with_room_for(int64_t{10} * 128, model), model);
     std::vector<Answered> answers;
+    answers.reserve(asks.size());
     for (const Ask& ask : asks) answers.push_back(submit(*scheduler, ask));
     expect_equal(answers, expected);
     EXPECT_TRUE(scheduler->drain(milliseconds(10'000)));
@@ -470,6 +477,7 @@ TEST_F(SchedulerTest, TakesRequestsFromManyThreads) {
   auto scheduler = start({.sequences_max = 7});
   std::vector<Answered> answers(asks.size());
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (size_t t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
       for (size_t i = t; i < asks.size(); i += 4) {
@@ -483,6 +491,7 @@ TEST_F(SchedulerTest, TakesRequestsFromManyThreads) {
 
 TEST_F(SchedulerTest, EmbeddingsHaveTheSameBitsBesideAnswersAndCancelAlone) {
   std::vector<std::vector<int32_t>> inputs;
+  inputs.reserve(40);
   for (uint64_t i = 0; i < 40; ++i) inputs.push_back(junk(1 + i * 37 % 600, i).ids);
   Engine engine = load();
   const auto want = engine.embed(inputs, {.chunk = 100});
@@ -493,6 +502,7 @@ TEST_F(SchedulerTest, EmbeddingsHaveTheSameBitsBesideAnswersAndCancelAlone) {
   auto scheduler = start({.sequences_max = 4, .step_tokens = 64});
   std::vector<std::future<Result<EmbedResult>>> embedded;
   std::vector<Answered> answers;
+  answers.reserve(asks.size());
   std::stop_source cancelled;
   for (size_t i = 0; i < asks.size(); ++i) {
     answers.push_back(submit(*scheduler, asks[i]));
@@ -517,8 +527,9 @@ TEST_F(SchedulerTest, EmbeddingsHaveTheSameBitsBesideAnswersAndCancelAlone) {
     EXPECT_EQ(got->n_tokens, want->n_tokens);
   }
   EXPECT_TRUE(scheduler->drain(std::chrono::seconds(10)));
-  EXPECT_EQ(scheduler->submit(EmbedJob{.inputs = inputs, .on_done = [](auto) {}}).error().code,
-            ErrorCode::kExhausted);
+  EXPECT_EQ(
+      scheduler->submit(EmbedJob{.inputs = inputs, .on_done = [](const auto&) {}}).error().code,
+      ErrorCode::kExhausted);
 }
 
 Ask long_answer(uint64_t which, std::string user, int64_t n_tokens) {
@@ -532,11 +543,13 @@ Ask long_answer(uint64_t which, std::string user, int64_t n_tokens) {
 
 TEST_F(SchedulerTest, WhoHoldsEveryPlaceGivesOneToANewcomer) {
   std::vector<Ask> asks;
+  asks.reserve(4);
   for (uint64_t i = 0; i < 4; ++i) asks.push_back(long_answer(i, "has all", 900));
   asks.push_back(long_answer(9, "newcomer", 3));
   const std::vector<GenerateResult> expected = alone(asks);
   auto scheduler = start({.sequences_max = 2, .patience = milliseconds(0)});
   std::vector<Answered> answers;
+  answers.reserve(asks.size());
   for (size_t i = 0; i < 4; ++i) answers.push_back(submit(*scheduler, asks[i]));
   wait_for_running(*scheduler, 2);
   answers.push_back(submit(*scheduler, asks[4]));
@@ -562,6 +575,7 @@ TEST_F(SchedulerTest, MoreUsersThanPlacesTakeTurns) {
   const std::vector<GenerateResult> expected = alone(asks);
   auto scheduler = start({.sequences_max = 1, .patience = milliseconds(0)});
   std::vector<Answered> answers;
+  answers.reserve(asks.size());
   answers.push_back(submit(*scheduler, asks[0]));
   wait_for_running(*scheduler, 1);
   answers.push_back(submit(*scheduler, asks[1]));
