@@ -20,4 +20,11 @@ inline std::string to_lower(std::string_view text) {
 /// What JSON calls white space (RFC 8259, section 2).
 constexpr bool is_json_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
+/// Without blanks and line breaks (as is_json_space()) at either end.
+constexpr std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && is_json_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_json_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
 }  // namespace lantern::base

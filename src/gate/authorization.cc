@@ -129,9 +129,11 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
   const bool unread = !scan_is_conclusive(report) && !terms.accepts_inconclusive;
   if (decision.allowed() && (report.verdict() == Verdict::kMalicious || unread))
     decision = denied_by_scan(report);
-  LANTERN_ASSIGN(const policy::ApprovalTrust trust, governance.approval_trust());
-  const std::string approver = approver_of(governance, terms, trust);
+  policy::ApprovalTrust trust;
+  std::string approver;
   if (decision.allowed()) {
+    LANTERN_ASSIGN(trust, governance.approval_trust());
+    approver = approver_of(governance, terms, trust);
     LANTERN_ASSIGN(const bool counts, may_count(governance, model, approver));
     if (!counts) decision = denied_to_importer(approver);
   }

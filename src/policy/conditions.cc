@@ -17,7 +17,7 @@ std::string in_words(const base::Digest& digest) {
 std::string in_words(ModelState state) { return std::string(model_state_name(state)); }
 
 template <typename Range>
-std::string shown_all(const Range& names) {
+std::string all_in_words(const Range& names) {
   std::string text;
   size_t n = 0;
   for (const auto& name : names) {
@@ -48,8 +48,8 @@ class Conjunction {
     if (!listed) return;
     if (!fact) return unknown(field);
     add(truth_of(holds(*listed, *fact)), [&] {
-      return fmt::format("{} is {}, not {}", field, shown_all(std::vector<T>{*fact}),
-                         shown_all(*listed));
+      return fmt::format("{} is {}, not {}", field, all_in_words(std::vector<T>{*fact}),
+                         all_in_words(*listed));
     });
   }
   /// A set with at least one among those listed.
@@ -59,8 +59,9 @@ class Conjunction {
     if (!fact) return unknown(field);
     const bool found = std::any_of(listed->begin(), listed->end(),
                                    [&](const std::string& name) { return fact->contains(name); });
-    add(truth_of(found),
-        [&] { return fmt::format("{}: {}, not {}", field, shown_all(*fact), shown_all(*listed)); });
+    add(truth_of(found), [&] {
+      return fmt::format("{}: {}, not {}", field, all_in_words(*fact), all_in_words(*listed));
+    });
   }
   /// A set, not empty, with nothing but what is listed.
   void all(std::string_view field, const std::optional<std::vector<std::string>>& listed,
@@ -71,8 +72,8 @@ class Conjunction {
                        std::all_of(fact->begin(), fact->end(),
                                    [&](const std::string& name) { return holds(*listed, name); });
     add(truth_of(found), [&] {
-      return fmt::format("{}: {}, which are not all among {}", field, shown_all(*fact),
-                         shown_all(*listed));
+      return fmt::format("{}: {}, which are not all among {}", field, all_in_words(*fact),
+                         all_in_words(*listed));
     });
   }
   void boolean(std::string_view field, const std::optional<bool>& wanted, Truth fact) {
@@ -128,7 +129,7 @@ void add_identity(const Conditions& conditions, Reading reading, const Facts& fa
   all.add(found, [&]() -> std::string {
     if (found == Truth::kUnknown)
       return is_unpinned ? "an alias is not pinned to an id" : "the model's id is not known";
-    return fmt::format("the model is {}, not {}", in_words(*facts.model_id), shown_all(ids));
+    return fmt::format("the model is {}, not {}", in_words(*facts.model_id), all_in_words(ids));
   });
 }
 

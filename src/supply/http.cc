@@ -46,12 +46,6 @@ struct HeaderList {
   }
 };
 
-std::string without_blanks(std::string_view text) {
-  size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return "";
-  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
-}
-
 /// What libcurl's error means for a person; and whether trying again may help.
 struct Failure {
   Error error;
@@ -153,12 +147,11 @@ struct HttpClient::Hop {
         std::from_chars(line.data() + space + 1, line.data() + n, reply.status);
       return n;
     }
-    std::string text = without_blanks(line);
+    const std::string_view text = base::trimmed(line);
     if (text.empty()) return end_of_headers() ? n : 0;
     size_t colon = text.find(':');
     if (colon == std::string::npos) return n;
-    reply.headers[base::to_lower(std::string_view(text).substr(0, colon))] =
-        without_blanks(std::string_view(text).substr(colon + 1));
+    reply.headers[base::to_lower(text.substr(0, colon))] = base::trimmed(text.substr(colon + 1));
     return n;
   }
 

@@ -20,12 +20,6 @@ namespace {
 constexpr size_t kRowsMax = 1000, kSaidBytesMax = 500, kTokensMax = 64, kMarkBytes = 4096;
 constexpr std::string_view kBlanks = " \t\r\n";
 
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
-
 /// Runs of blanks as one blank, so that line breaks inside a mark do not matter.
 std::string squeezed(std::string_view text) {
   std::string out;
@@ -263,7 +257,7 @@ Result<std::vector<LicenceTerms>> read_licence_table() {
 bool is_listed_spdx_id(std::string_view id) { return listed_ids().contains(id); }
 
 std::string spdx_expression(std::string_view said, std::span<const LicenceTerms> table) {
-  said = trimmed(said);
+  said = base::trimmed(said);
   if (said.empty() || said.size() > kSaidBytesMax) return "";
   const std::string single = single_id(said, table);
   return single.empty() ? normal_expression(said, table) : single;
@@ -291,8 +285,8 @@ Result<LicenceReport> judge_licence(const LicenceSources& sources) {
   report.text = sources.text;
   report.text_file = sources.text_file;
   if (!sources.text.empty()) {
-    const std::string first =
-        std::string(trimmed(sources.text.substr(0, std::min(sources.text.find('\n'), size_t{80}))));
+    const std::string first = std::string(
+        base::trimmed(sources.text.substr(0, std::min(sources.text.find('\n'), size_t{80}))));
     add_statement(report, "file " + sources.text_file, first.empty() ? "(text)" : first,
                   recognise_licence_text(sources.text, table));
   }

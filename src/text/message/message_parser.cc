@@ -5,7 +5,6 @@
 #include "base/ascii.h"
 
 namespace lantern::text {
-namespace {}  // namespace
 
 MessageParser::MessageParser(MessageParserOptions options)
     : options_(std::move(options)),
