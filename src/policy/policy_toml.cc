@@ -21,6 +21,12 @@ constexpr std::string_view kReserved = "lantern.";
 constexpr std::string_view kKeyUses[] = {"models", "approvals", "revocations", "break-glass"};
 
 std::string name_fault(std::string_view text) { return line_fault(text, kNameBytesMax); }
+/// Of a person or a group. A name as `--subject` writes it would match nobody.
+std::string account_fault(std::string_view text) {
+  for (const std::string_view kind : {"user:", "group:", "key:"})
+    if (text.starts_with(kind)) return fmt::format("write the name alone, without \"{}\"", kind);
+  return name_fault(text);
+}
 std::string sentence_fault(std::string_view text) { return line_fault(text, kLineBytesMax); }
 
 /// 1 to 64 of a-z 0-9 . _ -, a letter or digit first: rule ids, names of keys and classes, aliases.
@@ -107,7 +113,7 @@ class PolicyReader {
       for (const std::string& use :
            table.texts("uses", use_fault).value_or(std::vector<std::string>{}))
         uses.insert(*enum_of<KeyUse>(kKeyUses, use));
-      const std::string user = table.text("user", name_fault).value_or("");
+      const std::string user = table.text("user", account_fault).value_or("");
       const bool speaks = uses.contains(KeyUse::kApprovals) || uses.contains(KeyUse::kBreakGlass);
       if (speaks && user.empty()) table.wrong("user", "is missing: whose approvals the key signs");
       table.finish();
@@ -206,7 +212,7 @@ class PolicyReader {
     if (!table) return;
     table->require("people");
     policy_.break_glass.people =
-        table->texts("people", name_fault).value_or(std::vector<std::string>{});
+        table->texts("people", account_fault).value_or(std::vector<std::string>{});
     policy_.break_glass.hours_max =
         static_cast<int>(table->integer("hours_max", 1, kBreakGlassHours).value_or(1));
     table->finish();
@@ -275,8 +281,8 @@ class PolicyReader {
 
   void read_conditions(TomlTable& table, const Rule& rule, Conditions& conditions) {
     if (auto subject = table.table("subject")) {
-      conditions.users = subject->texts("user", name_fault);
-      conditions.groups = subject->texts("group", name_fault);
+      conditions.users = subject->texts("user", account_fault);
+      conditions.groups = subject->texts("group", account_fault);
       conditions.keys = subject->texts("key", name_fault);
       conditions.programs = subject->texts("program", path_fault);
       if (conditions.empty()) table.wrong("subject", "asks for nothing");
