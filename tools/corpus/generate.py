@@ -211,6 +211,7 @@ def malicious():
         "zip_wrong_crc/{}.zip": lambda p: wrong_crc(torch_zip(p)),
         "zip_flag/{}.zip": lambda p: set_flag(torch_zip(p), 0x20),
         "zip_other_name/{}.zip": lambda p: other_name(torch_zip(p)),
+        "zip_folder_name/{}.zip": lambda p: zip_of([("m/data.pkl_", p)]).replace(b"data.pkl_", b"data.pkl/"),
     }
     for i, (pattern, make) in enumerate(carriers.items()):
         for name, data in (some[(i * 3) % len(some)], some[(i * 5 + 7) % len(some)], some[(i * 7 + 2) % len(some)]):
@@ -332,6 +333,7 @@ def benign():
     yield "python/modeling_x.py", b"import torch\n\nclass X(torch.nn.Module):\n    def forward(self, x):\n        return x\n"
     yield "archive/weights.tar.gz", tar_of([("m/w.safetensors", safetensors({"a": "b"})), ("m/config.json", b"{}")], "w:gz")
     yield "archive/wheel.whl", zip_of([("pkg/__init__.py", b""), ("pkg/model.npy", npy())], zipfile.ZIP_DEFLATED)
+    yield "archive/folders.zip", zip_of([("./", b""), ("./pkg/", b""), ("pkg/model.npy", npy())], zipfile.ZIP_DEFLATED)
     yield "torchscript/plain.pt", zip_of([("m/data.pkl", BENIGN_PICKLES["empty_dict"]), (
         "m/code/__torch__.py", "class M(Module):\n  __parameters__ = [\"w\"]\n  def forward(self, x):\n    return torch.add(x, 1)\n")])
 

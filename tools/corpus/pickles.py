@@ -139,7 +139,7 @@ def make_benign():
         "defaults": collections.defaultdict(list, {"x": [1]}),
         "counter": collections.Counter("abca"),
         "queue": collections.deque([1, 2, 3], 5),
-        "sets": {"a": {1, 2}, "b": frozenset("xy")},
+        "sets": {"a": {1, 2}, "b": frozenset((3, 4))},
         "bytes": {"raw": b"\x00\x01\x02" * 20, "array": bytearray(b"abc")},
         "dates": [datetime.date(2024, 1, 1), datetime.datetime(2024, 1, 1), datetime.timedelta(3)],
         "decimals": [decimal.Decimal("1.5"), fractions.Fraction(1, 3)],

@@ -153,7 +153,7 @@ void judge_entry(archive* handle, archive_entry* entry, bool is_raw, Scan& scan)
   if (leads_out || link_leads_out)
     scan.add("archive", "archive-path", Verdict::kMalicious,
              "an entry whose name or link leads out of the folder it is unpacked in");
-  if (link != nullptr || archive_entry_filetype(entry) == AE_IFDIR) return;
+  if (link != nullptr) return;
   if (archive_entry_is_encrypted(entry) != 0) {
     scan.add("archive", "archive-encrypted", Verdict::kInconclusive, "an encrypted entry");
     return;

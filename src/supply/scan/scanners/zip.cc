@@ -32,12 +32,14 @@ bool matches(const Input& input) {
 
 void judge_entry(const format::ZipFile& zip, const Input& input, const format::ZipEntry& entry,
                  Scan& scan) {
-  if (!format::is_safe_path(entry.name) && !entry.is_folder()) {
+  // A folder's name with content under it: some readers take it for a file.
+  const bool is_folder = entry.is_folder() && entry.size == 0;
+  if (!format::is_safe_path(entry.name) && !is_folder) {
     const Scan::Place place(scan, entry.name);
     scan.add("zip", "archive-path", Verdict::kMalicious,
              "an entry whose name leads out of the folder it is unpacked in");
   }
-  if (entry.is_folder()) return;
+  if (is_folder) return;
   if (entry.method == 0 && !entry.is_encrypted) {
     // Stored: judged where it lies, so that a tensor of gigabytes needs no memory.
     if (entry.data_offset > input.size() || entry.size > input.size() - entry.data_offset) return;
