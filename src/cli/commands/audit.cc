@@ -255,7 +255,14 @@ Result<Exit> verify(const Flags& flags) {
     LANTERN_TRY(print(visible(verdict_text(verdict))));
   }
   if (!verdict.consistent()) return Exit::kNo;
-  return flags.strict && !verdict.anchored_size ? Exit::kInconclusive : Exit::kDone;
+  if (!flags.strict || !verdict.anchored_size)
+    return flags.strict ? Exit::kInconclusive : Exit::kDone;
+  // The checkpoint that this account keeps beside its log would be put back together with it.
+  if (!flags.since_checkpoints.empty() || !flags.witness.empty()) return Exit::kDone;
+  tell(
+      "--strict: the checkpoint compared with is this account's own; --since names one from "
+      "outside");
+  return Exit::kInconclusive;
 }
 
 Result<Exit> prune(const Flags& flags) {
