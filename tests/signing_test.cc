@@ -81,6 +81,22 @@ TEST_F(SigningCommands, ExitCodesSayWhetherItIsVerified) {
   EXPECT_THAT(verify({"--key", at("p256-pub.pem")}).out, HasSubstr("config.json is missing"));
 }
 
+TEST_F(SigningCommands, WithoutAKeyThisMachinesOwnSignsAndIsMadeOnce) {
+  const ScopedHome home("signing-key");
+  ASSERT_EQ(sign({}).exit_code, 0);
+  ASSERT_EQ(sign({}).exit_code, 0);
+  const auto keys = nlohmann::json::parse(run_lantern({"keys", "list", "--json"}).out)["keys"];
+  std::vector<std::string> own;
+  for (const auto& key : keys)
+    if (key["purpose"] == "signing") own.push_back(key["public_key"]);
+  ASSERT_EQ(own.size(), 1u);
+  std::ofstream(folder_ / "own-pub.pem") << own[0];
+  EXPECT_EQ(verify({"--key", at("own-pub.pem")}).exit_code, 0);
+  EXPECT_EQ(verify({"--key", at("p256-pub.pem")}).exit_code, 1);
+  const Ran log = run_lantern({"audit", "query", "--action", "key_create", "--json"});
+  EXPECT_THAT(log.out, HasSubstr("signing"));
+}
+
 TEST_F(SigningCommands, WhatCannotBeReadIsNeverVerified) {
   const std::string key = at("p256-pub.pem");
   const auto exit_of = [&](const std::string& content) {

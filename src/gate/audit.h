@@ -124,6 +124,9 @@ Result<ClockCorrection> correct_clock(std::string_view reason);
 // Keys. What changes the ring is recorded in the audit log.
 
 Result<audit::KeyInfo> create_key(audit::KeyPurpose purpose, std::string_view kind);
+/// The private half of this machine's key for models, which is made, and recorded, where there is
+/// none.
+Result<base::PrivateKey> model_signing_key();
 /// A log key also signs the log's head at once, so that the change is in its history.
 Result<audit::KeyInfo> rotate_key(audit::KeyPurpose purpose);
 /// Writes every key to a new file, encrypted (audit/key_backup.h). kInvalidArgument where the file

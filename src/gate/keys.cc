@@ -29,6 +29,17 @@ Result<audit::KeyInfo> create_key(audit::KeyPurpose purpose, std::string_view ki
   return key;
 }
 
+Result<base::PrivateKey> model_signing_key() {
+  LANTERN_ASSIGN(const audit::KeyRing ring, audit::KeyRing::of_user());
+  const auto current = ring.current(audit::KeyPurpose::kSigning);
+  if (!current.ok()) {
+    if (current.error().code != ErrorCode::kNotFound) return current.error();
+    if (auto made = create_key(audit::KeyPurpose::kSigning, {}); !made.ok())
+      return std::move(made).error();
+  }
+  return ring.signing_key(audit::KeyPurpose::kSigning);
+}
+
 Result<audit::KeyInfo> rotate_key(audit::KeyPurpose purpose) {
   LANTERN_ASSIGN(const audit::KeyRing ring, audit::KeyRing::of_user());
   LANTERN_ASSIGN(const audit::KeyInfo old, ring.current(purpose));

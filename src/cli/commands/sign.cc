@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "cli/passphrase.h"
 #include "cli/signing_flags.h"
+#include "gate/audit.h"
 #include "gate/signing.h"
 
 namespace lantern::cli {
@@ -46,13 +47,18 @@ Status report(const Flags& flags, const supply::SignedModel& made) {
       certified ? made.subject : "key sha256:" + base::to_hex(made.key))));
 }
 
+Result<base::PrivateKey> signing_key(const Flags& flags) {
+  if (flags.key.empty() && !flags.certificate.empty())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "--key: the private key of the first certificate is missing");
+  if (flags.key.empty()) return gate::model_signing_key();
+  LANTERN_ASSIGN(const base::Secret passphrase, read_passphrase_file(flags.passphrase_file));
+  return base::PrivateKey::load(flags.key, passphrase.view());
+}
+
 Result<Exit> run(const Flags& flags) {
   const std::stop_token stop = new_interruptible_scope();
-  if (flags.key.empty())
-    return make_error(ErrorCode::kInvalidArgument, "--key: the private key that signs{} is missing",
-                      flags.certificate.empty() ? "" : ", that of the first certificate,");
-  LANTERN_ASSIGN(const base::Secret passphrase, read_passphrase_file(flags.passphrase_file));
-  LANTERN_ASSIGN(const base::PrivateKey key, base::PrivateKey::load(flags.key, passphrase.view()));
+  LANTERN_ASSIGN(const base::PrivateKey key, signing_key(flags));
   supply::SignOptions options{.shard_bytes = flags.shard_bytes,
                               .ignore = flags.ignore,
                               .follow_symlinks = flags.allow_symlinks};
@@ -77,7 +83,8 @@ Action define(CLI::App& app) {
   app.add_option("MODEL", flags->model, "a name from `lantern list`, a file, or a folder")
       ->required();
   app.add_option("--key", flags->key,
-                 "the private key, PEM: ECDSA over P-256, P-384 or P-521, readable by you alone");
+                 "the private key, PEM: ECDSA over P-256, P-384 or P-521, readable by you alone "
+                 "(default: this machine's own, see `lantern keys`)");
   app.add_option("--certificate", flags->certificate,
                  "the key's certificate and what leads to its root, PEM, the key's own first");
   app.add_option("--passphrase-file", flags->passphrase_file,
@@ -104,6 +111,7 @@ const Command k_sign = {
     .access = ModelAccess::kDescribes,
     .summary = "sign a model's files (OpenSSF Model Signing)",
     .examples =
+        "  lantern sign ./my-model\n"
         "  lantern sign ./my-model --key signer.pem\n"
         "  lantern sign ./my-model --certificate chain.pem --key leaf.pem\n"
         "  lantern sign model.gguf --key signer.pem --method shards",
