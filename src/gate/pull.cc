@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "gate/bom.h"
 #include "gate/store.h"
 #include "supply/catalog.h"
 #include "supply/manifest.h"
@@ -79,6 +80,18 @@ Status ask_for_import(std::string_view source) {
   return decision.status();
 }
 
+/// What the model's own files conclude, where its source named no licence. One that cannot be read
+/// says nothing here; its scan will.
+Status note_licence(const supply::Store& store, supply::Pulled& pulled) {
+  supply::Manifest& manifest = pulled.model.manifest;
+  if (!manifest.licence.empty()) return {};
+  const auto licence = licence_of(base::to_hex(manifest.id), {});
+  if (!licence.ok() || licence->report.concluded.empty()) return {};
+  LANTERN_TRY(store.note_licence(manifest.id, licence->report.concluded));
+  manifest.licence = licence->report.concluded;
+  return {};
+}
+
 }  // namespace
 
 Result<PulledModel> pull_model(std::string_view source, supply::PullOptions options,
@@ -101,6 +114,7 @@ Result<PulledModel> pull_model(std::string_view source, supply::PullOptions opti
     return make_error(ErrorCode::kInvalidArgument,
                       "{}: was here already: `lantern verify {} --signature FILE --key ... --keep`",
                       source, model.pulled.alias);
+  LANTERN_TRY(note_licence(store, model.pulled));
   LANTERN_ASSIGN(model.taken, take_in(model.pulled.model, model.signature, consent));
   return model;
 }

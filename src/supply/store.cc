@@ -336,6 +336,16 @@ Status Store::set_alias(std::string_view alias, const base::Digest& id) const {
   return set_alias_locked(alias, id);
 }
 
+Status Store::note_licence(const base::Digest& id, std::string_view spdx) const {
+  LANTERN_ASSIGN(const base::UniqueFd held, lock({}));
+  LANTERN_ASSIGN(std::optional<StoredModel> model, find_id(id));
+  if (!model) return not_here(base::to_hex(id));
+  if (!model->manifest.licence.empty()) return {};
+  model->manifest.licence = spdx;
+  return base::write_file_atomically(root_ / "models" / base::to_hex(id) / "manifest.json",
+                                     to_json(model->manifest));
+}
+
 Result<uint64_t> Store::collect_garbage() const {
   LANTERN_ASSIGN(Listing listing, list());
   // A manifest that cannot be read may use any blob, so nothing is deleted while there is one.

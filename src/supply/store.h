@@ -103,6 +103,9 @@ class Store {
   Result<StoredModel> admit(Manifest manifest, std::vector<StagedFile> files,
                             std::string_view alias, const std::stop_token& stop) const;
   Status set_alias(std::string_view alias, const base::Digest& id) const;
+  /// The licence of a model whose source named none, as an SPDX expression; one that is there
+  /// stays. kNotFound.
+  Status note_licence(const base::Digest& id, std::string_view spdx) const;
 
   [[nodiscard]] bool has_blob(const base::Digest& digest) const;
   [[nodiscard]] std::filesystem::path blob_path(const base::Digest& digest) const;
