@@ -288,8 +288,10 @@ TEST_F(Managed, UsersOfOtherAccountsAskTheServiceWhichAsksThePolicy) {
   constexpr unsigned kNobody = 65534, kStranger = 12345;
   const std::vector<std::string> ask = {"run", "tiny.gguf", "Hi", "--max-tokens", "4"};
   const Ran before = run_as(kNobody, ask);
-  EXPECT_EQ(before.exit_code, 2);
+  expect_refused(before, "lantern.service-account");
   EXPECT_THAT(before.err, HasSubstr("the service is not running"));
+  expect_refused(run_as(kNobody, {"chat", "tiny.gguf"}, "Hi\n"), "lantern.service-account");
+  expect_refused(run_as(kNobody, {"key", "list"}), "lantern.service-account");
 
   const ServedProgram service({model, "--approve", "reviewed"});
   const Ran answered = run_as(kNobody, ask);
@@ -298,6 +300,7 @@ TEST_F(Managed, UsersOfOtherAccountsAskTheServiceWhichAsksThePolicy) {
   const Ran chatted = run_as(kNobody, {"chat", "tiny.gguf", "--max-tokens", "4"}, "Hi\nAgain\n");
   EXPECT_EQ(chatted.exit_code, 0) << chatted.err;
   expect_refused(run_as(kStranger, ask), "lantern.default");
+  expect_refused(run_as(kStranger, {"chat", "tiny.gguf"}, "Hi\n"), "lantern.default");
   expect_refused(run_as(kNobody, {"key", "create", "--name", "mine"}), "lantern.admin-socket");
   expect_refused(run_as(kNobody, {"ps"}), "lantern.admin-socket");
   const Ran own = run_lantern({"ps"});
@@ -730,6 +733,19 @@ TEST_F(Managed, ThePolicySeesTheSignerOfASignatureThatCameAlong) {
             4);
 }
 
+TEST_F(Managed, WithoutAPolicyEveryRefusalNamesThat) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"break-glass", "--reason", "incident"},
+                                             {"audit", "prune", "--keep", "365d"},
+                                             {"revoke", "--list", revocation_list(1, {})}})
+    expect_refused(run_lantern(arguments), "lantern.no-policy");
+  const Ran denied = run_lantern({"audit", "query", "--action", "break_glass", "--json"});
+  EXPECT_THAT(denied.out, HasSubstr("lantern.no-policy"));
+  const Ran explained = run_lantern({"policy", "explain", "--model", golden_model()});
+  EXPECT_EQ(explained.exit_code, 1) << explained.err;
+  EXPECT_THAT(explained.out, HasSubstr("denied by rule lantern.no-policy"));
+}
+
 TEST_F(Managed, BreakGlassLiftsADenialForThoseThatThePolicyNames) {
   install_policy(1);
   expect_refused(use(), "denied by rule");
@@ -746,7 +762,13 @@ TEST_F(Managed, BreakGlassLiftsADenialForThoseThatThePolicyNames) {
   EXPECT_THAT(explained.out, HasSubstr("allowed by rule lantern.break-glass"));
   const Ran log = run_lantern({"audit", "export", "--format", "jsonl"});
   EXPECT_THAT(log.out, HasSubstr("lantern.break-glass"));
-  // What is revoked stays refused.
+  // What the scan calls malicious stays refused, and so does what is revoked.
+  const format::TemporaryFolder folder;
+  engine::TinyModel tiny;
+  tiny.chat_template = "{{ ''.__class__.__mro__[1].__subclasses__() }}";
+  expect_refused(run_lantern({"logits", tiny.write(folder).string(), "--tokens", "1,2", "--out",
+                              (scratch_folder() / "tiny.npy").string()}),
+                 "lantern.scan-malicious");
   ASSERT_EQ(run_lantern({"revoke", golden_model(), "--reason", "r"}).exit_code, 0);
   expect_refused(use(), "lantern.revoked");
 }

@@ -25,9 +25,9 @@ Result<std::string> AnswerEvents::text_of(std::string_view line) {
                  base::parse_ordered_json(line.substr(kData.size()), "the service's answer"));
   if (const OrderedJson* error = member(event, "error")) {
     const OrderedJson* message = member(*error, "message");
-    return make_error(ErrorCode::kIo, "{}",
-                      message != nullptr && message->is_string() ? message->get<std::string>()
-                                                                 : "the service broke off");
+    return server::error_of(message != nullptr && message->is_string() ? message->get<std::string>()
+                                                                       : "the service broke off",
+                            ErrorCode::kIo);
   }
   const OrderedJson* choices = member(event, "choices");
   if (choices == nullptr || !choices->is_array() || choices->empty()) return std::string();
@@ -64,7 +64,7 @@ Result<RemoteModel> RemoteModel::open(const EngineFlags& flags) {
     return make_error(ErrorCode::kInvalidArgument,
                       "on this managed machine the service runs the model: --threads, --kv, "
                       "--context, --paranoid and --approve are its own");
-  LANTERN_ASSIGN(server::SocketClient client, service_client());
+  LANTERN_ASSIGN(server::SocketClient client, service_that_owns_state());
   return RemoteModel(std::move(client), flags.model);
 }
 

@@ -16,4 +16,8 @@ Result<server::SocketClient> service_client(const std::string& path = {});
 /// user.
 bool service_owns_state();
 
+/// The service that acts for such an account. kDenied where it is not running: by
+/// lantern.service-account, as this account may not do it alone.
+Result<server::SocketClient> service_that_owns_state();
+
 }  // namespace lantern::cli

@@ -21,7 +21,7 @@ std::string denial(const policy::Policy& policy, std::chrono::seconds keep) {
 
 Result<audit::DropPlan> prune_audit_log(const PruneRequest& request) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy());
+  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy_for(audit::Action::kLogPrune));
   LANTERN_ASSIGN(const base::UtcTime now, governance.now());
   if (const std::string why = denial(*policy, request.keep); !why.empty()) {
     const auto recorded = governance.log().append({.action = audit::Action::kLogPrune,

@@ -179,6 +179,11 @@ Result<policy::Decision> seek(Governance& governance, const Composition& model,
   LANTERN_TRY(note_importer(governance, model));
   LANTERN_ASSIGN(policy::Facts facts, governance.facts(model, action));
   policy::Decision decision = governance.decide(facts);
+  if (decision.allowed() && decision.rule == policy::kBreakGlassRule) {
+    LANTERN_ASSIGN(const Report report, scanned(governance, model));
+    if (report.verdict() == Verdict::kMalicious) return denied_by_scan(report);
+    return decision;
+  }
   if (!approval_would_do(governance, decision, facts) || (consent.reason.empty() && !consent.ask))
     return decision;
   LANTERN_ASSIGN(const Report report, scanned(governance, model));

@@ -52,7 +52,8 @@ void record_or_spool(Governance& governance, audit::Action action, std::string_v
 Result<TakenIn> take_in(const supply::StoredModel& stored, const ImportSignature& signature,
                         const Consent& consent) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const Composition model, composition_of(stored));
+  LANTERN_ASSIGN(Composition model, composition_of(stored));
+  LANTERN_ASSIGN(model.tier, expected_tier(stored));
   LANTERN_TRY(governance.state().record_import({.id = model.id,
                                                 .files = model.files,
                                                 .by = governance.person(),
@@ -176,12 +177,13 @@ Result<std::string> read_list(std::string_view from, supply::NetworkMode network
 
 /// The list, if it is one to take in now: signed, no older than `floor`, and valid. An expired one
 /// would take the place of entries that are in force, and could not itself be replaced by its like.
-Result<policy::RevocationList> acceptable_list(Governance& governance, const std::string& envelope,
-                                               std::string_view what, policy::VersionFloor& floor) {
-  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy());
+Result<policy::RevocationList> acceptable_list(const Governance& governance,
+                                               const policy::Policy& policy,
+                                               const std::string& envelope, std::string_view what,
+                                               policy::VersionFloor& floor) {
   LANTERN_ASSIGN(policy::RevocationList list,
                  policy::verify_revocations(envelope, what,
-                                            policy->keys_for(policy::KeyUse::kRevocations), floor));
+                                            policy.keys_for(policy::KeyUse::kRevocations), floor));
   LANTERN_ASSIGN(const base::UtcTime now, governance.now());
   const policy::RevocationListFacts facts = list.facts();
   if (const Status valid = policy::check_fresh(
@@ -202,10 +204,11 @@ Result<ImportedRevocations> import_revocations(std::string_view from, supply::Ne
   const auto reference = supply::parse_reference(from);
   const std::string what = reference.ok() ? supply::recordable(*reference) : "revocation list";
   LANTERN_ASSIGN(const auto before, governance.state().highest(kRevocationsFloor));
+  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy_for(audit::Action::kRevocationsImport));
   // Raised here, for the check alone; in the state together with what the list revokes.
   policy::VersionFloorInMemory floor;
   if (before) LANTERN_TRY(floor.raise({.version = before->version, .digest = before->digest}));
-  auto accepted = policy::denied_by(acceptable_list(governance, envelope, what, floor),
+  auto accepted = policy::denied_by(acceptable_list(governance, *policy, envelope, what, floor),
                                     "lantern.revocation-list");
   if (!accepted.ok()) {
     auto recorded = governance.log().append({.action = audit::Action::kRevocationsImport,
@@ -246,7 +249,7 @@ Result<ImportedRevocations> import_revocations(std::string_view from, supply::Ne
 
 Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy());
+  LANTERN_ASSIGN(const PolicyPtr policy, governance.policy_for(audit::Action::kBreakGlass));
   LANTERN_ASSIGN(const base::UtcTime now, governance.now());
   policy::BreakGlass statement{.person = governance.person(),
                                .reason = request.reason,

@@ -130,6 +130,18 @@ const Result<PolicyPtr>& Governance::policy() {
   return *policy_;
 }
 
+Result<PolicyPtr> Governance::policy_for(audit::Action action) {
+  if (policy().ok()) return *policy_;
+  const policy::Decision denied = policy::deny_without_policy(policy_->error());
+  auto recorded = log().append({.action = action,
+                                .decision = audit::Decision::kDeny,
+                                .actor = audit::this_process(),
+                                .rule = denied.rule,
+                                .reason = denied.reason});
+  if (!recorded.ok()) return std::move(recorded).error();
+  return denied.status().error();
+}
+
 const Result<PolicyPtr>& Governance::snapshot() { return policy_ ? *policy_ : policy(); }
 
 Result<policy::ApprovalTrust> Governance::approval_trust() {

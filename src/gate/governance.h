@@ -79,6 +79,8 @@ class Governance {
   /// it keeps it as it is: facts() takes one, and decide() and count_approvals() go by the same, so
   /// that a decision is made by one policy even where a newer one comes meanwhile.
   const Result<PolicyPtr>& policy();
+  /// The same for who cannot act without one: the denial by lantern.no-policy is in the log first.
+  Result<PolicyPtr> policy_for(audit::Action action);
   /// Of the policy's reading: why newer files are not in force. Empty: they are.
   [[nodiscard]] const std::string& policy_warning() const { return policy_warning_; }
   supply::State& state() { return *state_; }

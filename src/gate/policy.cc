@@ -229,8 +229,12 @@ Result<Explained> explain_policy(const ExplainRequest& request) {
     LANTERN_ASSIGN(PolicyFile file, check_policy_file(*request.policy, {}));
     policy = std::move(file.policy);
   } else {
-    LANTERN_ASSIGN(const PolicyPtr in_force, governance.policy());
-    policy = *in_force;
+    const Result<PolicyPtr>& in_force = governance.policy();
+    if (!in_force.ok()) {
+      explained.explanation.decision = policy::deny_without_policy(in_force.error());
+      return explained;
+    }
+    policy = **in_force;
   }
   explained.explanation = policy::explain(policy, explained.facts);
   // Of the machine's own policy also what a break-glass statement makes of it.

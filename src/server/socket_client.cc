@@ -156,6 +156,11 @@ Result<std::string> ChunkReader::take(std::string_view bytes) {
   return out;
 }
 
+Status SocketClient::reach() const {
+  const auto fd = connect_to(path_);
+  return fd.ok() ? Status() : Status(fd.error());
+}
+
 Result<SocketAnswer> SocketClient::ask(std::string_view method, std::string_view target,
                                        std::string_view body,
                                        const std::function<Status(std::string_view)>& on_piece,
@@ -222,7 +227,12 @@ Error error_of(const SocketAnswer& answer) {
                          : answer.status == 429                       ? ErrorCode::kExhausted
                          : answer.status < 500                        ? ErrorCode::kInvalidArgument
                                                                       : ErrorCode::kIo;
-  return Error{code, std::move(message)};
+  return error_of(std::move(message), code);
+}
+
+Error error_of(std::string message, ErrorCode otherwise) {
+  const bool is_refusal = message.starts_with("denied by rule ");
+  return Error{is_refusal ? ErrorCode::kDenied : otherwise, std::move(message)};
 }
 
 Result<base::OrderedJson> SocketClient::ask_json(std::string_view method, std::string_view target,

@@ -23,6 +23,9 @@ class SocketClient {
  public:
   explicit SocketClient(std::filesystem::path path) : path_(std::move(path)) {}
 
+  /// Whether somebody answers there: ask()'s errors of connecting.
+  [[nodiscard]] Status reach() const;
+
   /// Sends and waits for the whole answer. `on_piece` takes the body of a success as it comes. An
   /// answer of any status is a value. Errors: kNotFound where nobody answers at the path, kDenied
   /// where this account may not connect, kCancelled, kIo, kCorrupt and kTooLarge for what is no
@@ -45,6 +48,8 @@ class SocketClient {
 /// What an answer that is no success says, in whichever shape: the message, as an Error whose code
 /// follows from the status.
 Error error_of(const SocketAnswer& answer);
+/// `message` of the service as an Error: a refusal of a rule is kDenied whatever its status was.
+Error error_of(std::string message, ErrorCode otherwise);
 
 /// The end of an answer's header and what it says of the body. kCorrupt. For its fuzz target.
 struct AnswerHead {

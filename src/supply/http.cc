@@ -233,7 +233,7 @@ Result<HttpClient::Outcome> HttpClient::one_hop(const HttpRequest& request, cons
   curl_easy_reset(curl);  // keeps connections
   set_common(curl, url, options_);
   HeaderList headers;
-  for (const auto& [name, value] : request.headers) headers.add(name + ": " + value);
+  for (const auto& [name, value] : request.headers) headers.add(fmt::format("{}: {}", name, value));
   if (!request.bearer_token.empty() && url.origin == request.url.origin)
     headers.add("Authorization: Bearer " + request.bearer_token);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list);

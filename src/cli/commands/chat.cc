@@ -176,14 +176,14 @@ class Chat {
         editor.remember(input.text);
         const bool is_command = input.text.starts_with('/') && !input.text.starts_with("//");
         if (is_command) {
-          if (!command(input.text)) return Exit::kDone;
+          if (!command(input.text)) return end();
         } else {
           LANTERN_TRY(answer(input.text.substr(input.text.starts_with("//") ? 1 : 0)));
         }
       }
       if (input.end) {
         if (stdin_is_terminal()) std::fputs("\n", stderr);
-        return Exit::kDone;
+        return end();
       }
     }
   }
@@ -220,24 +220,30 @@ class Chat {
     tell(saved.ok() ? fmt::format("saved to {}", file) : saved.error().message);
   }
 
-  /// What goes wrong in one answer is told and the dialogue goes on; only a stdout that cannot
-  /// be written ends it.
+  /// What goes wrong in one answer is told to whoever sits there, and the dialogue goes on; where
+  /// nobody does it ends, as it does where stdout cannot be written.
   Status answer(const std::string& message) {
     AnswerOutput output;
     const Result<Dialogue::Said> said = dialogue_.say(
         message, [&](std::string_view piece) { output.show(piece); }, output.stop());
     LANTERN_TRY(output.written());
     if (!said.ok()) {
+      if (!stdin_is_terminal()) return said.error();
+      refused_ = said.error().code == ErrorCode::kDenied;
       tell(said.error().message);
       return {};
     }
+    refused_ = false;
     LANTERN_TRY(print("\n"));
     if (said->cancelled) tell("stopped");
     if (said->at_length) tell("the answer was cut at its longest length");
     return {};
   }
 
+  [[nodiscard]] Exit end() const { return refused_ ? Exit::kRefused : Exit::kDone; }
+
   Dialogue& dialogue_;
+  bool refused_ = false;  // the last answer that was asked for
 };
 
 /// On a managed machine, for everybody but the service's account. No history: that folder is the
@@ -277,8 +283,9 @@ Result<Exit> run(const Flags& flags) {
   if (flags.session.empty()) return chat.loop(editor);
   LANTERN_ASSIGN(const std::filesystem::path session, gate::session_path(flags.session));
   LANTERN_TRY(dialogue.resume(session));
-  LANTERN_ASSIGN(const Exit exit, chat.loop(editor));
-  LANTERN_TRY(dialogue.keep(session));
+  Result<Exit> exit = chat.loop(editor);
+  const Status kept = dialogue.keep(session);
+  if (exit.ok()) LANTERN_TRY(kept);
   return exit;
 }
 

@@ -24,7 +24,7 @@ struct Flags {
 /// Through the service where the state is its own.
 Result<base::OrderedJson> create_one(const gate::ApiKeyRequest& request) {
   if (service_owns_state()) {
-    LANTERN_ASSIGN(const server::SocketClient client, service_client());
+    LANTERN_ASSIGN(const server::SocketClient client, service_that_owns_state());
     return client.ask_json("POST", "/admin/keys", server::admin::key_request_document(request));
   }
   LANTERN_ASSIGN(const gate::NewApiKey made, gate::create_api_key(request));
@@ -34,7 +34,7 @@ Result<base::OrderedJson> create_one(const gate::ApiKeyRequest& request) {
 }
 Result<base::OrderedJson> list_all() {
   if (service_owns_state()) {
-    LANTERN_ASSIGN(const server::SocketClient client, service_client());
+    LANTERN_ASSIGN(const server::SocketClient client, service_that_owns_state());
     return client.ask_json("GET", "/admin/keys");
   }
   LANTERN_ASSIGN(const std::vector<supply::ApiKeyRecord> keys, gate::list_api_keys());
@@ -44,7 +44,7 @@ Result<base::OrderedJson> list_all() {
 }
 Result<base::OrderedJson> revoke_one(const std::string& name) {
   if (service_owns_state()) {
-    LANTERN_ASSIGN(const server::SocketClient client, service_client());
+    LANTERN_ASSIGN(const server::SocketClient client, service_that_owns_state());
     LANTERN_ASSIGN(const std::string target, server::target_of_parts({"admin", "keys", name}));
     return client.ask_json("DELETE", target);
   }
