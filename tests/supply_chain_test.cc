@@ -62,6 +62,17 @@ TEST(Licence, IsShownWithWhoSaysSo) {
   EXPECT_EQ(run_lantern({"licence", kModel, "--text"}).exit_code, 2);
 }
 
+TEST(Licence, APulledModelHasTheOneThatItsFilesConclude) {
+  const ScopedHome home("licence-pulled");
+  const Ran pulled = run_lantern({"pull", kFolder, "--name", "mine"});
+  EXPECT_EQ(pulled.exit_code, 0) << pulled.err;
+  EXPECT_THAT(pulled.out, HasSubstr("licence Apache-2.0"));
+  EXPECT_THAT(run_lantern({"list"}).out, HasSubstr("Apache-2.0"));
+  EXPECT_THAT(run_lantern({"show", "mine"}).out, HasSubstr("Apache-2.0"));
+  const Ran explained = run_lantern({"policy", "explain", "--model", "mine", "--json"});
+  EXPECT_EQ(Json::parse(explained.out)["facts"]["licence"], "Apache-2.0");
+}
+
 TEST(Advisories, ExitCodesSayWhereTheModelStands) {
   const ScopedHome home("advisories");
   const Ran none = run_lantern({"advisories", kModel});
