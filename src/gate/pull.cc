@@ -80,16 +80,22 @@ Status ask_for_import(std::string_view source) {
   return decision.status();
 }
 
-/// What the model's own files conclude, where its source named no licence. One that cannot be read
-/// says nothing here; its scan will.
-Status note_licence(const supply::Store& store, supply::Pulled& pulled) {
+/// What the model's own files conclude, or what lies beside them where they came from (a model card
+/// is no part of a model), where the source named no licence. What cannot be read says nothing
+/// here; the scan will.
+Status note_licence(const supply::Store& store, std::string_view source, supply::Pulled& pulled) {
   supply::Manifest& manifest = pulled.model.manifest;
   if (!manifest.licence.empty()) return {};
-  const auto licence = licence_of(base::to_hex(manifest.id), {});
-  if (!licence.ok() || licence->report.concluded.empty()) return {};
-  LANTERN_TRY(store.note_licence(manifest.id, licence->report.concluded));
-  manifest.licence = licence->report.concluded;
-  return {};
+  LANTERN_ASSIGN(const supply::Reference reference, supply::parse_reference(source));
+  std::vector<std::string> places = {base::to_hex(manifest.id)};
+  if (reference.kind == supply::Reference::Kind::kPath) places.emplace_back(source);
+  for (const std::string& place : places) {
+    const auto licence = licence_of(place, {});
+    if (!licence.ok() || licence->report.concluded.empty()) continue;
+    manifest.licence = licence->report.concluded;
+    break;
+  }
+  return store.note_licence(manifest.id, manifest.licence);
 }
 
 }  // namespace
@@ -114,7 +120,7 @@ Result<PulledModel> pull_model(std::string_view source, supply::PullOptions opti
     return make_error(ErrorCode::kInvalidArgument,
                       "{}: was here already: `lantern verify {} --signature FILE --key ... --keep`",
                       source, model.pulled.alias);
-  LANTERN_TRY(note_licence(store, model.pulled));
+  LANTERN_TRY(note_licence(store, source, model.pulled));
   LANTERN_ASSIGN(model.taken, take_in(model.pulled.model, model.signature, consent));
   return model;
 }
