@@ -14,6 +14,7 @@
 #include "engine/text_sources.h"
 #include "format/describe.h"
 #include "format/hf_folder.h"
+#include "supply/licence_report.h"
 #include "supply/manifest.h"
 #include "supply/receipt.h"
 #include "supply/reference.h"
@@ -164,18 +165,23 @@ Status hash_in_place(const supply::Store& store, const fs::path& path,
   model.source = "path:" + model.in_place.string();
   LANTERN_ASSIGN(const auto known, catalog_entry(model.files));
   model.in_catalog = known.has_value();
+  if (known) model.licence = known->licence;
   return {};
 }
 
-// What the header says of itself; anybody can write that.
-void read_claims(const format::Metadata& metadata, Composition& model) {
+// What the header says of itself; anybody can write that. A licence that is known from elsewhere
+// stays.
+Status read_claims(const format::Metadata& metadata, Composition& model) {
   auto text = [&](const char* key) {
     auto value = metadata.get_string(key);
     return value.ok() ? std::string(*value) : std::string();
   };
   model.architecture = text("general.architecture");
-  model.licence = text("general.license");
   model.publisher = text("general.organization");
+  if (!model.licence.empty()) return {};
+  LANTERN_ASSIGN(const auto table, supply::read_licence_table());
+  model.licence = supply::spdx_expression(text("general.license"), table);
+  return {};
 }
 
 }  // namespace
@@ -302,7 +308,7 @@ Result<Resolved> resolve(std::string_view reference, const ResolveOptions& optio
     LANTERN_TRY(hash_in_place(store, resolved.located.path, files, options, model, checked));
   }
   LANTERN_TRY(check_read(*resolved.checkpoint, checked));
-  read_claims(resolved.checkpoint->metadata(), model);
+  LANTERN_TRY(read_claims(resolved.checkpoint->metadata(), model));
   return resolved;
 }
 
