@@ -203,6 +203,28 @@ TEST(GateCommands, ARevocationOutlivesTheStateInTheLogAndALogThatWasCutIsNamedIn
   EXPECT_EQ(log.find("lantern.audit-log", named + 1), std::string::npos) << "once is enough";
 }
 
+TEST(GateCommands, AnOldLogBesideItsCheckpointIsRefusedByItsRule) {
+  namespace fs = std::filesystem;
+  const ScopedHome home("old-log");
+  const std::vector<std::string> use = {"logits",    golden_model(),
+                                        "--tokens",  "1,2",
+                                        "--out",     scratch_file("old-log.npy"),
+                                        "--approve", "r"};
+  ASSERT_EQ(run_lantern(use).exit_code, 0);
+  const fs::path log = home.path() / "state/audit", old = home.path() / "old";
+  fs::copy(log, old, fs::copy_options::recursive);
+  ASSERT_EQ(run_lantern(use).exit_code, 0);
+  fs::remove_all(log);
+  fs::rename(old, log);
+  for (const auto& arguments : {use, std::vector<std::string>{"pull", golden_model()}}) {
+    const Ran refused = run_lantern(arguments);
+    EXPECT_EQ(refused.exit_code, 4);
+    EXPECT_THAT(refused.err, HasSubstr("denied by rule lantern.audit-log"));
+  }
+  fs::remove_all(home.path() / "state/audit-anchor");
+  EXPECT_EQ(run_lantern(use).exit_code, 0) << "the person says that the copy is meant";
+}
+
 TEST(GateCommands, EveryDecisionIsInTheLog) {
   const ScopedHome home("log");
   run_lantern({"tokenize", golden_model(), "Hi"});

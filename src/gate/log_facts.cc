@@ -201,7 +201,7 @@ Result<AuditLog> open_log_for(supply::State& state, bool managed) {
   if (managed && position)
     kept.push_back({.size = known, .root = position->digest, .at = "the state"});
   auto log = AuditLog::of_user(std::move(kept));
-  if (!log.ok() && managed && log.error().code == ErrorCode::kCorrupt)
+  if (!log.ok() && log.error().code == ErrorCode::kCorrupt)
     return denied_by_log(log.error().message);
   if (!log.ok()) return log;
   const uint64_t size = log->log().head().size;
