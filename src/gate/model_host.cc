@@ -1,8 +1,6 @@
 #include "gate/model_host.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <deque>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -12,15 +10,12 @@
 #include "base/printable.h"
 #include "base/shared_pool.h"
 #include "base/thread.h"
-#include "gate/caller_decision.h"
-#include "gate/resolve.h"
+#include "gate/model_host_impl.h"
 
 namespace lantern::gate {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using std::chrono::system_clock;
-using Then = std::function<void(Result<ModelUse>)>;
 
 constexpr auto kTick = std::chrono::seconds(1);  // withdrawn models and short memory are seen
 constexpr size_t kAtTheDoorMax = 1024;
@@ -30,17 +25,6 @@ constexpr auto kComposedAnew = std::chrono::seconds(1);
 constexpr int64_t kContextUsual = 4096;
 /// Less than this left, and what idles goes.
 constexpr uint64_t kMemoryLeast = uint64_t{256} << 20;
-
-/// What a name leads to.
-struct Target {
-  std::string key = {};        // the id's digits of a stored model, or "path:" and the reference
-  std::string reference = {};  // for locate()
-  std::string name = {};
-  std::optional<supply::StoredModel> stored = {};
-  /// Of an adapter: what it is, and where its model leads. Then the key is "lora:" and the name.
-  std::optional<AdapterSpec> adapter = {};
-  std::shared_ptr<const Target> base = {};
-};
 
 Target target_of(supply::StoredModel stored) {
   std::string id = base::to_hex(stored.manifest.id);
@@ -54,53 +38,6 @@ Result<Target> target_of_reference(const std::string& reference) {
   return Target{.key = "path:" + reference, .reference = reference, .name = located.name};
 }
 
-enum class Phase { kAbsent, kLoading, kLoaded, kUnloading };
-
-struct Waiter {
-  ModelHost::UseOptions options;
-  Then then;
-  Clock::time_point came = Clock::now();
-};
-
-/// A model that is loaded or wanted.
-struct Slot {
-  Target target = {};
-  bool named = false;
-  Phase phase = Phase::kAbsent;
-  std::unique_ptr<ServedModel> model = {};
-  bool ending = false;  // goes as soon as nobody uses it
-  int64_t uses = 0;
-  Clock::time_point last_used = {};
-  system_clock::time_point since = {}, last_used_at = {};
-  std::chrono::seconds keep_alive{};
-  std::vector<Waiter> waiters = {};  // whom the door let in
-  // Since it was loaded for the first time:
-  std::optional<ServableModel> shown = {};
-  Composition composition = {};
-  std::optional<Composition> base_composition = {};  // of an adapter
-
-  [[nodiscard]] bool is_adapter_of(const std::string& key) const {
-    return target.base && target.base->key == key;
-  }
-
-  [[nodiscard]] bool is_usable() const {
-    return phase == Phase::kLoaded && !ending && !model->withdrawn();
-  }
-  [[nodiscard]] bool is_due(Clock::time_point now) const {
-    if (phase != Phase::kLoaded || uses > 0) return false;
-    if (ending || model->withdrawn()) return true;
-    return keep_alive != kForever && now - last_used >= keep_alive;
-  }
-};
-using SlotPtr = std::shared_ptr<Slot>;
-
-/// What those who use models hold on to, also past the host's end.
-struct Shared {
-  std::mutex mutex;
-  std::condition_variable_any changed;
-  std::map<std::string, SlotPtr> slots;  // by key; under the mutex, as all of a slot is
-};
-
 std::string_view without_tag(std::string_view name) {
   constexpr std::string_view kLatest = ":latest";
   if (name.ends_with(kLatest)) name.remove_suffix(kLatest.size());
@@ -109,12 +46,6 @@ std::string_view without_tag(std::string_view name) {
 
 Error cancelled() {
   return make_error(ErrorCode::kCancelled, "the service ended before the model was loaded");
-}
-
-uint64_t bytes_of(const Composition& model) {
-  uint64_t bytes = 0;
-  for (const ComposedFile& file : model.paths) bytes += file.size;
-  return bytes;
 }
 
 ServableModel described(const ServedModel& model) {
@@ -129,6 +60,12 @@ ServableModel described(const ServedModel& model) {
           .at = system_clock::now()};
 }
 
+Error not_served(std::string_view name) {
+  return make_error(ErrorCode::kNotFound,
+                    "model \"{}\" is not served here; the list of models has those that are",
+                    base::printable(name));
+}
+
 bool is_adapter_name(std::string_view name) {
   return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -136,123 +73,56 @@ bool is_adapter_name(std::string_view name) {
   });
 }
 
-/// As the store alone knows it.
-Result<std::pair<ServableModel, Composition>> described(const supply::StoredModel& stored) {
-  LANTERN_ASSIGN(Composition model, composition_of(stored));
-  if (const auto tier = expected_tier(stored); tier.ok()) model.tier = *tier;
-  ServableModel out{.name = stored.name(),
-                    .id = model.id,
-                    .file_bytes = bytes_of(model),
-                    .licence = model.licence};
-  if (const auto at = base::parse_utc(stored.manifest.pulled_at)) out.at = *at;
-  return std::pair(std::move(out), std::move(model));
-}
-
 }  // namespace
 
-struct ModelHost::Impl {
-  Impl(HostOptions given, Governance governance)
-      : options(std::move(given)), decisions(std::move(governance)) {}
+bool is_missing(const supply::Store& store, const base::Digest& id) {
+  const auto found = store.find_id(id);
+  return found.ok() && !found->has_value();
+}
 
-  [[nodiscard]] uint64_t available() const {
-    return options.available_memory ? options.available_memory() : base::available_memory();
-  }
-  Result<Target> target(std::string_view name) const;
-  void describe_header(const supply::StoredModel& stored, ServableModel& out) const;
-  ModelUse hold(const SlotPtr& slot, const UseOptions& use);
-  std::optional<ModelUse> hold_usable(const std::string& key, const UseOptions& use);
-
-  void run_door(const std::stop_token& stop);
-  Result<Composition> composition(const Target& target, const std::stop_token& stop);
-  void let_in(const Target& target, Waiter waiter);
-
-  void tell(Then then, Result<ModelUse> use);
-  void run_teller(const std::stop_token& stop);
-
-  using Lock = std::unique_lock<std::mutex>;
-  void run_keeper(const std::stop_token& stop);
-  void see_to_memory(Clock::time_point now);
-  SlotPtr next_to_unload(Clock::time_point now) const;
-  SlotPtr next_to_load() const;
-  SlotPtr longest_idle(bool named_too) const;
-  void unload(const SlotPtr& slot, Lock& lock);
-  void load_wanted(const SlotPtr& slot, Lock& lock, const std::stop_token& stop);
-  Result<std::unique_ptr<ServedModel>> load_model(const Target& target, const LoadOptions& how);
-  Result<std::unique_ptr<ServedModel>> load_adapter(const Target& target, const LoadOptions& how);
-  Result<ModelUse> load_named(const Target& target, const LoadOptions& how);
-  Result<ModelUse> use_base(const Target& target, const LoadOptions& how);
-  Result<bool> allows(const Composition& model, const std::optional<Composition>& base,
-                      const Caller& caller) const;
-  [[nodiscard]] GuessOptions guess_of(const Target& target, bool& own_draft) const;
-  [[nodiscard]] Result<uint64_t> bytes_needed(const engine::ModelCost& cost) const;
-  Status make_room(const Target& target, uint64_t need, const std::stop_token& stop);
-  void put(const SlotPtr& slot, std::unique_ptr<ServedModel> model);
-  void end();
-
-  const HostOptions options;
-  mutable CallerDecisions decisions;
-  const std::shared_ptr<Shared> shared = std::make_shared<Shared>();
-  std::mutex loading;  // one load at a time; taken before the shared mutex
-
-  /// What headers of the store's models say, each read once, by a confined child.
-  struct Header {
-    std::string architecture = {};
-    bool is_made_to_embed = false;
+bool is_removed(const supply::Store& store, const Origin& origin) {
+  const auto is_gone = [&](const Composition& files) {
+    return files.in_place.empty() && is_missing(store, files.id);
   };
-  mutable std::mutex headers_mutex;
-  mutable std::map<base::Digest, Header> headers;  // under its mutex
+  return is_gone(origin.files) || (origin.base && is_gone(*origin.base));
+}
 
-  std::mutex door_mutex;
-  std::condition_variable_any knocked;
-  std::deque<std::pair<Target, Waiter>> at_the_door;  // under its mutex
-  // The keeper's thread alone:
-  Clock::time_point look_at_memory = {};
-  bool has_trimmed = false;      // as of the last look
-  bool memory_is_short = false;  // though all gave back what they kept
+Error as_asked(const Target& target, Error fault) {
+  const Target& of = target.base ? *target.base : target;
+  if (!of.stored) return fault;
+  const auto store = supply::Store::of_user();
+  const bool is_gone = store.ok() && is_missing(*store, of.stored->manifest.id);
+  return is_gone ? not_served(target.name) : std::move(fault);
+}
 
-  // The door's thread alone:
-  std::map<std::string, std::pair<Composition, Clock::time_point>> composed;
-
-  std::mutex teller_mutex;
-  std::condition_variable_any heard;
-  std::deque<std::pair<Then, Result<ModelUse>>> to_tell;  // under its mutex
-
-  std::jthread door, keeper, teller;
-};
+uint64_t bytes_of(const Composition& model) {
+  uint64_t bytes = 0;
+  for (const ComposedFile& file : model.paths) bytes += file.size;
+  return bytes;
+}
 
 Result<Target> ModelHost::Impl::target(std::string_view name) const {
   const std::string_view bare = without_tag(name);
+  LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
+  std::optional<std::pair<Target, Origin>> named;
   {
     const std::lock_guard lock(shared->mutex);
-    for (const auto& [key, slot] : shared->slots)
-      if (slot->named && (slot->target.name == name || slot->target.name == bare ||
-                          (!slot->target.adapter && slot->target.reference == bare)))
-        return slot->target;
+    for (const auto& [key, slot] : shared->slots) {
+      if (!slot->named || (slot->target.name != name && slot->target.name != bare &&
+                           (slot->target.adapter || slot->target.reference != bare)))
+        continue;
+      if (!slot->shown) return slot->target;  // on its way
+      named.emplace(slot->target, slot->origin);
+      break;
+    }
   }
+  if (named && !is_removed(store, named->second)) return std::move(named->first);
   if (!options.named_only) {
-    LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
     auto stored = store.find(bare);
     if (stored.ok()) return target_of(std::move(*stored));
     if (stored.error().code != ErrorCode::kNotFound) return std::move(stored).error();
   }
-  return make_error(ErrorCode::kNotFound,
-                    "model \"{}\" is not served here; the list of models has those that are",
-                    base::printable(name));
-}
-
-/// A header that cannot be read says nothing; whoever asks for the model hears of it.
-void ModelHost::Impl::describe_header(const supply::StoredModel& stored, ServableModel& out) const {
-  const std::lock_guard lock(headers_mutex);
-  auto found = headers.find(out.id);
-  if (found == headers.end()) {
-    Header header;
-    if (const auto checkpoint = inspect(base::to_hex(stored.manifest.id)); checkpoint.ok())
-      if (const auto cost = engine::model_cost(**checkpoint); cost.ok())
-        header = {.architecture = cost->architecture, .is_made_to_embed = cost->is_made_to_embed};
-    found = headers.emplace(out.id, std::move(header)).first;
-  }
-  out.architecture = found->second.architecture;
-  out.is_made_to_embed = found->second.is_made_to_embed;
+  return not_served(name);
 }
 
 /// Under the shared mutex.
@@ -262,7 +132,7 @@ ModelUse ModelHost::Impl::hold(const SlotPtr& slot, const UseOptions& use) {
   return ModelUse(
       std::shared_ptr<ServedModel>(slot->model.get(), [slot, shared = shared](ServedModel*) {
         const std::lock_guard lock(shared->mutex);
-        slot->last_used = Clock::now();
+        slot->last_used = SteadyClock::now();
         slot->last_used_at = system_clock::now();
         if (--slot->uses == 0) shared->changed.notify_all();
       }));
@@ -295,7 +165,7 @@ void ModelHost::Impl::run_door(const std::stop_token& stop) {
     }
     const Result<Composition> model = composition(target, stop);
     if (!model.ok()) {
-      tell(std::move(waiter.then), model.error());
+      tell(std::move(waiter.then), as_asked(target, model.error()));
       continue;
     }
     const auto decision = decisions.decide(*model, waiter.options.caller, waiter.options.action);
@@ -311,7 +181,7 @@ void ModelHost::Impl::run_door(const std::stop_token& stop) {
 
 Result<Composition> ModelHost::Impl::composition(const Target& target,
                                                  const std::stop_token& stop) {
-  const auto now = Clock::now();
+  const auto now = SteadyClock::now();
   std::erase_if(composed, [&](const auto& one) { return now - one.second.second > kComposedAnew; });
   if (const auto found = composed.find(target.key); found != composed.end())
     return found->second.first;
@@ -367,8 +237,11 @@ void ModelHost::Impl::run_teller(const std::stop_token& stop) {
 void ModelHost::Impl::run_keeper(const std::stop_token& stop) {
   Lock lock(shared->mutex);
   while (!stop.stop_requested()) {
-    const auto now = Clock::now();
-    if (now >= look_at_memory) see_to_memory(now);
+    const auto now = SteadyClock::now();
+    if (now >= look_at_memory) {
+      see_to_memory(now);
+      let_removed_go(lock);
+    }
     if (const SlotPtr due = next_to_unload(now)) {
       unload(due, lock);
       memory_is_short = false;
@@ -383,12 +256,12 @@ void ModelHost::Impl::run_keeper(const std::stop_token& stop) {
       if (slot->phase == Phase::kLoaded && slot->uses == 0 && slot->keep_alive != kForever)
         wake = std::min(wake, slot->last_used + slot->keep_alive);
     shared->changed.wait_until(lock, stop, wake, [&] {
-      return next_to_load() != nullptr || next_to_unload(Clock::now()) != nullptr;
+      return next_to_load() != nullptr || next_to_unload(SteadyClock::now()) != nullptr;
     });
   }
 }
 
-SlotPtr ModelHost::Impl::next_to_unload(Clock::time_point now) const {
+SlotPtr ModelHost::Impl::next_to_unload(SteadyClock::time_point now) const {
   for (const auto& [key, slot] : shared->slots)
     if (slot->is_due(now)) return slot;
   const SlotPtr idle = memory_is_short ? longest_idle(false) : nullptr;
@@ -397,7 +270,7 @@ SlotPtr ModelHost::Impl::next_to_unload(Clock::time_point now) const {
 
 /// Where memory is short all first give back what they keep for requests to come; where it still is
 /// a tick later, what idles goes. Under the shared mutex.
-void ModelHost::Impl::see_to_memory(Clock::time_point now) {
+void ModelHost::Impl::see_to_memory(SteadyClock::time_point now) {
   look_at_memory = now + kTick;
   const bool is_short = available() < kMemoryLeast;
   memory_is_short = is_short && has_trimmed;
@@ -405,6 +278,19 @@ void ModelHost::Impl::see_to_memory(Clock::time_point now) {
   if (!is_short) return;
   for (const auto& [key, slot] : shared->slots)
     if (slot->phase == Phase::kLoaded) slot->model->trim();
+}
+
+/// What has left the store goes once nobody uses it. Gives the lock back meanwhile.
+void ModelHost::Impl::let_removed_go(Lock& lock) const {
+  std::vector<std::pair<SlotPtr, Origin>> loaded;
+  for (const auto& [key, slot] : shared->slots)
+    if (slot->phase == Phase::kLoaded && !slot->ending) loaded.emplace_back(slot, slot->origin);
+  lock.unlock();
+  const auto store = supply::Store::of_user();
+  std::erase_if(loaded,
+                [&](const auto& one) { return !store.ok() || !is_removed(*store, one.second); });
+  lock.lock();
+  for (const auto& [slot, origin] : loaded) slot->ending = true;
 }
 
 /// First come, first served: otherwise models that are asked for again and again, and take the room
@@ -452,7 +338,9 @@ void ModelHost::Impl::load_wanted(const SlotPtr& slot, Lock& lock, const std::st
   auto model = [&]() -> Result<std::unique_ptr<ServedModel>> {
     if (!is_wanted) return make_error(ErrorCode::kCancelled, "the client has gone");
     const std::lock_guard one(loading);
-    return load_model(slot->target, {.stop = stop});
+    auto loaded = load_model(slot->target, {.stop = stop});
+    if (!loaded.ok()) return as_asked(slot->target, std::move(loaded).error());
+    return loaded;
   }();
   lock.lock();
   std::vector<Waiter> waiters = std::exchange(slot->waiters, {});
@@ -472,12 +360,12 @@ void ModelHost::Impl::load_wanted(const SlotPtr& slot, Lock& lock, const std::st
 /// Under the shared mutex.
 void ModelHost::Impl::put(const SlotPtr& slot, std::unique_ptr<ServedModel> model) {
   slot->shown = described(*model);
-  slot->composition = model->composition();
-  if (model->base() != nullptr) slot->base_composition = model->base()->composition();
+  slot->origin = {.files = model->composition()};
+  if (model->base() != nullptr) slot->origin.base = model->base()->composition();
   slot->model = std::move(model);
   slot->phase = Phase::kLoaded;
   slot->ending = false;
-  slot->last_used = Clock::now();
+  slot->last_used = SteadyClock::now();
   slot->since = slot->last_used_at = system_clock::now();
   slot->keep_alive = slot->named ? kForever : options.keep_alive;
   shared->changed.notify_all();
@@ -592,7 +480,7 @@ Result<uint64_t> ModelHost::Impl::bytes_needed(const engine::ModelCost& cost) co
 
 Status ModelHost::Impl::make_room(const Target& target, uint64_t need,
                                   const std::stop_token& stop) {
-  const auto deadline = Clock::now() + options.room_wait_max;
+  const auto deadline = SteadyClock::now() + options.room_wait_max;
   Lock lock(shared->mutex);
   for (;;) {
     if (stop.stop_requested()) return cancelled();
@@ -607,12 +495,12 @@ Status ModelHost::Impl::make_room(const Target& target, uint64_t need,
       unload(idle, lock);
       continue;
     }
-    if (Clock::now() >= deadline)
+    if (SteadyClock::now() >= deadline)
       return make_error(ErrorCode::kExhausted,
                         "{}: there is no room to load it ({} of memory are needed, {} are left), "
                         "and every loaded model is in use; try again later",
                         target.name, base::format_bytes(need), base::format_bytes(available()));
-    shared->changed.wait_until(lock, stop, std::min(deadline, Clock::now() + kTick),
+    shared->changed.wait_until(lock, stop, std::min(deadline, SteadyClock::now() + kTick),
                                [&] { return longest_idle(true) != nullptr; });
   }
 }
@@ -745,141 +633,6 @@ void ModelHost::let_go(const ModelUse& use) {
     if (slot->model.get() == &*use) of = key;
   for (const auto& [key, slot] : impl_->shared->slots)
     if (!of.empty() && (key == of || slot->is_adapter_of(of))) slot->ending = true;
-}
-
-std::vector<LoadedModel> ModelHost::loaded() const {
-  std::vector<LoadedModel> out;
-  const std::lock_guard lock(impl_->shared->mutex);
-  for (const auto& [key, slot] : impl_->shared->slots) {
-    if (slot->phase == Phase::kLoading)
-      out.push_back({.name = slot->target.name, .is_loading = true});
-    if (slot->phase != Phase::kLoaded) continue;
-    const ServedModel& model = *slot->model;
-    LoadedModel one{.name = model.name(),
-                    .parent = model.base() != nullptr ? model.base()->name() : std::string(),
-                    .id = model.composition().id,
-                    .file_bytes = bytes_of(model.composition()),
-                    .context = model.info().context,
-                    .architecture = model.info().model.architecture,
-                    .is_ending = slot->ending || model.withdrawn(),
-                    .uses = slot->uses,
-                    .since = slot->since};
-    if (model.base() == nullptr) one.stats = model.stats();
-    for (const auto& [other, adapter] : impl_->shared->slots)
-      if (adapter->phase == Phase::kLoaded && adapter->is_adapter_of(key)) --one.uses;
-    one.memory_bytes = model.weight_bytes() + one.stats.kv_bytes_in_use;
-    if (slot->keep_alive != kForever) {
-      const auto from = slot->uses > 0 ? system_clock::now() : slot->last_used_at;
-      one.expires = from + slot->keep_alive;
-    }
-    out.push_back(std::move(one));
-  }
-  return out;
-}
-
-Result<std::vector<ServableModel>> ModelHost::servable(const Caller& caller) const {
-  struct One {
-    ServableModel model;
-    Composition composition;
-    std::optional<Composition> base;
-  };
-  std::vector<One> all;
-  std::map<base::Digest, supply::StoredModel> not_loaded;
-  {
-    const std::lock_guard lock(impl_->shared->mutex);
-    for (const bool named : {true, false})
-      for (const auto& [key, slot] : impl_->shared->slots)
-        if (slot->shown && slot->named == named)
-          all.push_back({*slot->shown, slot->composition, slot->base_composition});
-  }
-  if (!impl_->options.named_only) {
-    LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
-    LANTERN_ASSIGN(const auto listing, store.list());
-    for (const supply::StoredModel& stored : listing.models) {
-      const bool there = std::any_of(all.begin(), all.end(), [&](const auto& one) {
-        return one.model.id == stored.manifest.id;
-      });
-      if (there) continue;
-      LANTERN_ASSIGN(auto one, described(stored));
-      not_loaded.emplace(one.first.id, stored);
-      all.push_back({std::move(one.first), std::move(one.second), {}});
-    }
-  }
-  std::vector<ServableModel> out;
-  for (auto& [model, composition, base] : all) {
-    LANTERN_ASSIGN(const bool allowed, impl_->allows(composition, base, caller));
-    if (!allowed) continue;
-    if (const auto stored = not_loaded.find(model.id); stored != not_loaded.end())
-      impl_->describe_header(stored->second, model);
-    out.push_back(std::move(model));
-  }
-  return out;
-}
-
-/// As ServedModel decides about an adapter, without a record.
-Result<bool> ModelHost::Impl::allows(const Composition& model,
-                                     const std::optional<Composition>& base,
-                                     const Caller& caller) const {
-  LANTERN_ASSIGN(const bool allowed, decisions.would_allow(model, caller, policy::Action::kChat));
-  if (!allowed || !base) return allowed;
-  Caller without_key_limits = caller;
-  without_key_limits.grant = nullptr;
-  return decisions.would_allow(*base, without_key_limits, policy::Action::kChat);
-}
-
-Result<ServableModel> ModelHost::find(std::string_view name, const Caller& caller) const {
-  LANTERN_ASSIGN(const Target target, impl_->target(name));
-  std::optional<std::pair<ServableModel, Composition>> found;
-  std::optional<Composition> base;
-  bool is_loaded = true;
-  {
-    const std::lock_guard lock(impl_->shared->mutex);
-    const auto at = impl_->shared->slots.find(target.key);
-    if (at != impl_->shared->slots.end() && at->second->shown) {
-      found.emplace(*at->second->shown, at->second->composition);
-      base = at->second->base_composition;
-    }
-  }
-  if (!found && target.stored) {
-    LANTERN_ASSIGN(found, described(*target.stored));
-    is_loaded = false;
-  }
-  if (!found) return make_error(ErrorCode::kNotFound, "{}: not loaded at the moment", target.name);
-  LANTERN_ASSIGN(const policy::Decision decision,
-                 impl_->decisions.decide(found->second, caller, policy::Action::kChat));
-  LANTERN_TRY(decision.status());
-  if (base) {
-    Caller without_key_limits = caller;
-    without_key_limits.grant = nullptr;
-    LANTERN_ASSIGN(const policy::Decision of_base,
-                   impl_->decisions.decide(*base, without_key_limits, policy::Action::kChat));
-    LANTERN_TRY(of_base.status());
-  }
-  if (!is_loaded) impl_->describe_header(*target.stored, found->first);
-  return std::move(found->first);
-}
-
-Result<ModelHost::Described> ModelHost::describe(std::string_view name, const Caller& caller) {
-  LANTERN_ASSIGN(ServableModel model, find(name, caller));
-  Described out{.model = std::move(model)};
-  if (const auto use = use_loaded(name)) {
-    const text::ChatTemplate* chat = (*use)->text().chat_template();
-    if (chat != nullptr) out.chat_template = chat->source();
-    out.n_context_train = (*use)->info().model.n_context_train;
-    out.n_vocab = (*use)->info().model.n_vocab;
-    return out;
-  }
-  LANTERN_ASSIGN(const Target target, impl_->target(name));
-  LANTERN_ASSIGN(const auto checkpoint,
-                 inspect(target.base ? target.base->reference : target.reference));
-  const format::Metadata& metadata = checkpoint->metadata();
-  LANTERN_ASSIGN(out.model.architecture, metadata.get_string("general.architecture"));
-  LANTERN_ASSIGN(out.chat_template, metadata.get_string_or("tokenizer.chat_template", {}));
-  LANTERN_ASSIGN(const engine::ModelCost cost, engine::model_cost(*checkpoint));
-  out.n_context_train = cost.n_context_train;
-  for (const format::Tensor& tensor : checkpoint->tensors())
-    if (tensor.name == "token_embd.weight" && !tensor.shape.empty()) out.n_vocab = tensor.shape[0];
-  return out;
 }
 
 Status ModelHost::unload(std::string_view name, UnloadWhen when) {
