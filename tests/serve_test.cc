@@ -189,6 +189,8 @@ TEST_F(Serve, AnswersErrorsInTheShapeOfEachApi) {
   EXPECT_THAT(method, StartsWith("HTTP/1.1 405"));
   EXPECT_TRUE(body_of(method)["error"]["code"].is_null()) << method;
   EXPECT_THAT(service().get("/v1/nothing"), StartsWith("HTTP/1.1 404"));
+  EXPECT_TRUE(body_of(service().get("/v1/nothing"))["error"]["code"].is_null());
+  EXPECT_EQ(body_of(service().get("/v1/models/nobody"))["error"]["code"], "model_not_found");
   EXPECT_THAT(service().get("/%zz"), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(service().get("/v1/models/%00"), StartsWith("HTTP/1.1 400"));
 }
@@ -403,7 +405,13 @@ TEST_F(Serve, AResponseIsKeptOnlyWhereItIsAskedFor) {
   EXPECT_EQ(plain["store"], false);
   EXPECT_EQ(plain["output"][0]["content"][0]["type"], "output_text");
   const std::string id = plain["id"];
-  EXPECT_THAT(service().get("/v1/responses/" + id), StartsWith("HTTP/1.1 404"));
+  const auto expect_missing = [](const std::string& answer) {
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 404"));
+    const OrderedJson error = body_of(answer)["error"];
+    EXPECT_EQ(error["type"], "invalid_request_error") << answer;
+    EXPECT_TRUE(error["code"].is_null()) << "no model is what is missing: " << answer;
+  };
+  expect_missing(service().get("/v1/responses/" + id));
 
   const OrderedJson kept = body_of(ask(R"("Hello")", R"(,"store":true)"));
   const std::string kept_id = kept["id"];
@@ -412,12 +420,14 @@ TEST_F(Serve, AResponseIsKeptOnlyWhereItIsAskedFor) {
   const OrderedJson next =
       body_of(ask(R"("And?")", fmt::format(R"(,"previous_response_id":"{}")", kept_id)));
   EXPECT_GT(next["usage"]["input_tokens"], kept["usage"]["input_tokens"]);
-  EXPECT_THAT(ask(R"("And?")", R"(,"previous_response_id":"resp_unknown")"),
-              StartsWith("HTTP/1.1 404"));
-  const std::string deleted = service().exchange(fmt::format(
-      "DELETE /v1/responses/{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", kept_id));
-  EXPECT_THAT(deleted, HasSubstr("\"deleted\":true"));
-  EXPECT_THAT(service().get("/v1/responses/" + kept_id), StartsWith("HTTP/1.1 404"));
+  const std::string no_previous = ask(R"("And?")", R"(,"previous_response_id":"resp_unknown")");
+  EXPECT_THAT(no_previous, StartsWith("HTTP/1.1 400"));
+  EXPECT_EQ(body_of(no_previous)["error"]["code"], "previous_response_not_found");
+  EXPECT_EQ(body_of(no_previous)["error"]["param"], "previous_response_id");
+  const std::string to_delete = http_request("DELETE", "/v1/responses/" + kept_id, "");
+  EXPECT_THAT(service().exchange(to_delete), HasSubstr("\"deleted\":true"));
+  expect_missing(service().get("/v1/responses/" + kept_id));
+  expect_missing(service().exchange(to_delete));
 }
 
 TEST_F(Serve, AResponseStreamsTheEventsOfItsText) {

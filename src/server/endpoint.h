@@ -53,8 +53,11 @@ struct Endpoint {
 
 std::span<const Endpoint* const> all_endpoints();
 
-/// An error as `api`'s clients read it; the status follows from its code.
-Response error_response(Api api, const Error& error);
+/// An error as `api`'s clients read it; the status follows from its code. `code`: what OpenAI's say
+/// besides, where that does not follow from the status.
+Response error_response(Api api, const Error& error, std::string_view code = {});
+/// Of a request for a model: what is missing then is the model.
+Response model_error_response(Api api, const Error& error);
 /// The error's document alone, for an answer that has begun.
 base::OrderedJson error_document(Api api, const Error& error);
 /// Where another status says more than the error's code.

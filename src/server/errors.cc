@@ -25,8 +25,6 @@ std::string_view openai_code(int status) {
       return "invalid_api_key";
     case 403:
       return "denied_by_policy";
-    case 404:
-      return "model_not_found";
     case 429:
       return "queue_full";
     default:
@@ -87,6 +85,11 @@ base::OrderedJson error_document(Api api, const Error& error) {
   return error_document(api, error, status_of(error));
 }
 
+Response model_error_response(Api api, const Error& error) {
+  const bool is_missing = error.code == ErrorCode::kNotFound;
+  return error_response(api, error, is_missing ? "model_not_found" : std::string_view());
+}
+
 base::OrderedJson error_document(Api api, const Error& error, int status) {
   switch (api) {
     case Api::kOpenAi:
@@ -106,8 +109,10 @@ base::OrderedJson error_document(Api api, const Error& error, int status) {
   return {{"error", error.message}};
 }
 
-Response error_response(Api api, const Error& error) {
-  Response response = json_response(status_of(error), error_document(api, error));
+Response error_response(Api api, const Error& error, std::string_view code) {
+  base::OrderedJson document = error_document(api, error);
+  if (api == Api::kOpenAi && !code.empty()) document["error"]["code"] = code;
+  Response response = json_response(status_of(error), document);
   if (response.status == 429)
     response.headers.add("Retry-After",
                          std::to_string(std::max<int64_t>(1, gate::retry_after_seconds(error))));

@@ -113,7 +113,8 @@ void with_model(Service& service, const ModelWish& wish, const Asker& asker,
                       .keep_alive = wish.keep_alive,
                       .gone = reply->gone()},
                      [api = wish.api, reply, then = std::move(then)](Result<gate::ModelUse> model) {
-                       if (!model.ok()) return reply->send(error_response(api, model.error()));
+                       if (!model.ok())
+                         return reply->send(model_error_response(api, model.error()));
                        then(std::move(*model));
                      });
 }

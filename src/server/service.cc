@@ -116,12 +116,11 @@ void Service::handle(Request request, const std::shared_ptr<Reply>& reply) {
     allowed += (allowed.empty() ? "" : ", ") + std::string(endpoint->method);
   }
   const int status = allowed.empty() ? 404 : 405;
-  base::OrderedJson document =
+  const base::OrderedJson document =
       error_document(api,
                      make_error(ErrorCode::kNotFound, "{}: {}{}", base::printable(request.path),
                                 allowed.empty() ? "no such path" : "that path takes ", allowed),
                      status);
-  if (api == Api::kOpenAi) document["error"]["code"] = nullptr;  // no model is what is missing
   Response response = json_response(status, document);
   if (!allowed.empty()) response.headers.add("Allow", allowed);
   reply->send(std::move(response));

@@ -123,7 +123,10 @@ def check_responses(client):
     raises(openai.BadRequestError, lambda: ask(tools=[{"type": "function", "name": "f", "parameters": {}}]),
            "cannot be given tools")
 
-    raises(openai.NotFoundError, lambda: client.responses.retrieve(whole.id), "not kept")
+    missing = raises(openai.NotFoundError, lambda: client.responses.retrieve(whole.id), "not kept")
+    equal((missing.code, missing.param), (None, None), "no model is what is missing")
+    missing = raises(openai.BadRequestError, lambda: ask(previous_response_id=whole.id), "not kept")
+    equal((missing.code, missing.param), ("previous_response_not_found", "previous_response_id"), "code")
     kept = ask(store=True, metadata={"for": "a test"})
     again = client.responses.retrieve(kept.id)
     equal((again.output_text, again.metadata), (whole.output_text, {"for": "a test"}), "kept")

@@ -17,7 +17,7 @@ const Endpoint k_v1_model = {
           const auto model =
               service.host().find(request.parameters.at("model"), asker_of(request).caller);
           reply->send(model.ok() ? json_response(200, openai::model_document(*model))
-                                 : error_response(Api::kOpenAi, model.error()));
+                                 : model_error_response(Api::kOpenAi, model.error()));
         },
 };
 

@@ -263,6 +263,13 @@ void answer_with(Service& service, const gate::ModelUse& model, const Asker& ask
   ResponsesAnswer options{
       .service = &service, .caller = asker.caller, .id = asker.id, .model = model->name()};
   auto messages = earlier_messages(service, asked, options.caller);
+  // OpenAI's status and code: it is the request's field that leads nowhere, not its address.
+  if (!messages.ok() && messages.error().code == ErrorCode::kNotFound)
+    return reply->send(
+        error_response(Api::kOpenAi,
+                       make_error(ErrorCode::kInvalidArgument, "previous_response_id: {}",
+                                  messages.error().message),
+                       "previous_response_not_found"));
   if (!messages.ok()) return refuse(messages.error());
   const auto& own = std::get<text::RenderInput>(asked.generation.prompt);
   for (const OrderedJson& message : own.messages) messages->push_back(message);
