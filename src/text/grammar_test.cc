@@ -221,6 +221,39 @@ TEST(GrammarTest, JsonSchemaKeepsOrderAndBounds) {
   EXPECT_FALSE(matches(g, R"({"b":"xy","c":1})"));
 }
 
+/// A model that repeats a digit must not do so to the end of its context.
+TEST(GrammarTest, ANumberComesToAnEnd) {
+  for (const auto& [text, begin] : std::vector<std::pair<const char*, std::string>>{
+           {R"({"type":"integer"})", "3"},
+           {R"({"type":"integer","minimum":0})", "3"},
+           {R"({"type":"integer","multipleOf":3})", "3"},
+           {R"({"type":"number"})", "-3"},
+           {R"({"type":"number"})", "0."},
+           {R"({"type":"number"})", "3e"},
+           {R"({"type":"number","minimum":0,"maximum":1})", "0."},
+           {"{}", "3"}}) {
+    GrammarMatcher matcher(schema(text), test_vocabulary().vocabulary);
+    ASSERT_TRUE(matcher.accept_text(begin).ok()) << text;
+    size_t n = begin.size();
+    while (n < 1000 && matcher.accept(static_cast<uint8_t>('3')).ok()) ++n;
+    EXPECT_EQ(n, 327u) << text << " " << begin;
+    EXPECT_TRUE(matcher.may_end()) << text;
+  }
+}
+
+TEST(GrammarTest, ANumberMayBeAsLongAsADouble) {
+  const std::string zeros(308, '0');
+  for (const char* text : {R"({"type":"integer"})", R"({"type":"integer","minimum":-1e308})",
+                           R"({"type":"number","multipleOf":0.5})"}) {
+    EXPECT_TRUE(matches(schema(text), "12345678910111213141516171819")) << text;
+    EXPECT_TRUE(matches(schema(text), "1" + zeros)) << text;
+    EXPECT_TRUE(matches(schema(text), "-1" + zeros)) << text;
+  }
+  const std::string least = "0." + std::string(323, '0') + "5";
+  EXPECT_TRUE(matches(schema(R"({"type":"number","exclusiveMinimum":0})"), least));
+  EXPECT_TRUE(matches(schema(R"({"type":"number","maximum":0})"), "-" + least));
+}
+
 TEST(GrammarTest, JsonSchemaRefersToItself) {
   const GrammarPtr g = schema(R"({"type": "object", "properties": {
     "value": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
@@ -285,6 +318,7 @@ TEST(GrammarTest, MasksAreWhatTheBytesSay) {
   for (const char* text :
        {R"({})", R"({"type":"object"})", R"({"type":"string","maxLength":20})",
         R"({"type":"string","pattern":"^[a-z]{3,18}$"})", R"({"type":"number","maximum":123.5})",
+        R"({"type":"integer"})", R"({"type":"array","items":{"type":"number"}})",
         R"({"enum":["a\"b","abc",{"name":[1,true]},1.5,null]})",
         R"({"type":"array","items":{"type":"object","properties":{"name":{"type":"string"}}},
             "minItems":1,"maxItems":3})",

@@ -529,6 +529,13 @@ std::vector<int64_t> longest_completions(const CharDfa& dfa) {
   return longest;
 }
 
+/// Whether a text of `dfa` may be longer than `most`.
+bool exceeds(const CharDfa& dfa, int64_t most) {
+  if (most == kUnbounded) return false;
+  const int64_t longest = longest_completions(dfa)[0];
+  return longest == kUnbounded || longest > most;
+}
+
 Status fill_completions(const CharDfa& dfa, Counter& counter, Budget& budget) {
   if (is_any_text(dfa)) return {};
   if (counter.most == kUnbounded) {
@@ -565,7 +572,7 @@ Status fill_completions(const CharDfa& dfa, Counter& counter, Budget& budget) {
 
 Result<int32_t> add_char_rule(NetworkBuilder& builder, std::string name, const CharDfa& dfa,
                               Spelling spelling, LengthBounds bounds, Budget& budget) {
-  const bool counts = bounds.least > 0 || bounds.most != kUnbounded;
+  const bool counts = bounds.least > 0 || exceeds(dfa, bounds.most);
   const int32_t rule = builder.add_rule(std::move(name));
   CharRule chars(builder, spelling, counts);
   LANTERN_TRY(chars.build(dfa, budget));

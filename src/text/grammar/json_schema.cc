@@ -16,6 +16,10 @@ namespace {
 
 constexpr int kSchemaDepthMax = 64;
 constexpr size_t kObjectStatesMax = 50'000;
+/// Characters of a number that nothing else bounds: every double's shortest plain decimal fits, the
+/// longest being a sign, "0." and the 324 places down to which doubles tell numbers apart (their
+/// largest integers have 309 digits). A model that repeats a digit must come to an end.
+constexpr int64_t kNumberCharsMax = 327;
 
 /// Makes a rule for each conjunction of schemas that a value must satisfy. A rule is begun when it
 /// is first asked for and written when its turn comes, so recursion in the schema is recursion in
@@ -164,7 +168,11 @@ class SchemaCompiler {
     for (const Decimal& m : bounds.multiples) key += " /" + to_text(m);
     return once(key, [&]() -> Result<int32_t> {
       LANTERN_ASSIGN(const CharDfa dfa, number_language(bounds, budget_));
-      return add_char_rule(builder_, key, dfa, Spelling::kPlain, {}, budget_);
+      // Between bounds that are longer there are only longer ones.
+      int64_t most = kNumberCharsMax;
+      for (const auto& bound : {bounds.least, bounds.most})
+        if (bound) most = std::max(most, std::ssize(to_text(bound->value)) + 1);
+      return add_char_rule(builder_, key, dfa, Spelling::kPlain, {.most = most}, budget_);
     });
   }
 
