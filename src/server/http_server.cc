@@ -25,6 +25,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -101,8 +102,8 @@ std::shared_ptr<Peer> peer_of(stream_protocol::socket& socket) {
 }
 
 void set_no_delay(tcp::socket& socket) {
-  error_code ignored;
-  socket.set_option(tcp::no_delay(true), ignored);
+  error_code fault;
+  std::ignore = socket.set_option(tcp::no_delay(true), fault);  // without it, only slower
 }
 void set_no_delay(stream_protocol::socket&) {}
 
@@ -158,8 +159,8 @@ class Deadline {
   Deadline(PlainStream& stream, std::chrono::seconds limit)
       : state_(std::make_shared<State>(stream)) {
     stream.expires_never();
-    state_->timer.expires_after(limit);
-    state_->timer.async_wait([state = state_](const error_code& fault) {
+    state_->timer->expires_after(limit);
+    state_->timer->async_wait([state = state_](const error_code& fault) {
       if (fault || state->stream == nullptr) return;
       state->passed = true;
       state->stream->cancel();
@@ -167,7 +168,7 @@ class Deadline {
   }
   ~Deadline() {
     state_->stream = nullptr;
-    state_->timer.cancel();
+    state_->timer.reset();  // ends its wait, and does not throw as cancel() does
   }
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
@@ -181,7 +182,7 @@ class Deadline {
   struct State {
     explicit State(PlainStream& s) : stream(&s), timer(s.get_executor()) {}
     PlainStream* stream;
-    asio::steady_timer timer;
+    std::optional<asio::steady_timer> timer;
     bool passed = false;
   };
   std::shared_ptr<State> state_;
@@ -307,10 +308,10 @@ HttpServer::Impl::~Impl() {
 Status HttpServer::Impl::open_tcp(const ListenAddress& address) {
   error_code fault;
   const tcp::endpoint endpoint(asio::ip::make_address(address.host, fault), address.port);
-  if (!fault) acceptor.open(endpoint.protocol(), fault);
-  if (!fault) acceptor.set_option(tcp::acceptor::reuse_address(true), fault);
-  if (!fault) acceptor.bind(endpoint, fault);
-  if (!fault) acceptor.listen(asio::socket_base::max_listen_connections, fault);
+  if (!fault) fault = acceptor.open(endpoint.protocol(), fault);
+  if (!fault) fault = acceptor.set_option(tcp::acceptor::reuse_address(true), fault);
+  if (!fault) fault = acceptor.bind(endpoint, fault);
+  if (!fault) fault = acceptor.listen(asio::socket_base::max_listen_connections, fault);
   if (!fault) return {};
   return make_error(ErrorCode::kIo, "cannot listen on {}:{}: {}", address.host, address.port,
                     fault.message());
@@ -334,14 +335,13 @@ Status HttpServer::Impl::open_socket(const SocketPath& socket) {
   } else if (there.error().code == ErrorCode::kInvalidArgument) {
     return there.error();
   }
-  fault.clear();
-  local_acceptor.open(endpoint.protocol(), fault);
+  fault = local_acceptor.open(endpoint.protocol(), fault);
   // The mode of the unbound socket is the one that it is made with: at no time do others get in.
   if (!fault && ::fchmod(local_acceptor.native_handle(), S_IRUSR | S_IWUSR) != 0)
     return base::errno_error(errno, path);
-  if (!fault) local_acceptor.bind(endpoint, fault);
+  if (!fault) fault = local_acceptor.bind(endpoint, fault);
   if (!fault && ::chmod(path.c_str(), socket.mode) != 0) return base::errno_error(errno, path);
-  if (!fault) local_acceptor.listen(asio::socket_base::max_listen_connections, fault);
+  if (!fault) fault = local_acceptor.listen(asio::socket_base::max_listen_connections, fault);
   if (fault) return make_error(ErrorCode::kIo, "{}: {}", path, fault.message());
   socket_path = path;
   LANTERN_ASSIGN(socket_stamp, socket_at(path));
@@ -402,7 +402,7 @@ asio::awaitable<void> HttpServer::Impl::serve_plain(AnySocket socket, std::share
   PlainStream stream(std::move(socket));
   co_await serve(stream, peer);
   error_code ignored;
-  stream.socket().shutdown(asio::socket_base::shutdown_both, ignored);
+  std::ignore = stream.socket().shutdown(asio::socket_base::shutdown_both, ignored);
 }
 
 asio::awaitable<void> HttpServer::Impl::serve_tls(AnySocket socket, std::shared_ptr<Peer> peer,
@@ -418,7 +418,7 @@ asio::awaitable<void> HttpServer::Impl::serve_tls(AnySocket socket, std::shared_
     co_await stream.async_shutdown(use_tuple);
   }
   error_code ignored;
-  lowest.socket().shutdown(asio::socket_base::shutdown_both, ignored);
+  std::ignore = lowest.socket().shutdown(asio::socket_base::shutdown_both, ignored);
 }
 
 template <typename Stream>
@@ -464,7 +464,7 @@ asio::awaitable<void> HttpServer::Impl::refuse(Stream& stream, std::string_view 
   co_await write_whole(stream, shape_fault(target, status, message), 11, false, false);
   if constexpr (std::is_same_v<Stream, PlainStream>) {
     error_code ignored;
-    stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    std::ignore = stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
     stream.expires_after(kLinger);
     std::array<char, 16384> unread{};
     for (size_t left = kLingerBytesMax; left > 0;) {
@@ -664,7 +664,7 @@ ListenAddress HttpServer::address() const {
 void HttpServer::on_hangup(std::function<void()> call) {
   error_code ignored;
   impl_->on_hangup = std::move(call);
-  impl_->hangup.add(SIGHUP, ignored);
+  std::ignore = impl_->hangup.add(SIGHUP, ignored);  // files are looked at every second, too
   asio::co_spawn(impl_->io, impl_->wait_for_hangup(), asio::detached);
 }
 
@@ -703,8 +703,8 @@ void HttpServer::run(const std::stop_token& stop, std::chrono::seconds drain) {
     asio::post(impl.io, [&impl, drain] {
       impl.draining = true;
       error_code ignored;
-      impl.acceptor.close(ignored);
-      impl.local_acceptor.close(ignored);
+      std::ignore = impl.acceptor.close(ignored);
+      std::ignore = impl.local_acceptor.close(ignored);
       for (PlainStream* stream : impl.idle) stream->cancel();
       asio::co_spawn(impl.io, impl.end_when_drained(std::chrono::steady_clock::now() + drain),
                      asio::detached);
