@@ -11,6 +11,15 @@
 
 namespace lantern::gate {
 
+namespace {
+
+/// What is digested of a text that came as ids: others may say the same.
+std::string text_of_ids(const std::vector<int32_t>& ids) {
+  return fmt::format("ids {}\n", fmt::join(ids, ","));
+}
+
+}  // namespace
+
 /// What a request counts of its caller's tokens: of who has a budget as much as it may use, until
 /// what it did use is known.
 class ServedModel::Count {
@@ -75,7 +84,7 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
   engine::ServeRequest serve_request(uint32_t choice) {
     engine::ServeRequest out{.prompt = prompt_, .options = request_.options};
     out.options.adapter = model_.adapter_;
-    out.options.sampler.choice = choice;
+    out.options.sampler.choice = request_.options.sampler.choice + choice;
     out.options.cancel = cancel_.get_token();
     // The scheduler lets go of a request once it is done, so this circle ends.
     out.options.on_text = [self = shared_from_this(), choice](std::string_view piece) {
@@ -144,7 +153,9 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
                        .actor = actor_of(request_.caller),
                        .rule = decision_.rule};
     if (fault_) event.reason = error_code_name(fault_->code);
-    event.digests.push_back(model_.log_.digest("request", prompt_.text));
+    const auto* ids = std::get_if<std::vector<int32_t>>(&request_.prompt);
+    event.digests.push_back(
+        model_.log_.digest("request", ids != nullptr ? text_of_ids(*ids) : prompt_.text));
     for (const engine::GenerateResult& result : results_) {
       event.digests.push_back(model_.log_.digest("answer", result.text));
     }
@@ -243,8 +254,7 @@ class ServedModel::EmbedUnderWay : public std::enable_shared_from_this<EmbedUnde
     for (const auto& input : request_.inputs) {
       const auto* text = std::get_if<std::string>(&input);
       const auto* ids = std::get_if<std::vector<int32_t>>(&input);
-      texts += text != nullptr ? fmt::format("text {} {}", text->size(), *text)
-                               : fmt::format("ids {}\n", fmt::join(*ids, ","));
+      texts += text != nullptr ? fmt::format("text {} {}", text->size(), *text) : text_of_ids(*ids);
     }
     event.digests.push_back(model_.log_.digest("request", texts));
     event.facts = {{.name = "request_id", .value = request_.id},
@@ -404,6 +414,11 @@ Result<engine::Prompt> ServedModel::prompt_of(AnswerRequest& request) const {
   if (auto* raw = std::get_if<std::string>(&request.prompt)) {
     prompt.ids = text().encode_raw(*raw);
     prompt.text = std::move(*raw);
+    return prompt;
+  }
+  if (const auto* ids = std::get_if<std::vector<int32_t>>(&request.prompt)) {
+    prompt.ids = *ids;
+    prompt.text = text().tokenizer().decode(*ids, {.special = true});
     return prompt;
   }
   LANTERN_ASSIGN(const auto spans,

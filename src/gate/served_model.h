@@ -37,9 +37,10 @@ struct AnswerRequest {
   Caller caller = {};
   policy::Action action = policy::Action::kChat;
   std::string id = {};  // of the request, for the record
-  /// A conversation through the chat template, or text that is completed as it stands.
-  std::variant<text::RenderInput, std::string> prompt = {};
-  /// `cancel` ends every choice; `on_text` is the sink's.
+  /// A conversation through the chat template, text that is completed as it stands, or the ids of
+  /// one, which are run as they are.
+  std::variant<text::RenderInput, std::string, std::vector<int32_t>> prompt = {};
+  /// `cancel` ends every choice; `on_text` is the sink's; `sampler.choice` is the first choice's.
   engine::GenerateOptions options = {};
   uint32_t n_choices = 1;
   int64_t context = 0;  // positions that prompt and answer may have; 0: as many as the model has

@@ -16,46 +16,6 @@ namespace {
 
 using base::OrderedJson;
 
-/// Ids of one text; nothing where `json` is no array of them.
-std::optional<std::vector<int32_t>> ids_of(const OrderedJson& json) {
-  std::vector<int32_t> ids;
-  for (const OrderedJson& id : json) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX) return std::nullopt;
-    ids.push_back(static_cast<int32_t>(id.get<uint64_t>()));
-  }
-  return ids;
-}
-
-/// Fills `to.inputs` from a text, an array of texts, the ids of one text, or an array of such.
-/// Faults are kept in `fields`.
-void read_inputs(Fields& fields, std::string_view name, Embedding& to) {
-  const OrderedJson* input = fields.find(name);
-  if (input == nullptr) return fields.fail(name, "a text or an array of texts is needed");
-  if (input->is_string()) {
-    to.inputs.emplace_back(input->get<std::string>());
-    return;
-  }
-  if (!input->is_array() || input->empty())
-    return fields.fail(name, "a text or an array of texts is needed");
-  if (input->front().is_number()) {
-    auto ids = ids_of(*input);
-    if (!ids) return fields.fail(name, "an array of token ids is needed");
-    to.inputs.emplace_back(std::move(*ids));
-    return;
-  }
-  if (input->size() > kTextsMax)
-    return fields.fail(name, fmt::format("at most {} texts are taken", kTextsMax));
-  for (const OrderedJson& one : *input) {
-    if (one.is_string()) {
-      to.inputs.emplace_back(one.get<std::string>());
-      continue;
-    }
-    auto ids = one.is_array() ? ids_of(one) : std::nullopt;
-    if (!ids) return fields.fail(name, "each must be a text or an array of token ids");
-    to.inputs.emplace_back(std::move(*ids));
-  }
-}
-
 }  // namespace
 
 Result<Embedding> parse_openai_embeddings(std::string_view body) {
@@ -71,7 +31,7 @@ Result<Embedding> parse_openai_embeddings(std::string_view body) {
   out.base64 = encoding == "base64";
   fields.read("dimensions", out.dimensions, 1, 1 << 20);
   fields.ignore({"user"});
-  read_inputs(fields, "input", out);
+  fields.read_texts("input", out.inputs, kTextsMax);
   LANTERN_TRY(fields.status());
   if (const auto name = fields.unknown())
     return make_error(ErrorCode::kInvalidArgument, "Unrecognized request argument supplied: {}",
@@ -87,7 +47,7 @@ Result<Embedding> parse_ollama_embed(std::string_view body) {
   if (out.model.empty()) fields.fail("model", "the name of a model is needed");
   fields.read("truncate", out.truncate);
   fields.read("dimensions", out.dimensions, 0, 1 << 20);
-  read_inputs(fields, "input", out);
+  fields.read_texts("input", out.inputs, kTextsMax);
   LANTERN_TRY(fields.status());
   return out;
 }

@@ -23,7 +23,7 @@ inline constexpr size_t kTextsMax = 2048;
 
 struct Embedding {
   std::string model = {};
-  std::vector<std::variant<std::string, std::vector<int32_t>>> inputs = {};
+  std::vector<TextOrIds> inputs = {};
   int64_t dimensions = 0;  // 0: all of the model's
   bool truncate = false;
   bool base64 = false;  // OpenAI's encoding_format

@@ -125,6 +125,48 @@ void Fields::read_strings(std::string_view name, std::vector<std::string>& out, 
   }
 }
 
+namespace {
+
+/// Ids of one text; nothing where `json` is no array of them.
+std::optional<std::vector<int32_t>> ids_of(const base::OrderedJson& json) {
+  if (!json.is_array()) return std::nullopt;
+  std::vector<int32_t> ids;
+  ids.reserve(json.size());
+  for (const base::OrderedJson& id : json) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX) return std::nullopt;
+    ids.push_back(static_cast<int32_t>(id.get<uint64_t>()));
+  }
+  return ids;
+}
+
+}  // namespace
+
+void Fields::read_texts(std::string_view name, std::vector<TextOrIds>& out, size_t n_max) {
+  const base::OrderedJson* value = find(name);
+  if (value != nullptr && value->is_string()) {
+    out.emplace_back(value->get<std::string>());
+    return;
+  }
+  if (value == nullptr || !value->is_array() || value->empty())
+    return fail(name, "a text or an array of texts is needed");
+  if (value->front().is_number()) {
+    auto ids = ids_of(*value);
+    if (!ids) return fail(name, "an array of token ids is needed");
+    out.emplace_back(std::move(*ids));
+    return;
+  }
+  if (value->size() > n_max) return fail(name, fmt::format("at most {} texts are taken", n_max));
+  for (const base::OrderedJson& one : *value) {
+    if (one.is_string()) {
+      out.emplace_back(one.get<std::string>());
+      continue;
+    }
+    auto ids = ids_of(one);
+    if (!ids) return fail(name, "each must be a text or an array of token ids");
+    out.emplace_back(std::move(*ids));
+  }
+}
+
 const base::OrderedJson* Fields::object(std::string_view name) {
   const base::OrderedJson* value = find(name);
   if (value == nullptr || value->is_object()) return value;

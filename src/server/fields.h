@@ -7,12 +7,16 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
 
 namespace lantern::server {
+
+/// A text, or the ids of one, which are run as they are.
+using TextOrIds = std::variant<std::string, std::vector<int32_t>>;
 
 /// A JSON object of at most 64 levels. kInvalidArgument.
 Result<base::OrderedJson> parse_body(std::string_view body);
@@ -31,6 +35,8 @@ class Fields {
   void read_seed(std::string_view name, std::optional<uint64_t>& out);
   /// One string or an array of them.
   void read_strings(std::string_view name, std::vector<std::string>& out, size_t n_max);
+  /// A text, an array of texts, the ids of one text, or an array of such; at least one.
+  void read_texts(std::string_view name, std::vector<TextOrIds>& out, size_t n_max);
   /// The field, if it is there and not null; it counts as known.
   const base::OrderedJson* find(std::string_view name);
   /// Like find(), which must be an object or an array.

@@ -27,7 +27,7 @@ inline constexpr size_t kMessagesMax = 4096;
 
 struct Generation {
   std::string model = {};
-  std::variant<text::RenderInput, std::string> prompt = {};
+  std::variant<text::RenderInput, std::string, std::vector<int32_t>> prompt = {};
   engine::GenerateOptions options = {};
   std::optional<uint64_t> seed = {};  // absent: one is drawn, and named in the answer's header
   uint32_t n_choices = 1;

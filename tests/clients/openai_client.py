@@ -91,6 +91,52 @@ def check_completions(client):
     echoed = client.completions.create(model="smollm2", prompt="Once upon a", max_tokens=8,
                                        temperature=0, echo=True)
     equal(echoed.choices[0].text, "Once upon a" + text, "echo")
+    check_prompts(client, text)
+    check_completion_logprobs(client, text)
+
+
+def check_prompts(client, text):
+    def ask(prompt, **more):
+        return client.completions.create(model="smollm2", prompt=prompt, max_tokens=8, seed=7, **more)
+
+    several = ask(["Once upon a", "The sea is"], temperature=0)
+    equal([c.index for c in several.choices], [0, 1], "a choice for each prompt")
+    equal(several.choices[0].text, text, "as alone")
+    equal(several.usage.completion_tokens, 16, "tokens of both")
+    drawn = ask(["Once upon a", "The sea is"], n=2, temperature=1.5)
+    equal([c.index for c in drawn.choices], [0, 1, 2, 3], "choices of a prompt after those of the one before")
+    equal([c.text for c in drawn.choices[:2]], [c.text for c in ask("Once upon a", n=2, temperature=1.5).choices],
+          "the first prompt's are those that it has alone")
+    streamed = {}
+    for chunk in ask(["Once upon a", "The sea is"], n=2, temperature=1.5, stream=True):
+        for choice in chunk.choices:
+            streamed[choice.index] = streamed.get(choice.index, "") + choice.text
+    equal([streamed[i] for i in range(4)], [c.text for c in drawn.choices], "streamed")
+    ids = [6403, 1980, 253]  # "Once upon a"
+    echoed = ask(ids, temperature=0, echo=True)
+    equal((echoed.choices[0].text, echoed.usage.prompt_tokens), ("Once upon a" + text, 3), "token ids")
+    equal([c.text for c in ask([ids, ids], temperature=0).choices], [text, text], "arrays of token ids")
+    raises(openai.BadRequestError, lambda: ask([10 ** 9]), "outside the vocabulary")
+    raises(openai.BadRequestError, lambda: ask("x", suffix="y"), "suffix")
+    raises(openai.BadRequestError, lambda: ask("x", best_of=2), "best_of")
+    raises(openai.BadRequestError, lambda: ask("x", echo=True, logprobs=1), "not together with echo")
+
+
+def check_completion_logprobs(client, text):
+    def ask(**more):
+        return client.completions.create(model="smollm2", prompt="Once upon a", max_tokens=8, temperature=0,
+                                         logprobs=3, **more)
+
+    of = ask().choices[0].logprobs
+    equal("".join(of.tokens), text, "tokens")
+    for token, logprob, top in zip(of.tokens, of.token_logprobs, of.top_logprobs):
+        equal(len(top), 3, "alternatives")
+        equal((max(top.values()), top[token]), (logprob, logprob), "greedy takes the best")
+    equal([("Once upon a" + text)[at:at + len(token)] for at, token in zip(of.text_offset, of.tokens)], of.tokens,
+          "offsets count from the prompt's beginning")
+    streamed = [(token, at) for chunk in ask(stream=True) if chunk.choices[0].logprobs
+                for token, at in zip(chunk.choices[0].logprobs.tokens, chunk.choices[0].logprobs.text_offset)]
+    equal(streamed, list(zip(of.tokens, of.text_offset)), "streamed")
 
 
 def check_responses(client):

@@ -38,8 +38,7 @@ const Endpoint k_v1_chat_completions = {
 "max_tokens":{"type":"integer","minimum":1},"max_completion_tokens":{"type":"integer","minimum":1}}})",
     .handle =
         [](Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
-          openai::run(service, request, reply, openai::Kind::kChat,
-                      openai::parse_chat(request.body));
+          openai::run_chat(service, request, reply, openai::parse_chat(request.body));
         },
 };
 

@@ -1,5 +1,5 @@
-// POST /v1/completions: OpenAI's older API, text that is completed as it stands.
-#include "server/openai/run.h"
+// POST /v1/completions: OpenAI's older API, texts that are completed as they stand.
+#include "server/openai/completions.h"
 
 namespace lantern::server {
 
@@ -10,9 +10,13 @@ const Endpoint k_v1_completions = {
     .scope = Scope::kAnswers,
     .audit = AuditClass::kAnswer,
     .api = Api::kOpenAi,
-    .summary = "complete a text as it stands",
+    .summary = "complete texts as they stand",
     .request_schema = R"({"type":"object","required":["model","prompt"],"properties":{
-"model":{"type":"string"},"prompt":{"type":"string"},"echo":{"type":"boolean"},
+"model":{"type":"string"},
+"prompt":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"maxItems":128,"items":{"type":"string"}},
+  {"type":"array","minItems":1,"items":{"type":"integer","minimum":0}},
+  {"type":"array","minItems":1,"maxItems":128,"items":{"type":"array","minItems":1,"items":{"type":"integer","minimum":0}}}]},
+"echo":{"type":"boolean"},"logprobs":{"type":["integer","null"],"minimum":0,"maximum":5},
 "stream":{"type":"boolean"},"stream_options":{"type":"object","properties":{"include_usage":{"type":"boolean"}}},
 "n":{"type":"integer","minimum":1,"maximum":16},
 "seed":{"type":"integer"},
@@ -22,8 +26,7 @@ const Endpoint k_v1_completions = {
 "max_tokens":{"type":"integer","minimum":1}}})",
     .handle =
         [](Service& service, const Request& request, const std::shared_ptr<Reply>& reply) {
-          openai::run(service, request, reply, openai::Kind::kCompletion,
-                      openai::parse_completion(request.body));
+          openai::run_completions(service, request, reply, openai::parse_completion(request.body));
         },
 };
 

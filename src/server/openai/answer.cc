@@ -17,19 +17,6 @@ std::string_view finish_reason(engine::FinishReason reason, const Message& messa
 
 std::string call_id(const Block& call) { return "call_" + call.id; }
 
-OrderedJson usage_of(const gate::Answer& answer) {
-  int64_t prompt = 0, cached = 0, completion = 0;
-  for (const engine::GenerateResult& choice : answer.choices) {
-    prompt = choice.prompt_tokens;  // one prompt, however many choices
-    cached = choice.cached_tokens;
-    completion += static_cast<int64_t>(choice.ids.size());
-  }
-  return {{"prompt_tokens", prompt},
-          {"completion_tokens", completion},
-          {"total_tokens", prompt + completion},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
-}
-
 class Sink final : public MessageSink {
  public:
   Sink(AnswerOptions options, std::shared_ptr<Reply> reply)
@@ -80,7 +67,7 @@ class Sink final : public MessageSink {
     if (options_.include_usage) {
       OrderedJson last = document();
       last["choices"] = OrderedJson::array();
-      last["usage"] = usage_of(*answer);
+      last["usage"] = usage_of({&*answer, 1});
       write(last);
     }
     reply_->write("data: [DONE]\n\n");
@@ -103,20 +90,15 @@ class Sink final : public MessageSink {
   }
 
   [[nodiscard]] OrderedJson document() const {
-    const bool chat = options_.kind == Kind::kChat;
-    std::string_view object = "text_completion";
-    if (chat) object = options_.stream ? "chat.completion.chunk" : "chat.completion";
-    return {{"id", (chat ? "chatcmpl-" : "cmpl-") + options_.id},
-            {"object", object},
+    return {{"id", "chatcmpl-" + options_.id},
+            {"object", options_.stream ? "chat.completion.chunk" : "chat.completion"},
             {"created", created_},
             {"model", options_.model},
             {"system_fingerprint", options_.fingerprint}};
   }
 
-  /// {"delta": {"content": piece}} or {"text": piece}; an empty piece is an empty delta.
-  [[nodiscard]] OrderedJson delta(std::string_view piece,
-                                  Block::Kind kind = Block::Kind::kText) const {
-    if (options_.kind == Kind::kCompletion) return {{"text", piece}};
+  /// {"delta": {"content": piece}}; an empty piece is an empty delta.
+  static OrderedJson delta(std::string_view piece, Block::Kind kind = Block::Kind::kText) {
     if (piece.empty()) return {{"delta", OrderedJson::object()}};
     return {
         {"delta", {{kind == Block::Kind::kReasoning ? "reasoning_content" : "content", piece}}}};
@@ -162,10 +144,7 @@ class Sink final : public MessageSink {
   void begin(uint32_t choice) {
     if (begun_[choice]) return;
     begun_[choice] = true;
-    if (options_.kind == Kind::kChat)
-      write_opening(choice, {{"delta", {{"role", "assistant"}, {"content", ""}}}});
-    else if (!options_.echo.empty())
-      write_opening(choice, delta(options_.echo));
+    write_opening(choice, {{"delta", {{"role", "assistant"}, {"content", ""}}}});
   }
 
   void fail(const Error& error) {
@@ -197,16 +176,12 @@ class Sink final : public MessageSink {
     OrderedJson& choices = out["choices"] = OrderedJson::array();
     for (uint32_t i = 0; i < answer.choices.size(); ++i) {
       const engine::GenerateResult& choice = answer.choices[i];
-      OrderedJson one = {{"index", i}};
-      if (options_.kind == Kind::kChat)
-        one["message"] = message_of(messages[i]);
-      else
-        one["text"] = options_.echo + choice.text;
+      OrderedJson one = {{"index", i}, {"message", message_of(messages[i])}};
       one["logprobs"] = take_logprobs(i);
       one["finish_reason"] = finish_reason(choice.finish, messages[i]);
       choices.push_back(std::move(one));
     }
-    out["usage"] = usage_of(answer);
+    out["usage"] = usage_of({&answer, 1});
     Response response = json_response(200, out);
     for (const auto& [name, value] : options_.headers) response.headers.add(name, value);
     return response;
@@ -225,6 +200,21 @@ class Sink final : public MessageSink {
 
 std::shared_ptr<MessageSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply) {
   return std::make_shared<Sink>(std::move(options), std::move(reply));
+}
+
+OrderedJson usage_of(std::span<const gate::Answer> answers) {
+  int64_t prompt = 0, cached = 0, completion = 0;
+  for (const gate::Answer& answer : answers) {
+    if (answer.choices.empty()) continue;
+    prompt += answer.choices.back().prompt_tokens;  // one prompt, however many choices
+    cached += answer.choices.back().cached_tokens;
+    for (const engine::GenerateResult& choice : answer.choices)
+      completion += static_cast<int64_t>(choice.ids.size());
+  }
+  return {{"prompt_tokens", prompt},
+          {"completion_tokens", completion},
+          {"total_tokens", prompt + completion},
+          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
 }
 
 std::string fingerprint_of(const gate::ServedModel& model) {

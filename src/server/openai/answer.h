@@ -1,8 +1,9 @@
-// Answers of OpenAI's chat completions and completions: whole, or as server-sent events.
+// Answers of OpenAI's chat completions: whole, or as server-sent events.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,16 +15,12 @@
 
 namespace lantern::server::openai {
 
-enum class Kind { kChat, kCompletion };
-
 struct AnswerOptions {
-  Kind kind = Kind::kChat;
   bool stream = false;
   bool include_usage = false;
   std::string id = {};
   std::string model = {};
   std::string fingerprint = {};  // what would make the same answer again
-  std::string echo = {};         // completions: before each choice's text
   uint32_t n_choices = 1;
   /// For the spelling of alternatives, where log-probabilities are wanted; else null.
   const text::Tokenizer* tokenizer = nullptr;
@@ -31,6 +28,9 @@ struct AnswerOptions {
 };
 
 std::shared_ptr<MessageSink> answer_sink(AnswerOptions options, std::shared_ptr<Reply> reply);
+
+/// `usage` of a response, over the answers to all of its prompts.
+base::OrderedJson usage_of(std::span<const gate::Answer> answers);
 
 /// Program and model, by digest: with the seed they decide the answer.
 std::string fingerprint_of(const gate::ServedModel& model);

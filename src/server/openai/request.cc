@@ -10,6 +10,11 @@ namespace {
 
 using base::OrderedJson;
 
+/// Choices of all prompts of a completion: each is an answer of its own that waits for its turn.
+constexpr size_t kCompletionsMax = 128;
+/// As OpenAI's older API has it.
+constexpr int64_t kCompletionLogprobsMax = 5;
+
 /// A field that would change the answer if it were obeyed: only a value that asks for nothing
 /// passes.
 void refuse_unless(Fields& fields, std::string_view name,
@@ -187,20 +192,28 @@ Result<TextRequest> parse_completion(std::string_view body) {
   out.generation.options.max_tokens = 16;  // the API's own default
   read_common(fields, out);
   fields.read("echo", out.echo);
-  refuse_unless(fields, "logprobs", is_zero);
+  int64_t logprobs = -1;
+  fields.read("logprobs", logprobs, 0, kCompletionLogprobsMax);
+  out.generation.options.logprobs = static_cast<int>(logprobs);
+  if (out.echo && logprobs >= 0)
+    fields.fail("logprobs",
+                "not together with echo: those of the prompt's own tokens are not worked out by "
+                "this service; leave one of the two out");
   refuse_unless(fields, "suffix", [](const OrderedJson& value) { return value == ""; });
-  int64_t best_of = 1;
+  const int64_t n = out.generation.n_choices;
+  int64_t best_of = n;
   fields.read("best_of", best_of, 1, kChoicesMax);
-  if (best_of > out.generation.n_choices)
-    fields.fail("best_of", "not supported by this service; leave it out");
-  std::vector<std::string> prompts;
-  const OrderedJson* prompt = fields.find("prompt");
-  if (prompt != nullptr && prompt->is_array() && !prompt->empty() && !prompt->front().is_string())
-    fields.fail("prompt", "token ids are not taken; give text");
-  fields.read_strings("prompt", prompts, 1);
-  if (prompts.size() != 1) fields.fail("prompt", "one text is needed");
+  if (best_of < n) fields.fail("best_of", "at least n is needed");
+  if (best_of > n)
+    fields.fail("best_of",
+                "more than n is not supported by this service, which chooses among "
+                "no answers; leave it out");
+  fields.read_texts("prompt", out.prompts, kCompletionsMax);
+  if (out.prompts.size() * out.generation.n_choices > kCompletionsMax)
+    fields.fail("prompt", fmt::format("{} prompts of {} choices each are more than the {} choices "
+                                      "that are taken",
+                                      out.prompts.size(), n, kCompletionsMax));
   LANTERN_TRY(finish(fields));
-  out.generation.prompt = std::move(prompts.front());
   return out;
 }
 

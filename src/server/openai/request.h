@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "server/generation.h"
@@ -11,7 +12,9 @@ namespace lantern::server::openai {
 struct TextRequest {
   Generation generation = {};
   bool include_usage = false;  // stream_options
-  bool echo = false;           // completions: the prompt before the answer
+  // Completions:
+  std::vector<TextOrIds> prompts = {};  // instead of the generation's own
+  bool echo = false;                    // the prompt before the answer
 };
 
 /// kInvalidArgument names the field. What the API has and this service cannot do is refused by

@@ -150,7 +150,7 @@ Status add_tools(const OrderedJson& tools, ToolUse& use) {
   return {};
 }
 
-Status read_choice(const OrderedJson& choice, ToolChoice& out) {
+Status read_tool_choice(const OrderedJson& choice, ToolChoice& out) {
   if (choice == "auto" || choice == "none" || choice == "required") {
     out.kind = choice == "none"   ? ToolChoice::kNone
                : choice == "auto" ? ToolChoice::kAuto
@@ -178,7 +178,7 @@ Status read_tools(Fields& fields, ResponsesRequest& out) {
     out.tools = *tools;
   }
   if (choice != nullptr) {
-    LANTERN_TRY(read_choice(*choice, use.choice));
+    LANTERN_TRY(read_tool_choice(*choice, use.choice));
     out.tool_choice = *choice;
   }
   return check_choice(use);

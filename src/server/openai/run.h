@@ -1,4 +1,4 @@
-// A parsed request of OpenAI's text APIs, run.
+// A parsed request of OpenAI's chat completions, run.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 namespace lantern::server::openai {
 
 /// Answers `reply`, errors included.
-void run(Service& service, const Request& request, const std::shared_ptr<Reply>& reply, Kind kind,
-         Result<TextRequest> parsed);
+void run_chat(Service& service, const Request& request, const std::shared_ptr<Reply>& reply,
+              Result<TextRequest> parsed);
 
 }  // namespace lantern::server::openai
