@@ -11,6 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -129,10 +130,14 @@ class Guarded final : public Reply {
  public:
   explicit Guarded(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
   ~Guarded() override {
-    exchange_->send({.status = 500,
-                     .headers = {{"Content-Type", "text/plain"}},
-                     .body = "the request was dropped\n"});
-    exchange_->end();
+    try {
+      exchange_->send({.status = 500,
+                       .headers = {{"Content-Type", "text/plain"}},
+                       .body = "the request was dropped\n"});
+      exchange_->end();
+    } catch (const std::exception&) {
+      exchange_->leave();  // memory ran out: nothing is left to say it with
+    }
   }
   void send(Response response) override { exchange_->send(std::move(response)); }
   void start(Response response) override { exchange_->start(std::move(response)); }
