@@ -67,6 +67,10 @@ TEST(Crash, ARevocationThatDiesIsThereOrNot) {
     EXPECT_TRUE(state == "approved" || state == "revoked") << state;
     EXPECT_TRUE(state == "revoked" || !was_revoked);
     was_revoked = was_revoked || state == "revoked";
+    const Ran log = run_lantern({"audit", "query", "--action", "revoke", "--json"});
+    EXPECT_TRUE(state != "revoked" || log.out.find("\"reason\":\"test\"") != std::string::npos ||
+                log.out.find("\"reason\": \"test\"") != std::string::npos)
+        << "revoked without a record";
     EXPECT_EQ(run_lantern({"audit", "verify"}).exit_code, 0);
   });
   EXPECT_TRUE(was_revoked);

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 
+#include "base/json.h"
 #include "cli/command.h"
 #include "program.h"
 
@@ -223,6 +224,61 @@ TEST(GateCommands, AnOldLogBesideItsCheckpointIsRefusedByItsRule) {
   }
   fs::remove_all(home.path() / "state/audit-anchor");
   EXPECT_EQ(run_lantern(use).exit_code, 0) << "the person says that the copy is meant";
+}
+
+TEST(GateCommands, ARevocationThatCannotBeRecordedIsInForceAndRecordedLater) {
+  namespace fs = std::filesystem;
+  const ScopedHome home("revoke-unrecorded");
+  const std::vector<std::string> use = {"logits",    golden_model(),
+                                        "--tokens",  "1,2",
+                                        "--out",     scratch_file("unrecorded.npy"),
+                                        "--approve", "r"};
+  ASSERT_EQ(run_lantern(use).exit_code, 0);
+  const fs::path log = home.path() / "state/audit", spool = home.path() / "state/audit-spool";
+  const auto revocations = [] {
+    return base::parse_json(
+               run_lantern({"audit", "query", "--action", "revoke", "--since", "1h", "--json"}).out,
+               "records")
+        .value()["records"];
+  };
+  for (const bool can_spool : {true, false}) {
+    SCOPED_TRACE(can_spool);
+    const std::string digest(64, can_spool ? 'a' : 'b');
+    fs::rename(log, home.path() / "away");
+    std::ofstream(log) << "no folder";
+    if (!can_spool) {
+      fs::remove_all(spool);
+      std::ofstream(spool) << "no folder";
+    }
+    const Ran revoked = run_lantern({"revoke", "sha256:" + digest, "--reason", "r"});
+    EXPECT_EQ(revoked.exit_code, 0) << revoked.err;
+    EXPECT_EQ(revoked.err.find("not in the audit log yet") == std::string::npos, can_spool);
+    fs::remove(log);
+    if (!can_spool) fs::remove(spool);
+    fs::rename(home.path() / "away", log);
+    ASSERT_EQ(run_lantern(use).exit_code, 0);
+    const auto records = revocations();
+    ASSERT_EQ(records.size(), can_spool ? 1u : 2u);
+    ASSERT_EQ(run_lantern(use).exit_code, 0);
+    EXPECT_EQ(revocations().size(), records.size()) << "once";
+  }
+}
+
+TEST(GateCommands, NoAtTheTerminalIsNo) {
+  const ScopedHome home("say-no");
+  const std::string model = golden_model() + "/model.gguf";
+  for (const char* no : {"n\n", "No\n", "\n", "y\n\n"}) {
+    SCOPED_TRACE(no);
+    const Ran refused = run_at_terminal({"pull", model, "--name", "mine"},
+                                        {{.prompt = "Enter for no", .typed = no}});
+    EXPECT_EQ(refused.exit_code, 4) << refused.out;
+    EXPECT_EQ(run_lantern({"tokenize", "mine", "Hi"}).exit_code, 4);
+  }
+  const Ran approved = run_at_terminal({"pull", model, "--name", "mine"},
+                                       {{.prompt = "Enter for no", .typed = "yes\n"},
+                                        {.prompt = "Why?", .typed = "because it was evaluated\n"}});
+  EXPECT_EQ(approved.exit_code, 0) << approved.out;
+  EXPECT_EQ(run_lantern({"tokenize", "mine", "Hi"}).exit_code, 0);
 }
 
 TEST(GateCommands, EveryDecisionIsInTheLog) {

@@ -343,7 +343,8 @@ TEST_F(Managed, NothingIsPulledThatThePolicyDoesNotLetIn) {
       run_lantern({"policy", "explain", "--action", "import", "--model", golden_model()}).exit_code,
       0);
   const Ran taken = run_lantern({"pull", golden_model(), "--name", "mine"});
-  EXPECT_EQ(taken.exit_code, 0) << taken.err;
+  expect_refused(taken, "lantern.approvers");
+  EXPECT_TRUE(fs::exists(kState / "data/models")) << "kept, in quarantine";
 }
 
 TEST_F(Managed, APolicyThatWasChangedOrIsOlderDenies) {
@@ -605,7 +606,7 @@ class TwoApprovers : public Managed {
     }
     install_policy(1, "required = false", keys + kRules);
     const Ran pulled = run_lantern({"pull", golden_model(), "--name", "tiny"});
-    ASSERT_EQ(pulled.exit_code, 0) << pulled.err;
+    ASSERT_EQ(pulled.exit_code, 4) << pulled.err;
   }
   static std::string key_of(const std::string& person) {
     return (scratch_folder() / (person + ".pem")).string();

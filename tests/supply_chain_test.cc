@@ -65,7 +65,7 @@ TEST(Licence, IsShownWithWhoSaysSo) {
 TEST(Licence, APulledModelHasTheOneThatItsFilesConclude) {
   const ScopedHome home("licence-pulled");
   const Ran pulled = run_lantern({"pull", kFolder, "--name", "mine"});
-  EXPECT_EQ(pulled.exit_code, 0) << pulled.err;
+  EXPECT_EQ(pulled.exit_code, 4) << "kept, and not approved: " << pulled.err;
   EXPECT_THAT(pulled.out, HasSubstr("licence Apache-2.0"));
   EXPECT_THAT(run_lantern({"list"}).out, HasSubstr("Apache-2.0"));
   EXPECT_THAT(run_lantern({"show", "mine"}).out, HasSubstr("Apache-2.0"));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -21,6 +22,10 @@ Status spool_event(const fs::path& folder, Event event) {
   base::Digest id{};
   if (RAND_bytes(reinterpret_cast<unsigned char*>(id.data()), static_cast<int>(id.size())) != 1)
     return make_error(ErrorCode::kInternal, "OpenSSL has no random numbers");
+  if (event.time_ms == 0)
+    event.time_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                        std::chrono::system_clock::now().time_since_epoch())
+                        .count();
   event.spool_id = base::to_hex(id).substr(0, 32);
   LANTERN_ASSIGN(const std::string line, event_to_json(event));
   LANTERN_TRY(base::make_private_folder(folder));

@@ -16,7 +16,8 @@ struct Spooled {
   Event event = {};
 };
 
-/// Durable once this returns. Gives the event its spool_id.
+/// Durable once this returns. Gives the event its spool_id, and the time where it has
+/// none.
 Status spool_event(const std::filesystem::path& folder, Event event);
 /// What waits, the oldest first, at most 1,024. A file that is no event is left where it is.
 Result<std::vector<Spooled>> read_spool(const std::filesystem::path& folder);

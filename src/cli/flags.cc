@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/interrupt.h"
@@ -31,11 +32,16 @@ Result<std::optional<std::string>> ask_at_terminal(const gate::ApprovalQuestion&
       model.licence.empty() ? "unknown" : model.licence, supply::scan::verdict_name(verdict))));
   for (const auto& finding : question.report.findings)
     tell(visible(fmt::format("  {}: {}", finding.rule, finding.message)));
-  std::fprintf(stderr, "Approve it? Say why, or press Enter for no: ");
-  std::string reason;
-  if (!std::getline(std::cin, reason) || interrupted()) return std::optional<std::string>();
-  if (reason.find_first_not_of(" \t") == std::string::npos) return std::optional<std::string>();
-  return std::optional(reason);
+  // A "yes" alone is asked again: it is no reason.
+  for (const char* prompt : {"Approve it? Say why, or press Enter for no: ", "Why? "}) {
+    std::fputs(prompt, stderr);
+    std::string said;
+    if (!std::getline(std::cin, said) || interrupted()) break;
+    const std::string reason(base::trimmed(said)), word = base::to_lower(reason);
+    if (reason.empty() || word == "n" || word == "no") break;
+    if (word != "y" && word != "yes") return std::optional(reason);
+  }
+  return std::optional<std::string>();
 }
 
 }  // namespace

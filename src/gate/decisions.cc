@@ -70,8 +70,9 @@ Result<TakenIn> take_in(const supply::StoredModel& stored, const ImportSignature
   LANTERN_ASSIGN(taken.report, scanned(governance, model));
   LANTERN_ASSIGN(const policy::Decision decision,
                  seek(governance, model, policy::Action::kLoad, consent));
-  taken.approved = decision.allowed();
-  if (!taken.approved) taken.why_not = decision.status().error().message;
+  const bool lifted = decision.rule == policy::kBreakGlassRule;
+  taken.approved = decision.allowed() && !lifted;
+  if (!taken.approved) taken.why_not = lifted ? decision.reason : decision.status().error().message;
   return taken;
 }
 
@@ -103,44 +104,49 @@ Result<Composition> composition_to_revoke(std::string_view what, const ResolveOp
   return std::move(resolved.model);
 }
 
-/// In the state first, for a revocation waits for no record; `note` keeps each one's event.
-Status put_in_force(supply::State& state, const Composition& model,
-                    const supply::RevocationRecord& record,
-                    const std::function<void(const audit::Event&)>& note) {
+/// In the state first, for a revocation waits for no record. `note` keeps each one's event and says
+/// why it could not; then the state remembers that the log lacks it.
+Result<Revoked> put_in_force(supply::State& state, const Composition& model,
+                             const supply::RevocationRecord& record,
+                             const std::function<Status(const audit::Event&)>& note) {
   // A composition's id covers its files' names: of a single file the bytes are revoked, too, so
   // that no copy under another name goes on.
   std::vector<base::Digest> digests = {model.id};
   if (model.files.size() == 1 && model.files.front() != model.id)
     digests.push_back(model.files.front());
+  Revoked revoked{.record = record};
   for (const base::Digest& digest : digests) {
     supply::RevocationRecord one = record;
     one.digest = digest;
-    LANTERN_TRY(state.revoke(one));
-    note({.action = audit::Action::kRevoke,
-          .actor = audit::this_process(),
-          .model = audit::ModelRef{.id = base::to_hex(digest), .name = model.name},
-          .reason = record.reason});
+    LANTERN_TRY(state.revoke(one, supply::State::Logged::kNotYet));
+    const Status noted =
+        note({.action = audit::Action::kRevoke,
+              .actor = audit::this_process(),
+              .model = audit::ModelRef{.id = base::to_hex(digest), .name = model.name},
+              .reason = record.reason});
+    if (noted.ok())
+      (void)state.mark_logged(one);
+    else
+      revoked.unrecorded = noted.error().message;
   }
-  return {};
+  return revoked;
 }
 
 /// Where log or keys cannot be opened: the records wait in the spool.
-Result<supply::RevocationRecord> revoke_without_log(const Composition& model,
-                                                    supply::RevocationRecord record) {
+Result<Revoked> revoke_without_log(const Composition& model, supply::RevocationRecord record) {
   LANTERN_ASSIGN(const base::Folders folders, base::own_folders());
   LANTERN_ASSIGN(const AuditPlaces places, audit_places());
   LANTERN_ASSIGN(supply::State state, supply::State::open(folders.data));
   record.by = audit::this_process().user;
-  LANTERN_TRY(put_in_force(state, model, record, [&](const audit::Event& event) {
-    (void)audit::spool_event(places.spool, event).ok();
-  }));
-  return record;
+  return put_in_force(state, model, record, [&](const audit::Event& event) {
+    return audit::spool_event(places.spool, event);
+  });
 }
 
 }  // namespace
 
-Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string_view reason,
-                                              const ResolveOptions& options) {
+Result<Revoked> revoke_model(std::string_view what, std::string_view reason,
+                             const ResolveOptions& options) {
   LANTERN_TRY(base::own_folders());  // for whom this machine's state is
   LANTERN_ASSIGN(const Composition model, composition_to_revoke(what, options));
   supply::RevocationRecord record{.digest = model.id,
@@ -156,10 +162,11 @@ Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string
     return decision.status().error();
   }
   record.by = governance->person();
-  LANTERN_TRY(put_in_force(governance->state(), model, record, [&](const audit::Event& event) {
-    (void)governance->log().append_or_spool(event);
-  }));
-  return record;
+  return put_in_force(governance->state(), model, record, [&](const audit::Event& event) -> Status {
+    const audit::Recorded recorded = governance->log().append_or_spool(event);
+    if (recorded.where != audit::Recorded::Where::kNowhere) return {};
+    return make_error(ErrorCode::kIo, "{}", recorded.fault);
+  });
 }
 
 namespace {
@@ -321,7 +328,9 @@ Result<std::vector<policy::ModelState>> states_of(std::span<const supply::Stored
     LANTERN_ASSIGN(const policy::Facts facts, governance.facts(model, policy::Action::kLoad));
     auto state = facts.state.value_or(policy::ModelState::kQuarantined);
     // What the policy lets run without an approval of its own, as it does the catalog's models.
-    if (state != policy::ModelState::kRevoked && governance.decide(facts).allowed())
+    const policy::Decision decision = governance.decide(facts);
+    if (state != policy::ModelState::kRevoked && decision.allowed() &&
+        decision.rule != policy::kBreakGlassRule)
       state = policy::ModelState::kApproved;
     states.push_back(state);
   }

@@ -43,8 +43,12 @@ Result<policy::Approval> approve_model(const ApproveRequest& request);
 /// `what`: a model, or "sha256:" and the 64 digits of a composition or of a file. Of a model in one
 /// file, the file's bytes are revoked with it, whatever they are called. It takes effect even where
 /// the log cannot be written (the record then waits). kDenied, kInvalidArgument.
-Result<supply::RevocationRecord> revoke_model(std::string_view what, std::string_view reason,
-                                              const ResolveOptions& options);
+struct Revoked {
+  supply::RevocationRecord record = {};
+  std::string unrecorded = {};  // why its record waits in the state; empty: it does not
+};
+Result<Revoked> revoke_model(std::string_view what, std::string_view reason,
+                             const ResolveOptions& options);
 
 struct ImportedRevocations {
   int64_t version = 0;

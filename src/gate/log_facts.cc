@@ -146,6 +146,23 @@ Status catch_up(supply::State& state, const AuditLog& log, uint64_t position, bo
   return {};
 }
 
+/// Revocations that were put in force while their record could not be written, or whose process
+/// died in between.
+Status record_unlogged(supply::State& state, const AuditLog& log) {
+  LANTERN_ASSIGN(const auto records, state.unlogged_revocations());
+  for (const supply::RevocationRecord& record : records) {
+    audit::Event event{.action = audit::Action::kRevoke,
+                       .actor = audit::this_process(),
+                       .model = audit::ModelRef{.id = base::to_hex(record.digest)},
+                       .reason = record.reason,
+                       .facts = {{.name = "revoked_at", .value = base::format_utc(record.at)}}};
+    event.actor.user = record.by;
+    if (auto recorded = log.append(event); !recorded.ok()) return std::move(recorded).error();
+    LANTERN_TRY(state.mark_logged(record));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<audit::Fact> version_facts(const policy::VersionSeen& seen) {
@@ -210,6 +227,7 @@ Result<AuditLog> open_log_for(supply::State& state, bool managed) {
     LANTERN_TRY(state.set_log_position({.version = 0, .digest = audit::empty_root()}));
   }
   LANTERN_TRY(catch_up(state, *log, size < known ? 0 : known, managed));
+  LANTERN_TRY(record_unlogged(state, *log));
   return log;
 }
 

@@ -64,7 +64,19 @@ class Watch {
     const int64_t version = policy.ok() ? (*policy)->version : -1;
     const bool differs = version != policy_version_;
     policy_version_ = version;
+    note_warning(governance);
     return differs;
+  }
+
+  /// A newer policy that is broken leaves the one before in force; the log says so, once.
+  void note_warning(const Governance& governance) {
+    if (governance.policy_warning() == noted_warning_) return;
+    noted_warning_ = governance.policy_warning();
+    if (noted_warning_.empty()) return;
+    (void)governance.log().append_or_spool({.action = audit::Action::kFinding,
+                                            .actor = audit::this_process(),
+                                            .rule = "lantern.no-policy",
+                                            .reason = noted_warning_});
   }
 
   Status decide(Governance& governance) {
@@ -86,6 +98,7 @@ class Watch {
   const policy::Action action_;
   format::Standing standing_;
   int64_t policy_version_ = -1;
+  std::string noted_warning_;
   std::jthread thread_;  // last: ends before what it uses
 };
 

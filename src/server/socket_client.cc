@@ -231,7 +231,7 @@ Error error_of(const SocketAnswer& answer) {
 }
 
 Error error_of(std::string message, ErrorCode otherwise) {
-  const bool is_refusal = message.starts_with("denied by rule ");
+  const bool is_refusal = message.find("denied by rule ") != std::string::npos;
   return Error{is_refusal ? ErrorCode::kDenied : otherwise, std::move(message)};
 }
 

@@ -10,7 +10,7 @@
 namespace lantern::supply {
 namespace {
 
-constexpr std::array<std::string_view, 1> kMigrations = {R"(
+constexpr std::array<std::string_view, 2> kMigrations = {R"(
   CREATE TABLE imports (
     id BLOB PRIMARY KEY, by TEXT NOT NULL, source TEXT NOT NULL, in_place INTEGER NOT NULL,
     at INTEGER NOT NULL, tool TEXT NOT NULL) STRICT;
@@ -33,6 +33,11 @@ constexpr std::array<std::string_view, 1> kMigrations = {R"(
     id BLOB NOT NULL, bundle TEXT NOT NULL, at INTEGER NOT NULL, UNIQUE (id, bundle)) STRICT;
   CREATE TABLE versions (
     what TEXT PRIMARY KEY, highest INTEGER NOT NULL, digest BLOB NOT NULL) STRICT, WITHOUT ROWID;
+)",
+                                                         R"(
+  CREATE TABLE unlogged (
+    digest BLOB NOT NULL, source TEXT NOT NULL,
+    PRIMARY KEY (digest, source)) STRICT, WITHOUT ROWID;
 )"};
 
 /// A chain of derivations longer than this is a mistake or an attack.
@@ -91,9 +96,35 @@ Status State::approve(const ApprovalRecord& a) {
                        {a.id, a.approver, a.reason, a.scope, a.at, a.expires, a.statement});
 }
 
-Status State::revoke(const RevocationRecord& r) {
-  return database_.run("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?, ?, ?)",
-                       {r.digest, r.by, r.reason, r.source, r.at});
+Status State::revoke(const RevocationRecord& r, Logged logged) {
+  return database_.transaction([&]() -> Status {
+    LANTERN_TRY(database_.run("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?, ?, ?)",
+                              {r.digest, r.by, r.reason, r.source, r.at}));
+    if (logged == Logged::kYes) return {};
+    return database_.run("INSERT OR IGNORE INTO unlogged VALUES (?, ?)", {r.digest, r.source});
+  });
+}
+
+Result<std::vector<RevocationRecord>> State::unlogged_revocations() {
+  std::vector<RevocationRecord> records;
+  LANTERN_TRY(database_.run(
+      "SELECT digest, source, by, reason, at FROM unlogged JOIN revocations USING (digest, source) "
+      "ORDER BY at, digest",
+      {}, [&](const base::Row& row) -> Status {
+        LANTERN_ASSIGN(const base::Digest digest, row.digest(0));
+        records.push_back({.digest = digest,
+                           .by = row.text(2),
+                           .reason = row.text(3),
+                           .source = row.text(1),
+                           .at = row.time(4)});
+        return {};
+      }));
+  return records;
+}
+
+Status State::mark_logged(const RevocationRecord& r) {
+  return database_.run("DELETE FROM unlogged WHERE digest = ? AND source = ?",
+                       {r.digest, r.source});
 }
 
 Status State::replace_revocations(std::string_view source,

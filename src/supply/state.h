@@ -84,7 +84,11 @@ class State {
   Status record_import(const Import& import);
   Status record_scan(const ScanRecord& scan);
   Status approve(const ApprovalRecord& approval);
-  Status revoke(const RevocationRecord& revocation);
+  /// kNotYet: the audit log has no record of it; unlogged_revocations() has it until mark_logged().
+  enum class Logged { kYes, kNotYet };
+  Status revoke(const RevocationRecord& revocation, Logged logged = Logged::kYes);
+  Result<std::vector<RevocationRecord>> unlogged_revocations();  // the oldest first
+  Status mark_logged(const RevocationRecord& revocation);
   Status record_signature(const SignatureRecord& signature);
   /// The highest version of a signed document (a policy, a revocation list) that was ever accepted
   /// here, and the SHA-256 of its content.

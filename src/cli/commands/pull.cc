@@ -22,16 +22,6 @@ struct Flags {
   bool json = false;
 };
 
-/// What is kept is done, approved or not; unless approval was asked for and refused, or nobody can
-/// tell what the files hold.
-Exit exit_of_pull(const gate::TakenIn& taken, bool approval_was_asked) {
-  if (taken.approved) return Exit::kDone;
-  const supply::scan::Verdict verdict = taken.report.verdict();
-  if (verdict == supply::scan::Verdict::kMalicious) return Exit::kNo;
-  if (verdict == supply::scan::Verdict::kInconclusive) return Exit::kInconclusive;
-  return approval_was_asked ? Exit::kRefused : Exit::kDone;
-}
-
 Result<Exit> run(const Flags& flags) {
   LANTERN_ASSIGN(supply::TrustedSigners required, read_trusted(flags.keys, flags.roots));
   LANTERN_ASSIGN(const gate::PulledModel model,
@@ -47,7 +37,7 @@ Result<Exit> run(const Flags& flags) {
   const gate::ImportSignature& signature = model.signature;
   const gate::TakenIn& taken = model.taken;
   if (!signature.note.empty()) tell(visible(signature.note));
-  const Exit exit = exit_of_pull(taken, !flags.consent.reason.empty());
+  const Exit exit = taken.approved ? Exit::kDone : Exit::kRefused;  // it is kept all the same
   for (const auto& finding : taken.report.findings)
     tell(visible(fmt::format("{}: {}", finding.rule, finding.message)));
   if (!taken.approved)

@@ -43,10 +43,16 @@ Result<Exit> run(const Flags& flags) {
   if (!flags.list.empty()) return import_list(flags);
   if (flags.reason.empty())
     return make_error(ErrorCode::kInvalidArgument, "--reason is needed: why must it not run?");
-  LANTERN_ASSIGN(const supply::RevocationRecord record,
+  LANTERN_ASSIGN(const gate::Revoked revoked,
                  gate::revoke_model(flags.what, flags.reason,
                                     {.stop = new_interruptible_scope(),
                                      .progress = base::ProgressOutput::standard_error()}));
+  const supply::RevocationRecord& record = revoked.record;
+  if (!revoked.unrecorded.empty())
+    tell(
+        visible(fmt::format("it is in force, but not in the audit log yet: {}; the next command "
+                            "that can write there adds it",
+                            revoked.unrecorded)));
   const std::string id = "sha256:" + base::to_hex(record.digest);
   if (flags.json) {
     LANTERN_TRY(print_json({{"revoked", id},
