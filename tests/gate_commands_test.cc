@@ -267,18 +267,22 @@ TEST(GateCommands, ARevocationThatCannotBeRecordedIsInForceAndRecordedLater) {
 TEST(GateCommands, NoAtTheTerminalIsNo) {
   const ScopedHome home("say-no");
   const std::string model = golden_model() + "/model.gguf";
+  const auto use = [] {
+    return run_lantern({"logits", "mine", "--tokens", "1,2", "--out", scratch_file("no.npy")})
+        .exit_code;
+  };
   for (const char* no : {"n\n", "No\n", "\n", "y\n\n"}) {
     SCOPED_TRACE(no);
     const Ran refused = run_at_terminal({"pull", model, "--name", "mine"},
                                         {{.prompt = "Enter for no", .typed = no}});
     EXPECT_EQ(refused.exit_code, 4) << refused.out;
-    EXPECT_EQ(run_lantern({"tokenize", "mine", "Hi"}).exit_code, 4);
+    EXPECT_EQ(use(), 4);
   }
   const Ran approved = run_at_terminal({"pull", model, "--name", "mine"},
                                        {{.prompt = "Enter for no", .typed = "yes\n"},
                                         {.prompt = "Why?", .typed = "because it was evaluated\n"}});
   EXPECT_EQ(approved.exit_code, 0) << approved.out;
-  EXPECT_EQ(run_lantern({"tokenize", "mine", "Hi"}).exit_code, 0);
+  EXPECT_EQ(use(), 0);
 }
 
 TEST(GateCommands, EveryDecisionIsInTheLog) {
