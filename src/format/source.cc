@@ -1,6 +1,9 @@
 #include "format/source.h"
 
+#include <unistd.h>
+
 #include <bit>
+#include <cerrno>
 
 namespace lantern::format {
 namespace {
@@ -21,6 +24,21 @@ Status FileSource::read_at(uint64_t offset, std::span<std::byte> out) const {
   LANTERN_ASSIGN(const base::FileStamp now, base::stamp_of(file_.fd(), file_.path()));
   if (now == stamp_) return {};
   return make_error(ErrorCode::kCorrupt, "{}: it changed while it was being read", name_);
+}
+
+Status FdSource::read_at(uint64_t offset, std::span<std::byte> out) const {
+  if (offset > size_ || out.size() > size_ - offset)
+    return make_error(ErrorCode::kCorrupt, "{}: {} bytes at {} lie past its end, {}", name_,
+                      out.size(), offset, size_);
+  while (!out.empty()) {
+    const ssize_t n = pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return base::errno_error(errno, name_);
+    if (n == 0) return make_error(ErrorCode::kCorrupt, "{}: ends early", name_);
+    out = out.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
 }
 
 Status MemorySource::read_at(uint64_t offset, std::span<std::byte> out) const {

@@ -54,6 +54,23 @@ class FileSource final : public Source {
   std::string name_;
 };
 
+/// A descriptor of a file whose size was asked before, as a confined process is given one. It
+/// outlives the source.
+class FdSource final : public Source {
+ public:
+  FdSource(std::string name, int fd, uint64_t size)
+      : name_(std::move(name)), fd_(fd), size_(size) {}
+
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] uint64_t size() const override { return size_; }
+  Status read_at(uint64_t offset, std::span<std::byte> out) const override;
+
+ private:
+  std::string name_;
+  int fd_;
+  uint64_t size_;
+};
+
 /// `bytes` must outlive it.
 class MemorySource final : public Source {
  public:

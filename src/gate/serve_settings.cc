@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "base/file.h"
-#include "policy/toml_reader.h"
+#include "base/toml_reader.h"
 #include "policy/words.h"
 
 namespace lantern::gate {
@@ -24,7 +24,7 @@ std::string check_speculate(std::string_view text) {
   return text == "auto" || text == "off" || text == "always" ? "" : "auto, off or always is needed";
 }
 
-ServeSettings::Guess read_guess(policy::TomlTable& table) {
+ServeSettings::Guess read_guess(base::TomlTable& table) {
   return {.speculate = table.text("speculate", check_speculate),
           .draft = table.text("draft", check_line)};
 }
@@ -46,9 +46,9 @@ bool ServeSettings::starts_as(const ServeSettings& other) const {
 }
 
 Result<ServeSettings> parse_serve_settings(std::string_view toml, std::string_view what) {
-  LANTERN_ASSIGN(const std::unique_ptr<policy::TomlDocument> document,
-                 policy::TomlDocument::parse(toml, what, kServeSettingsBytesMax));
-  policy::TomlTable root = document->root();
+  LANTERN_ASSIGN(const std::unique_ptr<base::TomlDocument> document,
+                 base::TomlDocument::parse(toml, what, kServeSettingsBytesMax));
+  base::TomlTable root = document->root();
   ServeSettings out;
   out.listen = root.text("listen", check_line);
   out.socket = root.text("socket", check_line);
@@ -72,7 +72,7 @@ Result<ServeSettings> parse_serve_settings(std::string_view toml, std::string_vi
   }
   out.require_keys = root.boolean("require_keys");
   out.hosts = root.texts("hosts", check_line);
-  for (policy::TomlTable& table : root.tables("adapters", kAdaptersMax)) {
+  for (base::TomlTable& table : root.tables("adapters", kAdaptersMax)) {
     for (const char* key : {"name", "adapter"}) table.require(key);
     AdapterSetting one;
     one.name = table.text("name", check_line).value_or("");

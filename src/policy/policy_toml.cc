@@ -3,12 +3,16 @@
 #include <filesystem>
 
 #include "base/printable.h"
+#include "base/toml_reader.h"
 #include "policy/policy.h"
-#include "policy/toml_reader.h"
 #include "policy/words.h"
 
 namespace lantern::policy {
 namespace {
+
+using base::TextCheck;
+using base::TomlDocument;
+using base::TomlTable;
 
 constexpr size_t kKeysMax = 256;
 constexpr size_t kPemBytesMax = 4096;

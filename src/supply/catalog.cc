@@ -1,7 +1,7 @@
 #include "supply/catalog.h"
 
 #define TOML_EXCEPTIONS 0
-#define TOML_ASSERT static_cast<void>  // as policy/toml_reader.cc: one definition of the library
+#define TOML_ASSERT static_cast<void>  // as base/toml_reader.cc: one definition of the library
 #include <toml++/toml.h>
 
 #include <algorithm>

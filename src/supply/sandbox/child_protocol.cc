@@ -1,5 +1,6 @@
 #include "supply/sandbox/child_protocol.h"
 
+#include "base/confined_child.h"
 #include "base/json.h"
 
 namespace lantern::supply::sandbox {
@@ -101,7 +102,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
   LANTERN_ASSIGN(const uint64_t task, number(json, "task"));
   const auto paths = json.find("paths");
   if (task > static_cast<uint64_t>(Task::kCheck) || paths == json.end() || !paths->is_array() ||
-      paths->size() > kFilesMax)
+      paths->size() > base::kChildFilesMax)
     return make_error(ErrorCode::kCorrupt, "scan manifest: task or paths");
   manifest.task = static_cast<Task>(task);
   LANTERN_ASSIGN(manifest.misbehave, text_of(json, "misbehave"));

@@ -12,10 +12,6 @@
 namespace lantern::supply::sandbox {
 
 inline constexpr std::string_view kChildArgument = "--scan-child";
-inline constexpr int kFirstFd = 10;
-/// Of one child, each a descriptor twice in the parent, which may have 1024; the largest models
-/// have 200 shards.
-inline constexpr size_t kFilesMax = 400;
 inline constexpr size_t kManifestBytesMax = 4u << 20;
 inline constexpr size_t kReportBytesMax = 64u << 20;
 /// Metadata within format::GgufLimits, and the tensors' names.

@@ -54,9 +54,9 @@ struct Given {
 
 Result<Given> open_files(const fs::path& path, const InspectOptions& options) {
   LANTERN_ASSIGN(const Asked asked, find_files(path));
-  if (asked.names.size() > kFilesMax)
+  if (asked.names.size() > base::kChildFilesMax)
     return make_error(ErrorCode::kTooLarge, "{}: {} files, at most {} are one model", path.string(),
-                      asked.names.size(), kFilesMax);
+                      asked.names.size(), base::kChildFilesMax);
   Given given{.manifest = {.task = Task::kInspect,
                            .limits = {.time_max = options.time_max},
                            .memory_bytes_max = 6ull << 30,
@@ -76,10 +76,10 @@ Result<Given> open_files(const fs::path& path, const InspectOptions& options) {
 
 Result<std::string> answer_of_child(const fs::path& path, const Given& given,
                                     const InspectOptions& options) {
-  LANTERN_ASSIGN(ChildOutput output, run_child(given.manifest, given.files,
-                                               {.program = options.program,
-                                                .time_max = options.time_max,
-                                                .output_bytes_max = kInspectionBytesMax}));
+  LANTERN_ASSIGN(base::ChildOutput output, run_child(given.manifest, given.files,
+                                                     {.program = options.program,
+                                                      .time_max = options.time_max,
+                                                      .output_bytes_max = kInspectionBytesMax}));
   if (!output.fault.empty())
     return make_error(ErrorCode::kInternal, "{}: inconclusive: {}", path.string(), output.fault);
   return std::move(output.text);

@@ -16,10 +16,11 @@
 #include <new>
 #include <utility>
 
+#include "base/confine.h"
+#include "base/confined_child.h"
 #include "base/json.h"
 #include "format/folder.h"
 #include "supply/sandbox/child_protocol.h"
-#include "supply/sandbox/confine.h"
 #include "supply/sandbox/inspect.h"
 
 namespace lantern::supply::sandbox {
@@ -28,35 +29,6 @@ namespace {
 using base::Json;
 
 std::atomic<bool> g_has_child_entry = false;
-
-/// A descriptor whose size was asked before the sandbox closed. Its number stays open for as long
-/// as the process lives.
-class FdSource final : public format::Source {
- public:
-  FdSource(std::string name, int fd, uint64_t size)
-      : name_(std::move(name)), fd_(fd), size_(size) {}
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] uint64_t size() const override { return size_; }
-  Status read_at(uint64_t offset, std::span<std::byte> out) const override {
-    if (offset > size_ || out.size() > size_ - offset)
-      return make_error(ErrorCode::kCorrupt, "{}: {} bytes at {} lie past its end, {}", name_,
-                        out.size(), offset, size_);
-    while (!out.empty()) {
-      const ssize_t n = pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return base::errno_error(errno, name_);
-      if (n == 0) return make_error(ErrorCode::kCorrupt, "{}: ends early", name_);
-      out = out.subspan(static_cast<size_t>(n));
-      offset += static_cast<uint64_t>(n);
-    }
-    return {};
-  }
-
- private:
-  std::string name_;
-  int fd_;
-  uint64_t size_;
-};
 
 struct GivenFile {
   std::string name;
@@ -76,7 +48,8 @@ class GivenFolder final : public format::Folder {
     const std::string full = (path_ / name).string();
     const GivenFile* file = find(name);
     if (file == nullptr) return make_error(ErrorCode::kNotFound, "{}: no such file", full);
-    return std::unique_ptr<format::Source>(std::make_unique<FdSource>(full, file->fd, file->size));
+    return std::unique_ptr<format::Source>(
+        std::make_unique<format::FdSource>(full, file->fd, file->size));
   }
   [[nodiscard]] Result<std::vector<std::string>> names_in(std::string_view below) const override {
     const std::string prefix = below.empty() ? "" : std::string(below) + "/";
@@ -98,33 +71,12 @@ class GivenFolder final : public format::Folder {
   const std::vector<GivenFile>& files_;
 };
 
-std::string read_input() {
-  std::string text;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0 || text.size() > kManifestBytesMax) return text;
-    text.append(buffer, static_cast<size_t>(n));
-  }
-}
-
-bool write_output(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = write(STDOUT_FILENO, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
-
 /// What a reader that was taken over might try. Each must end the process.
 void misbehave(const std::string& how) {
   if (how == "open") static_cast<void>(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
   if (how == "socket") static_cast<void>(socket(AF_INET, SOCK_STREAM, 0));
   if (how == "exec") execl("/bin/true", "true", nullptr);
-  if (how == "write") static_cast<void>(write(kFirstFd, "x", 1));
+  if (how == "write") static_cast<void>(write(base::kChildFirstFd, "x", 1));
   if (how == "crash") raise(SIGSEGV);
   if (how == "allocate")
     for (;;) std::memset(new char[64u << 20], 1, 64u << 20);
@@ -134,10 +86,10 @@ void misbehave(const std::string& how) {
 }
 
 std::string scan_files(const Manifest& manifest, const std::vector<GivenFile>& files) {
-  std::vector<std::unique_ptr<FdSource>> sources;
+  std::vector<std::unique_ptr<format::FdSource>> sources;
   std::vector<scan::NamedSource> named;
   for (const GivenFile& file : files) {
-    sources.push_back(std::make_unique<FdSource>(file.name, file.fd, file.size));
+    sources.push_back(std::make_unique<format::FdSource>(file.name, file.fd, file.size));
     named.push_back({.path = file.name, .source = sources.back().get()});
   }
   scan::Report report = scan::scan_sources(named, manifest.limits);
@@ -163,23 +115,23 @@ std::string inspect_files(const Manifest& manifest, const std::vector<GivenFile>
 int serve() {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::setlocale(LC_ALL, "C.UTF-8");  // names in archives; loaded while files can be opened
-  auto manifest = parse_manifest(read_input());
+  auto manifest = parse_manifest(base::read_child_input(kManifestBytesMax));
   if (!manifest.ok()) return 2;
   std::vector<GivenFile> files;
   for (const std::string& path : manifest->paths) {
-    const int fd = kFirstFd + static_cast<int>(files.size());
+    const int fd = base::kChildFirstFd + static_cast<int>(files.size());
     struct stat info;
     if (fstat(fd, &info) != 0) return 2;
     files.push_back({.name = path, .fd = fd, .size = static_cast<uint64_t>(info.st_size)});
   }
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(manifest->limits.time_max);
-  if (auto status = confine({.memory_bytes_max = manifest->memory_bytes_max,
-                             .cpu_s_max = static_cast<uint64_t>(seconds.count()) + 5});
+  if (auto status = base::confine({.memory_bytes_max = manifest->memory_bytes_max,
+                                   .cpu_s_max = static_cast<uint64_t>(seconds.count()) + 5});
       !status.ok())
     return 3;
   const std::string answer = manifest->task == Task::kScan ? scan_files(*manifest, files)
                                                            : inspect_files(*manifest, files);
-  return write_output(answer) ? 0 : 4;
+  return base::write_child_output(answer) ? 0 : 4;
 }
 
 }  // namespace

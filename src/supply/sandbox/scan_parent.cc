@@ -67,10 +67,10 @@ Result<Report> scan_in_child(const std::vector<OpenFile>& files, const ChildOpti
                     .memory_bytes_max = options.memory_bytes_max,
                     .misbehave = options.misbehave};
   for (const OpenFile& file : files) manifest.paths.push_back(file.path);
-  LANTERN_ASSIGN(const ChildOutput output, run_child(manifest, files,
-                                                     {.program = options.program,
-                                                      .time_max = options.limits.time_max,
-                                                      .output_bytes_max = kReportBytesMax}));
+  LANTERN_ASSIGN(const base::ChildOutput output, run_child(manifest, files,
+                                                           {.program = options.program,
+                                                            .time_max = options.limits.time_max,
+                                                            .output_bytes_max = kReportBytesMax}));
   if (!output.fault.empty()) return inconclusive(files, output.fault);
   auto report = scan::report_from_json(output.text);
   if (!report.ok()) return inconclusive(files, report.error().message);
@@ -83,10 +83,10 @@ Result<Report> scan_path_confined(const std::filesystem::path& path, const scan:
   if (!can_start_scan_child()) return scan::scan_path(path, limits);
   LANTERN_ASSIGN(scan::FolderListing listing, scan::list_files(path, limits));
   Report report;
-  for (size_t from = 0; from < listing.files.size(); from += kFilesMax) {
+  for (size_t from = 0; from < listing.files.size(); from += base::kChildFilesMax) {
     std::vector<base::ReadFile> opened;
     std::vector<OpenFile> files;
-    for (size_t i = from; i < std::min(from + kFilesMax, listing.files.size()); ++i) {
+    for (size_t i = from; i < std::min(from + base::kChildFilesMax, listing.files.size()); ++i) {
       auto file = base::ReadFile::open(listing.files[i].path);
       if (!file.ok()) {
         listing.findings.push_back(

@@ -15,7 +15,7 @@
 #include "base/result.h"
 #include "base/time.h"
 
-namespace lantern::policy {
+namespace lantern::base {
 
 /// Says what is wrong with a text; empty: nothing.
 using TextCheck = std::function<std::string(std::string_view)>;
@@ -35,7 +35,7 @@ class TomlTable {
   std::optional<int64_t> integer(std::string_view key, int64_t min, int64_t max);
   std::optional<bool> boolean(std::string_view key);
   /// An offset date-time in whole seconds.
-  std::optional<base::UtcTime> time(std::string_view key);
+  std::optional<UtcTime> time(std::string_view key);
   /// A list of at least one text, each once.
   std::optional<std::vector<std::string>> texts(std::string_view key, const TextCheck& check);
   std::optional<TomlTable> table(std::string_view key);
@@ -84,4 +84,4 @@ struct TomlDocument {
   std::optional<Error> fault_;
 };
 
-}  // namespace lantern::policy
+}  // namespace lantern::base

@@ -1,4 +1,4 @@
-#include "policy/toml_reader.h"
+#include "base/toml_reader.h"
 
 #define TOML_EXCEPTIONS 0
 // Its assertions concern the text, which comes from outside; without them it reports a fault.
@@ -9,7 +9,7 @@
 
 #include "base/printable.h"
 
-namespace lantern::policy {
+namespace lantern::base {
 namespace {
 
 // toml++ nests a table for each dot of a key and destroys tables by recursion; it bounds brackets
@@ -159,13 +159,13 @@ std::string wanted(std::string_view type, const toml::node& node) {
 }
 
 /// Nothing for what is no moment of UTC in whole seconds.
-std::optional<base::UtcTime> utc(const toml::date_time& value) {
+std::optional<UtcTime> utc(const toml::date_time& value) {
   if (!value.offset || value.time.nanosecond != 0 || value.date.year < 1970) return {};
   const std::chrono::year_month_day date(std::chrono::year(value.date.year),
                                          std::chrono::month(value.date.month),
                                          std::chrono::day(value.date.day));
   if (!date.ok()) return {};
-  return base::UtcTime(std::chrono::sys_days(date)) + std::chrono::hours(value.time.hour) +
+  return UtcTime(std::chrono::sys_days(date)) + std::chrono::hours(value.time.hour) +
          std::chrono::minutes(value.time.minute) + std::chrono::seconds(value.time.second) -
          std::chrono::minutes(value.offset->minutes);
 }
@@ -189,7 +189,7 @@ Result<std::unique_ptr<TomlDocument>> TomlDocument::parse(std::string_view text,
   toml::parse_result parsed = toml::parse(text);
   if (!parsed)
     return make_error(ErrorCode::kCorrupt, "{}: {}", place(what, parsed.error().source().begin),
-                      base::printable(parsed.error().description(), 300));
+                      printable(parsed.error().description(), 300));
   std::unique_ptr<TomlDocument> document(new TomlDocument);
   document->what_ = what;
   document->parsed_ = std::make_unique<Parsed>(Parsed{std::move(parsed).table()});
@@ -208,7 +208,7 @@ bool TomlTable::has(std::string_view key) const { return as_toml(node_).as_table
 int TomlTable::line() const { return static_cast<int>(as_toml(node_).source().begin.line); }
 
 std::string TomlTable::path_of(std::string_view key) const {
-  const std::string name = base::printable(key, 60);
+  const std::string name = printable(key, 60);
   return path_.empty() ? name : path_ + "." + name;
 }
 
@@ -281,7 +281,7 @@ std::optional<bool> TomlTable::boolean(std::string_view key) {
   return value->get();
 }
 
-std::optional<base::UtcTime> TomlTable::time(std::string_view key) {
+std::optional<UtcTime> TomlTable::time(std::string_view key) {
   const Node* node = find(key);
   if (node == nullptr) return {};
   const auto* value = as_toml(node).as_date_time();
@@ -312,7 +312,7 @@ std::optional<std::vector<std::string>> TomlTable::texts(std::string_view key,
     std::string fault = check(value->get());
     if (fault.empty() && !seen.insert(value->get()).second) fault = "stands twice";
     if (!fault.empty()) {
-      wrong(key, fmt::format("\"{}\": {}", base::printable(value->get(), 60), fault));
+      wrong(key, fmt::format("\"{}\": {}", printable(value->get(), 60), fault));
       return {};
     }
     texts.push_back(value->get());
@@ -360,4 +360,4 @@ std::vector<std::string> TomlTable::keys() const {
   return names;
 }
 
-}  // namespace lantern::policy
+}  // namespace lantern::base

@@ -1,5 +1,6 @@
-#include "supply/sandbox/confine.h"
+#include "base/confine.h"
 
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -16,7 +17,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 
-namespace lantern::supply::sandbox {
+namespace lantern::base {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -28,7 +29,7 @@ constexpr bool kSanitized = false;
 Status limit(int resource, uint64_t value, const char* name) {
   const rlimit both{.rlim_cur = value, .rlim_max = value};
   if (setrlimit(static_cast<__rlimit_resource>(resource), &both) != 0)
-    return base::errno_error(errno, name);
+    return errno_error(errno, name);
   return {};
 }
 
@@ -43,6 +44,13 @@ void forbid_files() {
   syscall(SYS_landlock_restrict_self, fd, 0);
   close(static_cast<int>(fd));
 #endif
+}
+
+Status drop_capabilities() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
+  if (syscall(SYS_capset, &header, none.data()) != 0) return errno_error(errno, "capset");
+  return {};
 }
 
 struct FilterRelease {
@@ -108,10 +116,11 @@ Status confine(const Confinement& confinement) {
   if (confinement.cpu_s_max > 0)
     LANTERN_TRY(limit(RLIMIT_CPU, confinement.cpu_s_max, "time limit"));
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-    return base::errno_error(errno, "prctl");
-  (void)base::sha256("");  // OpenSSL opens its configuration at first use
+    return errno_error(errno, "prctl");
+  LANTERN_TRY(drop_capabilities());
+  (void)sha256("");  // OpenSSL opens its configuration at first use
   forbid_files();
   return add_filter(confinement.output_fd);
 }
 
-}  // namespace lantern::supply::sandbox
+}  // namespace lantern::base

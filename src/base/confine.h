@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 
-namespace lantern::supply::sandbox {
+namespace lantern::base {
 
 struct Confinement {
   uint64_t memory_bytes_max = 0;  // of address space; 0: no limit
@@ -14,9 +14,9 @@ struct Confinement {
   int output_fd = 1;  // the one descriptor that may be written
 };
 
-/// Limits, Landlock where the kernel has it, then seccomp: a system call that is not on the short
-/// list of what computing needs ends the process (SIGSYS). kUnsupported where the kernel has no
-/// seccomp: nothing must be scanned then.
+/// Limits, no capabilities, Landlock where the kernel has it, then seccomp: a system call that is
+/// not on the short list of what computing needs ends the process (SIGSYS). kUnsupported where the
+/// kernel has no seccomp: nothing must be scanned then.
 Status confine(const Confinement& confinement);
 
-}  // namespace lantern::supply::sandbox
+}  // namespace lantern::base
