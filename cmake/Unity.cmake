@@ -4,7 +4,7 @@
 # LANTERN_UNITY=OFF (the preset `dev`) compiles each file by itself.
 option(LANTERN_UNITY "Compile a dozen files of a target as one" ON)
 
-set(LANTERN_ALIKE "/(cli/commands|supply/scan/scanners|text/tool_calls|arch/models)/")
+set(LANTERN_ALIKE "/(cli/commands|supply/scan/scanners|text/tool_calls|arch/models|sensor/weight_formats|sensor/model_stores)/")
 
 function(lantern_unity target)
   if(NOT LANTERN_UNITY)

@@ -24,13 +24,14 @@ const std::map<std::string, std::set<std::string>>& arrows() {
       {"engine", {"arch", "kernels", "quant", "text", "format", "base"}},
       {"supply", {"format", "quant", "text", "base"}},
       {"policy", {"base"}},
+      {"sensor", {"format", "quant", "base"}},
       {"audit", {"base"}},
       {"gate",
        {"engine", "audit", "policy", "supply", "arch", "kernels", "quant", "text", "format",
         "base"}},
       // Engine and store reach the command line through gate/ alone (invariant 1).
       {"server", {"gate", "text", "base"}},
-      {"cli", {"server", "gate", "text", "format", "base"}},
+      {"cli", {"server", "gate", "sensor", "text", "format", "base"}},
   };
   return kArrows;
 }

@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -35,6 +36,10 @@ struct Pipe {
   ::dup2(out.fd[1], 1);
   ::dup2(err.fd[1], 2);
   for (const auto& [name, value] : options.environment) ::setenv(name.c_str(), value.c_str(), 1);
+  constexpr uid_t kNobody = 65534;
+  if (options.as_nobody &&
+      (::setgroups(0, nullptr) != 0 || ::setgid(kNobody) != 0 || ::setuid(kNobody) != 0))
+    ::_exit(126);
   become_lantern(arguments);
 }
 

@@ -18,6 +18,7 @@ struct RunOptions {
   std::map<std::string, std::string> environment = {};  // added to this process's
   std::string input = {};                               // standard input
   int timeout_s = 120;                                  // then it is killed
+  bool as_nobody = false;                               // without root's rights
 };
 
 /// lantern with these arguments.

@@ -16,48 +16,6 @@ namespace {
 using base::CheckedSize;
 using base::printable;
 
-/// Types that GGUF knows and quant/ does not, so that a message can name them.
-std::string_view foreign_type_name(uint32_t type) {
-  switch (type) {
-    case 9:
-      return "Q8_1";
-    case 15:
-      return "Q8_K";
-    case 16:
-      return "IQ2_XXS";
-    case 17:
-      return "IQ2_XS";
-    case 18:
-      return "IQ3_XXS";
-    case 19:
-      return "IQ1_S";
-    case 21:
-      return "IQ3_S";
-    case 22:
-      return "IQ2_S";
-    case 24:
-      return "I8";
-    case 25:
-      return "I16";
-    case 26:
-      return "I32";
-    case 27:
-      return "I64";
-    case 28:
-      return "F64";
-    case 29:
-      return "IQ1_M";
-    case 34:
-      return "TQ1_0";
-    case 35:
-      return "TQ2_0";
-    case 40:
-      return "NVFP4";
-    default:
-      return "unknown";
-  }
-}
-
 class Parser {
  public:
   Parser(const Source& source, const GgufLimits& limits)
@@ -388,7 +346,7 @@ Result<uint64_t> Parser::tensor_bytes(const Tensor& tensor, uint32_t type) const
   if (format == nullptr)
     return fault(ErrorCode::kUnsupported,
                  "tensor {}: type {} ({}) is not one that Lantern computes", printable(tensor.name),
-                 type, foreign_type_name(type));
+                 type, gguf_type_name(type));
   auto columns = static_cast<uint64_t>(tensor.shape.back());
   auto block_size = static_cast<uint64_t>(format->block_size);
   if (columns % block_size != 0)
@@ -417,6 +375,49 @@ Status Parser::place_tensors() {
 }
 
 }  // namespace
+
+std::string_view gguf_type_name(uint32_t type) {
+  if (const quant::Format* format = quant::find_format(static_cast<quant::DType>(type)))
+    return format->name;
+  switch (type) {
+    case 9:
+      return "Q8_1";
+    case 15:
+      return "Q8_K";
+    case 16:
+      return "IQ2_XXS";
+    case 17:
+      return "IQ2_XS";
+    case 18:
+      return "IQ3_XXS";
+    case 19:
+      return "IQ1_S";
+    case 21:
+      return "IQ3_S";
+    case 22:
+      return "IQ2_S";
+    case 24:
+      return "I8";
+    case 25:
+      return "I16";
+    case 26:
+      return "I32";
+    case 27:
+      return "I64";
+    case 28:
+      return "F64";
+    case 29:
+      return "IQ1_M";
+    case 34:
+      return "TQ1_0";
+    case 35:
+      return "TQ2_0";
+    case 40:
+      return "NVFP4";
+    default:
+      return "unknown";
+  }
+}
 
 Result<GgufHeader> parse_gguf(const Source& source, const GgufLimits& limits) {
   return Parser(source, limits).parse();

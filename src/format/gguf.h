@@ -53,6 +53,10 @@ struct GgufHeader {
 ///   kTooLarge    past a limit
 Result<GgufHeader> parse_gguf(const Source& source, const GgufLimits& limits = {});
 
+/// What GGUF calls a tensor type ("Q4_K"), those among them that quant/ does not compute;
+/// "unknown".
+std::string_view gguf_type_name(uint32_t type);
+
 /// A model in one file or in several (split.count; any of them may be given, the others are found
 /// beside it by their names, NAME-00001-of-00003.gguf). Errors as above, and kNotFound where a part
 /// is missing.

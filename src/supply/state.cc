@@ -186,6 +186,22 @@ Result<std::optional<Import>> State::import_of(const base::Digest& id) {
   return import;
 }
 
+Result<std::vector<Import>> State::imports() {
+  std::vector<base::Digest> ids;
+  LANTERN_TRY(database_.run("SELECT id FROM imports ORDER BY at, id", {},
+                            [&](const base::Row& row) -> Status {
+                              LANTERN_ASSIGN(const base::Digest id, row.digest(0));
+                              ids.push_back(id);
+                              return {};
+                            }));
+  std::vector<Import> imports;
+  for (const base::Digest& id : ids) {
+    LANTERN_ASSIGN(std::optional<Import> import, import_of(id));
+    if (import) imports.push_back(std::move(*import));
+  }
+  return imports;
+}
+
 Result<std::optional<ScanRecord>> State::scan_of(const base::Digest& id) {
   std::optional<ScanRecord> scan;
   LANTERN_TRY(database_.run(

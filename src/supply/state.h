@@ -106,6 +106,7 @@ class State {
                              const std::optional<Floor>& floor = {});
 
   Result<std::optional<Import>> import_of(const base::Digest& id);
+  Result<std::vector<Import>> imports();  // all of them, oldest first
   Result<std::optional<ScanRecord>> scan_of(const base::Digest& id);
   Result<std::vector<ApprovalRecord>> approvals_of(const base::Digest& id);
   Result<std::vector<SignatureRecord>> signatures_of(const base::Digest& id);

@@ -54,6 +54,18 @@ TEST_F(StateTest, StatesFollowTheirRecords) {
   EXPECT_EQ(open().approvals_of(m).value().size(), 2u);
 }
 
+TEST_F(StateTest, ImportsAreListedOldestFirst) {
+  State state = open();
+  EXPECT_TRUE(state.imports()->empty());
+  ASSERT_TRUE(state.record_import({.id = id("b"), .files = {id("f")}, .at = at(2)}).ok());
+  ASSERT_TRUE(state.record_import({.id = id("a"), .files = {id("g"), id("h")}, .at = at(9)}).ok());
+  const auto imports = state.imports();
+  ASSERT_TRUE(imports.ok());
+  ASSERT_EQ(imports->size(), 2u);
+  EXPECT_EQ((*imports)[0].id, id("b"));
+  EXPECT_EQ((*imports)[1].files.size(), 2u);
+}
+
 TEST_F(StateTest, OfTwoApprovalsWithinASecondTheLaterCounts) {
   State state = open();
   const base::Digest m = id("m");

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes tests/data/ocsf-1.8.0.json: the published OCSF 1.8.0 schema, as ocsf-lib compiles it, as a
-JSON Schema of the classes, objects and attributes that `lantern audit export --format ocsf` uses.
+JSON Schema of the classes, objects and attributes that `lantern audit export --format ocsf` and `lantern scan --ocsf` use.
 An attribute that is required (of the class itself, or of a profile that a record names) is required
 there, and one that the export does not use yet is not allowed, so that a new one is looked at.
 
@@ -19,8 +19,8 @@ CLASSES = {
     "api_activity": BASE + STATUS + ["actor", "api", "src_endpoint", "ai_model", "resources",
                                      "action_id", "policy"],
     "data_security_finding": BASE + ["finding_info", "actor", "resources"],
-    "detection_finding": BASE + ["finding_info", "resources"],
-    "software_info": BASE + STATUS + ["actor", "device", "package"],
+    "detection_finding": BASE + ["finding_info", "resources", "confidence_id", "device", "evidences"],
+    "software_info": BASE + STATUS + ["actor", "device", "package", "sbom"],
 }
 OBJECTS = {
     "metadata": ["version", "product", "uid", "sequence", "log_name", "original_time", "profiles"],
@@ -32,11 +32,16 @@ OBJECTS = {
     "network_endpoint": ["name", "svc_name"],
     "ai_model": ["ai_provider", "name", "uid", "version"],
     "resource_details": ["type", "uid", "name"],
-    "finding_info": ["uid", "title", "desc", "created_time"],
-    "device": ["type_id", "name"],
+    "finding_info": ["uid", "title", "desc", "created_time", "types"],
+    "device": ["type_id", "name", "hostname"],
     "package": ["name", "version", "hash"],
     "fingerprint": ["algorithm_id", "value"],
     "policy": ["name"],
+    "evidences": ["process", "file", "data"],
+    "process": ["pid", "name", "created_time", "user", "file"],
+    "file": ["name", "path", "type_id", "size", "hashes"],
+    "sbom": ["package", "software_components", "type_id", "type", "created_time"],
+    "software_component": ["name", "version", "type_id", "type"],
 }
 PROFILES = {"api_activity": {"ai_operation", "security_control"}}
 JSON_TYPES = {"string_t": "string", "integer_t": "integer", "long_t": "integer",
@@ -109,7 +114,7 @@ def main():
              if a.requirement == "required" and a.profile is None])
     OUT.write_text(json.dumps(
         {"$schema": "http://json-schema.org/draft-07/schema#",
-         "title": "OCSF 1.8.0, the part that lantern audit export uses (tools/golden/ocsf_schema.py)",
+         "title": "OCSF 1.8.0, the part that lantern audit export and scan use (tools/golden/ocsf_schema.py)",
          "definitions": definitions, "oneOf": classes}, indent=1) + "\n")
 
 

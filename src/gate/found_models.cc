@@ -1,0 +1,151 @@
+#include "gate/found_models.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "gate/resolve.h"
+#include "gate/store.h"
+#include "supply/catalog.h"
+
+namespace lantern::gate {
+
+namespace fs = std::filesystem;
+
+/// A file whose digest is on record.
+struct FoundModels::Known {
+  base::Digest digest{};
+  fs::path path;
+  base::FileStamp stamp;                     // as it lies there now
+  bool is_blob = false;                      // the store's own copy, which nobody writes to
+  std::map<uint64_t, base::Digest> headers;  // by length, as they were asked for
+};
+
+namespace {
+
+std::optional<base::Digest> digest_of_header(const fs::path& path, uint64_t bytes) {
+  const auto file = base::ReadFile::open(path);
+  if (!file.ok() || bytes > file->size()) return std::nullopt;
+  base::Sha256 sha;
+  std::vector<std::byte> buffer(256u << 10);
+  for (uint64_t at = 0; at < bytes; at += buffer.size()) {
+    const auto piece = std::span(buffer).first(std::min<uint64_t>(buffer.size(), bytes - at));
+    if (!file->read_at(at, piece).ok()) return std::nullopt;
+    sha.update(piece);
+  }
+  return sha.finish();
+}
+
+std::optional<base::FileStamp> stamp_at(const fs::path& path) {
+  const auto file = base::ReadFile::open(path);
+  if (!file.ok()) return std::nullopt;
+  const auto stamp = base::stamp_of(file->fd(), path);
+  return stamp.ok() ? std::optional(*stamp) : std::nullopt;
+}
+
+}  // namespace
+
+std::string_view found_verdict_name(FoundVerdict verdict) {
+  switch (verdict) {
+    case FoundVerdict::kApproved:
+      return "approved";
+    case FoundVerdict::kKnown:
+      return "known";
+    case FoundVerdict::kRevoked:
+      return "revoked";
+    case FoundVerdict::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+FoundModels::FoundModels(Governance governance)
+    : governance_(std::make_unique<Governance>(std::move(governance))) {}
+FoundModels::FoundModels(FoundModels&&) noexcept = default;
+FoundModels::~FoundModels() = default;
+
+Result<FoundModels> FoundModels::open() {
+  LANTERN_ASSIGN(Governance governance, Governance::open_to_look());
+  FoundModels found(std::move(governance));
+  LANTERN_TRY(found.list_known());
+  return found;
+}
+
+Status FoundModels::list_known() {
+  LANTERN_ASSIGN(const supply::Store store, open_store());
+  LANTERN_ASSIGN(const supply::Store::Listing listing, store.list());
+  const auto add = [&](const base::Digest& digest, const fs::path& path, const std::string& name,
+                       bool is_blob) {
+    names_.emplace(digest, name);
+    if (const auto stamp = stamp_at(path))
+      known_.push_back(
+          {.digest = digest, .path = path, .stamp = *stamp, .is_blob = is_blob, .headers = {}});
+  };
+  for (const supply::StoredModel& model : listing.models)
+    for (const supply::ManifestFile& file : model.manifest.files)
+      add(file.digest, store.blob_path(file.digest), model.name(), true);
+  LANTERN_ASSIGN(const std::vector<supply::Import> imports, governance_->state().imports());
+  for (const supply::Import& import : imports)
+    // Of several files the records do not say which is which.
+    if (import.in_place && import.files.size() == 1)
+      add(import.files.front(), import.source, fs::path(import.source).filename().string(), false);
+  LANTERN_ASSIGN(const std::vector<supply::CatalogEntry> catalog, supply::read_catalog());
+  for (const supply::CatalogEntry& entry : catalog) names_.emplace(entry.digest, entry.alias);
+  return {};
+}
+
+std::optional<base::Digest> FoundModels::by_header(const FoundFile& file) {
+  if (!file.header) return std::nullopt;
+  for (Known& one : known_) {
+    if (one.stamp.size != file.size) continue;
+    if (!one.headers.contains(file.header_bytes)) {
+      const auto digest = digest_of_header(one.path, file.header_bytes);
+      if (!digest) continue;
+      one.headers.emplace(file.header_bytes, *digest);
+    }
+    if (one.headers.at(file.header_bytes) == *file.header) return one.digest;
+  }
+  return std::nullopt;
+}
+
+Result<FoundStanding> FoundModels::of_digest(const base::Digest& digest, std::string matched_by) {
+  FoundStanding standing{.matched_by = std::move(matched_by)};
+  const auto name = names_.find(digest);
+  if (name != names_.end()) standing.model = name->second;
+  const auto take = [&](const Composition& model) -> Status {
+    LANTERN_ASSIGN(const policy::Facts facts, governance_->facts(model, policy::Action::kLoad));
+    if (facts.revoked.value_or(false))
+      standing.verdict = FoundVerdict::kRevoked;
+    else if (standing.verdict != FoundVerdict::kRevoked &&
+             (facts.state == policy::ModelState::kApproved || governance_->decide(facts).allowed()))
+      standing.verdict = FoundVerdict::kApproved;
+    return {};
+  };
+  // The file by itself: whether it is revoked, and whether the catalog alone lets it run.
+  const std::vector<base::Digest> files = {digest};
+  LANTERN_ASSIGN(const auto in_catalog, catalog_entry(files));
+  LANTERN_TRY(take({.id = digest, .files = files, .in_catalog = in_catalog.has_value()}));
+  LANTERN_ASSIGN(const std::vector<supply::Import> imports, governance_->state().imports());
+  bool imported = false;
+  for (const supply::Import& import : imports) {
+    if (std::find(import.files.begin(), import.files.end(), digest) == import.files.end()) continue;
+    imported = true;
+    LANTERN_ASSIGN(const auto entry, catalog_entry(import.files));
+    LANTERN_TRY(take({.id = import.id, .files = import.files, .in_catalog = entry.has_value()}));
+  }
+  if (standing.verdict == FoundVerdict::kUnknown && (imported || name != names_.end()))
+    standing.verdict = FoundVerdict::kKnown;
+  if (standing.verdict == FoundVerdict::kUnknown) standing.matched_by.clear();
+  return standing;
+}
+
+Result<FoundStanding> FoundModels::standing(const FoundFile& file) {
+  if (file.digest) return of_digest(*file.digest, "digest");
+  if (file.stamp.inode != 0)
+    for (const Known& one : known_)
+      if (one.is_blob && one.stamp == file.stamp) return of_digest(one.digest, "inode");
+  if (const auto digest = by_header(file)) return of_digest(*digest, "header");
+  return FoundStanding{};
+}
+
+}  // namespace lantern::gate

@@ -1,0 +1,124 @@
+// A machine as the sensor sees it: processes, what they have mapped and opened, what listens, and
+// files. Three machines are behind it: the real one (procfs_host.h), one that was recorded
+// (recording.h), and one on which nothing runs (no_host.h).
+//
+// Every answer is of a moment: a process may end between two calls (kNotFound), and may not be
+// ours to look at (kIo). Names are hostile bytes, to be shown through base::printable(). Nothing
+// here writes to a process, stops one, or reads memory that is not a file's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "sensor/command_line.h"
+
+namespace lantern::sensor {
+
+struct Process {
+  int pid = 0;
+  int parent = 0;
+  uint64_t start_ticks = 0;  // since boot: with `pid` the process's identity
+  int64_t started_at_s = 0;  // since 1970
+  uint32_t uid = 0;
+  std::string name = {};  // comm, at most 15 bytes, which the process may set
+  CommandLine command = {};
+  std::string cgroup = {};
+  uint64_t resident_bytes = 0;
+  uint64_t anonymous_bytes = 0;  // resident, of no file
+  double cpu_s = 0;
+  bool own = false;  // this very process
+};
+
+/// A file as the kernel tells one from another.
+struct FileId {
+  uint64_t device = 0, inode = 0;
+  auto operator<=>(const FileId&) const = default;
+};
+
+/// All mappings of one file in one process.
+struct MappedFile {
+  FileId id = {};
+  std::string path = {};  // in the process's own view of the file system
+  bool deleted = false;
+  bool executable = false;                  // a part of it can be run
+  uint64_t bytes = 0;                       // of all its mappings
+  uint64_t begin = 0, end = 0, offset = 0;  // of the mapping nearest to the file's front
+};
+
+struct OpenDescriptor {
+  int fd = -1;
+  std::string path = {};  // "/dev/nvidia0", "socket:[123]"
+  bool deleted = false;
+  bool regular = false;
+  FileId id = {};
+  uint64_t size = 0;  // of a regular file
+};
+
+struct IoCounters {
+  uint64_t read_chars = 0;  // by system calls, from disk or cache
+  uint64_t read_bytes = 0;  // from disk
+};
+
+struct Listener {
+  uint16_t port = 0;
+  bool loopback = false;  // reachable from this machine alone
+  uint64_t socket_inode = 0;
+};
+
+/// A regular file, opened to be read. `have`: how much of its front can be: of a mapping that was
+/// read through memory, and of a recorded file, that is less than `size`.
+struct OpenedFile {
+  base::UniqueFd fd = {};
+  base::FileStamp stamp = {};  // of `fd`; all 0 where it is not the file itself
+  uint64_t size = 0;
+  uint64_t have = 0;
+  std::string how = {};  // where it was read: "/proc/12/map_files/..."
+};
+
+struct DirectoryEntry {
+  std::string name = {};
+  bool folder = false;
+  bool regular = false;
+  uint64_t size = 0;
+  FileId id = {};
+};
+
+/// An account whose home may hold models.
+struct Home {
+  uint32_t uid = 0;
+  std::string path = {};
+};
+
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  /// What cannot be seen on this machine as things are, a line each for a person; empty: nothing.
+  [[nodiscard]] virtual std::vector<std::string> blind_spots() const = 0;
+  [[nodiscard]] virtual int64_t now_s() const = 0;  // since 1970
+  /// All processes but the kernel's own; one that ends meanwhile is left out.
+  virtual Result<std::vector<Process>> processes() = 0;
+  virtual Result<std::string> executable(int pid) = 0;  // its path, " (deleted)" behind it or not
+  virtual Result<std::vector<MappedFile>> mapped_files(int pid) = 0;
+  virtual Result<std::vector<OpenDescriptor>> descriptors(int pid) = 0;
+  virtual Result<IoCounters> io(int pid) = 0;
+  virtual Result<std::vector<Listener>> listeners() = 0;
+
+  /// What a listener on this machine's loopback answers to an HTTP GET, its body alone, in a file
+  /// of its own. Whoever asks so may be seen doing it.
+  virtual Result<OpenedFile> ask(uint16_t port, std::string_view path) = 0;
+
+  virtual Result<OpenedFile> open_mapped(int pid, const MappedFile& file) = 0;
+  virtual Result<OpenedFile> open_descriptor(int pid, const OpenDescriptor& descriptor) = 0;
+
+  virtual Result<std::vector<Home>> homes() = 0;
+  /// Sorted by name; links are neither folder nor regular. kTooLarge past 100,000 entries.
+  virtual Result<std::vector<DirectoryEntry>> list(const std::string& folder) = 0;
+  virtual Result<OpenedFile> open_file(const std::string& path) = 0;
+};
+
+}  // namespace lantern::sensor

@@ -1,0 +1,6 @@
+set(REGISTRY_FOLDER model_stores)
+set(REGISTRY_TYPE ModelStore)
+set(REGISTRY_HEADER sensor/model_store.h)
+set(REGISTRY_NAMESPACE lantern::sensor)
+set(REGISTRY_FUNCTION model_stores)
+set(REGISTRY_PREFIX k_)

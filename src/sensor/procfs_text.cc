@@ -1,0 +1,185 @@
+#include "sensor/procfs_text.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+namespace lantern::sensor {
+namespace {
+
+constexpr uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
+constexpr size_t kPathBytesMax = 4096;
+
+template <typename T>
+std::optional<T> number(std::string_view text, int base = 10) {
+  T value{};
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string_view next_line(std::string_view& text) {
+  const size_t end = std::min(text.find('\n'), text.size());
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return line;
+}
+
+std::string_view next_word(std::string_view& line) {
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  const size_t end = std::min(line.find(' '), line.size());
+  const std::string_view word = line.substr(0, end);
+  line.remove_prefix(end);
+  return word;
+}
+
+/// "\012" is how maps writes a line break in a name (seq_file's escapes).
+std::string unescaped(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text.substr(i, 4) == "\\012") {
+      out += '\n';
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::optional<MappedFile> parse_maps_line(std::string_view line) {
+  const std::string_view range = next_word(line), rights = next_word(line),
+                         offset = next_word(line), device = next_word(line),
+                         inode = next_word(line);
+  const size_t dash = range.find('-'), colon = device.find(':');
+  if (dash == std::string_view::npos || colon == std::string_view::npos || rights.size() < 4)
+    return std::nullopt;
+  const auto begin = number<uint64_t>(range.substr(0, dash), 16),
+             end = number<uint64_t>(range.substr(dash + 1), 16), at = number<uint64_t>(offset, 16),
+             major = number<uint64_t>(device.substr(0, colon), 16),
+             minor = number<uint64_t>(device.substr(colon + 1), 16), node = number<uint64_t>(inode);
+  if (!begin || !end || !at || !major || !minor || !node || *node == 0 || *end <= *begin)
+    return std::nullopt;
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  // "/dev/zero (deleted)" is shared anonymous memory; "/memfd:name (deleted)" is a file like
+  // others.
+  if (line.empty() || line[0] != '/' || line.size() > kPathBytesMax) return std::nullopt;
+  if (line.starts_with("/dev/zero")) return std::nullopt;
+  MappedFile file{.id = {.device = (*major << 32) | *minor, .inode = *node},
+                  .executable = rights[2] == 'x',
+                  .bytes = *end - *begin,
+                  .begin = *begin,
+                  .end = *end,
+                  .offset = *at};
+  constexpr std::string_view kDeleted = " (deleted)";
+  file.deleted = line.ends_with(kDeleted);
+  if (file.deleted) line.remove_suffix(kDeleted.size());
+  file.path = unescaped(line);
+  return file;
+}
+
+}  // namespace
+
+std::optional<StatLine> parse_stat(std::string_view text) {
+  const size_t open = text.find('('), close = text.rfind(')');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open)
+    return std::nullopt;
+  StatLine stat{.name = std::string(text.substr(open + 1, close - open - 1))};
+  std::string_view rest = text.substr(close + 1);
+  // Fields from the third on: state ppid pgrp session tty tpgid flags ... utime(14) stime(15) ...
+  // starttime(22).
+  std::vector<std::string_view> fields;
+  for (std::string_view word = next_word(rest); !word.empty() && fields.size() < 20;
+       word = next_word(rest))
+    fields.push_back(word);
+  if (fields.size() < 20) return std::nullopt;
+  const auto parent = number<int>(fields[1]);
+  const auto flags = number<uint64_t>(fields[6]), user = number<uint64_t>(fields[11]),
+             system = number<uint64_t>(fields[12]), start = number<uint64_t>(fields[19]);
+  if (!parent || !flags || !user || !system || !start) return std::nullopt;
+  stat.parent = *parent;
+  stat.cpu_ticks = *user + *system;
+  stat.start_ticks = *start;
+  stat.kernel_thread = (*flags & kKernelThread) != 0;
+  return stat;
+}
+
+uint64_t status_number(std::string_view text, std::string_view name) {
+  while (!text.empty()) {
+    std::string_view line = next_line(text);
+    if (!line.starts_with(name) || line.substr(name.size(), 1) != ":") continue;
+    line.remove_prefix(name.size() + 1);
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    const std::string_view digits = line.substr(0, line.find_first_of(" \t"));
+    const auto value = number<uint64_t>(digits);
+    if (!value || *value > UINT64_MAX / 1024) return 0;
+    return line.ends_with(" kB") ? *value * 1024 : *value;
+  }
+  return 0;
+}
+
+std::vector<MappedFile> parse_maps(std::string_view text) {
+  std::map<FileId, MappedFile> by_id;
+  while (!text.empty()) {
+    const auto line = parse_maps_line(next_line(text));
+    if (!line) continue;
+    const auto [at, is_new] = by_id.try_emplace(line->id, *line);
+    if (is_new) continue;
+    MappedFile& file = at->second;
+    file.bytes += line->bytes;
+    file.executable = file.executable || line->executable;
+    if (line->offset < file.offset) {
+      file.begin = line->begin;
+      file.end = line->end;
+      file.offset = line->offset;
+    }
+  }
+  std::vector<MappedFile> files;
+  files.reserve(by_id.size());
+  for (auto& [id, file] : by_id) files.push_back(std::move(file));
+  std::stable_sort(files.begin(), files.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  return files;
+}
+
+std::vector<Listener> parse_tcp(std::string_view text) {
+  std::vector<Listener> listeners;
+  while (!text.empty()) {
+    std::string_view line = next_line(text);
+    next_word(line);  // the slot
+    const std::string_view local = next_word(line);
+    next_word(line);  // the peer
+    const std::string_view state = next_word(line);
+    const size_t colon = local.rfind(':');
+    if (state != "0A" || colon == std::string_view::npos) continue;  // 0A: TCP_LISTEN
+    for (int i = 0; i < 5; ++i) next_word(line);  // queues, timer, retransmits, uid, timeout
+    const auto port = number<uint16_t>(local.substr(colon + 1), 16);
+    const auto inode = number<uint64_t>(next_word(line));
+    if (!port || !inode) continue;
+    const std::string_view address = local.substr(0, colon);
+    // 127.0.0.1 and ::1, in the kernel's byte order of each word.
+    listeners.push_back(
+        {.port = *port,
+         .loopback = (address.size() == 8 && address.ends_with("7F")) ||
+                     address == "00000000000000000000000001000000" ||
+                     (address.size() == 32 && address.starts_with("0000000000000000FFFF0000") &&
+                      address.ends_with("7F")),
+         .socket_inode = *inode});
+  }
+  return listeners;
+}
+
+std::string parse_cgroup(std::string_view text) {
+  std::string_view last;
+  while (!text.empty()) {
+    const std::string_view line = next_line(text);
+    // "0::/path" of version 2, else "N:controllers:/path": the longest path says most.
+    const size_t slash = line.find(":/");
+    if (slash == std::string_view::npos) continue;
+    const std::string_view path = line.substr(slash + 1);
+    if (path.size() >= last.size()) last = path;
+  }
+  return std::string(last.substr(0, kPathBytesMax));
+}
+
+}  // namespace lantern::sensor

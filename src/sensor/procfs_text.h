@@ -1,0 +1,39 @@
+// The texts of /proc (proc(5)), parsed. A process may write some of what stands in them (its name,
+// the names of its files), so they are hostile: a line that is none is skipped, never trusted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sensor/host.h"
+
+namespace lantern::sensor {
+
+/// /proc/PID/stat. The name stands in parentheses and may hold any byte, ')' among them.
+struct StatLine {
+  std::string name = {};
+  int parent = 0;
+  uint64_t cpu_ticks = 0;  // in user and kernel mode
+  uint64_t start_ticks = 0;
+  bool kernel_thread = false;  // PF_KTHREAD
+};
+std::optional<StatLine> parse_stat(std::string_view text);
+
+/// The number of a line "Name:   123 kB" in bytes, or "Name:  123" as it is; 0 where it is missing.
+uint64_t status_number(std::string_view text, std::string_view name);
+
+/// Sums up /proc/PID/maps by file, ordered by bytes, largest first; anonymous memory, devices and
+/// the kernel's own ranges are left out.
+std::vector<MappedFile> parse_maps(std::string_view text);
+
+/// The listening sockets of /proc/net/tcp and tcp6.
+std::vector<Listener> parse_tcp(std::string_view text);
+
+/// The last path of /proc/PID/cgroup: "/system.slice/docker-<id>.scope".
+std::string parse_cgroup(std::string_view text);
+
+}  // namespace lantern::sensor

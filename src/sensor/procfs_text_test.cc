@@ -1,0 +1,91 @@
+#include "sensor/procfs_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace lantern::sensor {
+namespace {
+
+TEST(ProcfsText, AProcessesNameMayHoldParenthesesAndSpaces) {
+  const auto stat = parse_stat(
+      "4711 (a) R 1 (b)) S 1 4711 4711 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 98765 1 2 3\n");
+  ASSERT_TRUE(stat);
+  EXPECT_EQ(stat->name, "a) R 1 (b)");
+  EXPECT_EQ(stat->parent, 1);
+  EXPECT_EQ(stat->cpu_ticks, 300u);
+  EXPECT_EQ(stat->start_ticks, 98765u);
+  EXPECT_FALSE(stat->kernel_thread);
+  EXPECT_TRUE(parse_stat("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0")
+                  ->kernel_thread);
+}
+
+TEST(ProcfsText, WhatIsNoStatLineIsNone) {
+  for (const char* text : {"", "1 (x", "1 x) S", "1 (x) S 1", ")(",
+                           "1 (x) S a 4711 4711 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 9"})
+    EXPECT_FALSE(parse_stat(text)) << text;
+}
+
+TEST(ProcfsText, NumbersOfStatusAndIo) {
+  const std::string_view text =
+      "Name:\tVmRSS:\nUid:\t1000\t0\t0\t0\nVmRSS:\t  2048 kB\nrchar: 77\n";
+  EXPECT_EQ(status_number(text, "VmRSS"), 2048u * 1024);
+  EXPECT_EQ(status_number(text, "Uid"), 1000u);
+  EXPECT_EQ(status_number(text, "rchar"), 77u);
+  EXPECT_EQ(status_number(text, "RssAnon"), 0u);
+}
+
+TEST(ProcfsText, MapsAreSummedByFile) {
+  const auto files = parse_maps(
+      "55d0a0000000-55d0a0002000 r--p 00000000 08:01 11                       /usr/bin/x\n"
+      "55d0a0002000-55d0a0004000 r-xp 00002000 08:01 11                       /usr/bin/x\n"
+      "7f0000000000-7f0001000000 r--s 01000000 08:01 22                       /m/a b.gguf\n"
+      "7f0002000000-7f0003000000 r--s 00000000 08:01 22                       /m/a b.gguf\n"
+      "7f0004000000-7f0005000000 rw-p 00000000 00:00 0 \n"
+      "7f0006000000-7f0007000000 rw-s 00000000 00:01 33                       /dev/zero (deleted)\n"
+      "7f0008000000-7f0008001000 r--s 00000000 08:01 44                       /tmp/g\\012h "
+      "(deleted)\n"
+      "7ffe00000000-7ffe00021000 rw-p 00000000 00:00 0                        [stack]\n"
+      "nonsense\n");
+  ASSERT_EQ(files.size(), 3u);
+  EXPECT_EQ(files[0].path, "/m/a b.gguf");
+  EXPECT_EQ(files[0].bytes, 0x2000000u);
+  EXPECT_EQ(files[0].offset, 0u);
+  EXPECT_EQ(files[0].begin, 0x7f0002000000u);
+  EXPECT_EQ(files[0].id, (FileId{.device = (uint64_t{8} << 32) | 1, .inode = 22}));
+  EXPECT_FALSE(files[0].executable);
+  EXPECT_EQ(files[1].path, "/usr/bin/x");
+  EXPECT_TRUE(files[1].executable);
+  EXPECT_EQ(files[2].path, "/tmp/g\nh");
+  EXPECT_TRUE(files[2].deleted);
+}
+
+TEST(ProcfsText, ListeningSocketsAlone) {
+  const auto listeners = parse_tcp(
+      "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
+      "inode\n"
+      "   0: 0100007F:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 "
+      "777 1\n"
+      "   1: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 "
+      "888 1\n"
+      "   2: 0100007F:D431 0100007F:2CAA 01 00000000:00000000 00:00000000 00000000  1000        0 "
+      "999 1\n"
+      "   3: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A "
+      "00000000:00000000 00:00000000 00000000     0        0 555 1\n");
+  ASSERT_EQ(listeners.size(), 3u);
+  EXPECT_EQ(listeners[0].port, 11434);
+  EXPECT_TRUE(listeners[0].loopback);
+  EXPECT_EQ(listeners[0].socket_inode, 777u);
+  EXPECT_EQ(listeners[1].port, 8080);
+  EXPECT_FALSE(listeners[1].loopback);
+  EXPECT_EQ(listeners[2].port, 80);
+  EXPECT_TRUE(listeners[2].loopback);
+}
+
+TEST(ProcfsText, TheControlGroup) {
+  EXPECT_EQ(parse_cgroup("0::/user.slice/session-1.scope\n"), "/user.slice/session-1.scope");
+  EXPECT_EQ(parse_cgroup("12:cpu:/\n1:name=systemd:/docker/abc\n"), "/docker/abc");
+  EXPECT_EQ(parse_cgroup("junk"), "");
+}
+
+}  // namespace
+}  // namespace lantern::sensor

@@ -1,0 +1,121 @@
+#include "sensor/report.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/paths.h"
+#include "base/printable.h"
+#include "base/time.h"
+
+namespace lantern::sensor {
+namespace {
+
+using base::OrderedJson;
+
+std::string utc(int64_t seconds) {
+  return base::format_utc(base::UtcTime(std::chrono::seconds(seconds)));
+}
+
+std::string shown_path(std::string_view path) { return base::printable(path, 1024); }
+
+}  // namespace
+
+std::vector<Attribute> attributes_of(const FoundWeights& weights) {
+  const WeightFacts& facts = weights.facts;
+  std::vector<Attribute> all;
+  const auto add = [&](std::string_view name, std::string value, Basis basis,
+                       std::string_view where) {
+    if (!value.empty())
+      all.push_back({.name = std::string(name),
+                     .value = std::move(value),
+                     .basis = basis,
+                     .where = std::string(where)});
+  };
+  const std::string header = "header, " + weights.where, table = "tensor table, " + weights.where;
+  add("format", facts.format, Basis::kVerified, header);
+  add("architecture", facts.architecture, Basis::kDeclared, header);
+  add("name", facts.name, Basis::kDeclared, header);
+  add("licence", facts.licence, Basis::kDeclared, header);
+  add("publisher", facts.publisher, Basis::kDeclared, header);
+  add("source", facts.source, Basis::kDeclared, header);
+  add("quantization", facts.quantization, Basis::kDeclared, header);
+  if (facts.context > 0) add("context", std::to_string(facts.context), Basis::kDeclared, header);
+  if (facts.parameters > 0)
+    add("parameters", std::to_string(facts.parameters), Basis::kVerified, table);
+  if (facts.tensors > 0) add("tensors", std::to_string(facts.tensors), Basis::kVerified, table);
+  add("mix", facts.mix_text(), Basis::kVerified, table);
+  if (facts.n_parts > 1)
+    add("part", fmt::format("{} of {}", facts.part, facts.n_parts), Basis::kDeclared, header);
+  if (facts.header_digest)
+    add("header_sha256", base::to_hex(*facts.header_digest), Basis::kVerified,
+        fmt::format("first {} bytes, {}", facts.header_bytes, weights.where));
+  if (weights.digest) add("sha256", base::to_hex(*weights.digest), Basis::kVerified, weights.where);
+  add("label", weights.label, Basis::kDeclared, weights.store + "'s records");
+  add("fault", facts.fault, Basis::kVerified, header);
+  return all;
+}
+
+OrderedJson weights_to_report(const FoundWeights& weights, const VerdictOf& verdict_of) {
+  const JoinedVerdict joined = verdict_of(weights);
+  OrderedJson json = {{"path", shown_path(weights.path)},
+                      {"deleted", weights.deleted},
+                      {"bytes", weights.size},
+                      {"summary", weights.facts.summary()},
+                      {"store", weights.store},
+                      {"verdict", joined.verdict},
+                      {"model", joined.model},
+                      {"matched_by", joined.matched_by}};
+  OrderedJson attributes = OrderedJson::array();
+  for (const Attribute& one : attributes_of(weights))
+    attributes.push_back({{"name", one.name},
+                          {"value", one.value},
+                          {"basis", basis_name(one.basis)},
+                          {"where", one.where}});
+  json["attributes"] = std::move(attributes);
+  return json;
+}
+
+OrderedJson finding_to_json(const Finding& finding, const VerdictOf& verdict_of) {
+  const Process& process = finding.process;
+  OrderedJson json = {{"pid", process.pid},
+                      {"name", base::printable(process.name)},
+                      {"program", shown_path(finding.program)},
+                      {"user", base::account_name(process.uid)},
+                      {"started_at", utc(process.started_at_s)},
+                      {"cgroup", shown_path(process.cgroup)},
+                      {"runtime", finding.runtime},
+                      {"runtime_name", finding.runtime_name},
+                      {"class", runtime_class_name(finding.kind)},
+                      {"level", level_name(finding.level)},
+                      {"score", finding.score},
+                      {"ports", finding.ports}};
+  OrderedJson weights = OrderedJson::array(), evidence = OrderedJson::array();
+  for (const FoundWeights& one : finding.weights)
+    weights.push_back(weights_to_report(one, verdict_of));
+  for (const Evidence& one : finding.evidence)
+    evidence.push_back({{"class", evidence_class_name(one.kind)},
+                        {"basis", basis_name(one.basis)},
+                        {"strength", one.strength},
+                        {"text", one.text},
+                        {"where", base::printable(one.where, 300)}});
+  json["weights"] = std::move(weights);
+  json["evidence"] = std::move(evidence);
+  return json;
+}
+
+OrderedJson report_to_json(const SweepReport& report, const VerdictOf& verdict_of) {
+  OrderedJson json = {{"at", utc(report.at_s)},
+                      {"processes", report.n_processes},
+                      {"hidden_processes", report.n_hidden},
+                      {"blind_spots", report.blind_spots}};
+  OrderedJson findings = OrderedJson::array(), at_rest = OrderedJson::array();
+  for (const Finding& one : report.findings) findings.push_back(finding_to_json(one, verdict_of));
+  for (const FoundWeights& one : report.at_rest)
+    at_rest.push_back(weights_to_report(one, verdict_of));
+  json["findings"] = std::move(findings);
+  json["at_rest"] = std::move(at_rest);
+  return json;
+}
+
+}  // namespace lantern::sensor

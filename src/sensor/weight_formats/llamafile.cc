@@ -1,0 +1,54 @@
+// A program with a zip archive behind it that holds a GGUF file, stored: a llamafile.
+#include <memory>
+
+#include "format/zip_directory.h"
+#include "sensor/weights.h"
+
+namespace lantern::sensor {
+namespace {
+
+/// An ELF, PE or "actually portable" program that ends in a zip's end record without a comment.
+bool matches(const FileEnds& ends) {
+  return (ends.head.starts_with("\x7f"
+                                "ELF") ||
+          ends.head.starts_with("MZ")) &&
+         ends.tail.starts_with("PK\x05\x06");
+}
+
+class Part final : public format::Source {
+ public:
+  Part(const format::Source& source, uint64_t begin, uint64_t size)
+      : source_(source), begin_(begin), size_(size) {}
+  [[nodiscard]] const std::string& name() const override { return source_.name(); }
+  [[nodiscard]] uint64_t size() const override { return size_; }
+  Status read_at(uint64_t offset, std::span<std::byte> out) const override {
+    if (offset > size_ || out.size() > size_ - offset)
+      return make_error(ErrorCode::kCorrupt, "{}: ends early", name());
+    return source_.read_at(begin_ + offset, out);
+  }
+
+ private:
+  const format::Source& source_;
+  uint64_t begin_, size_;
+};
+
+Status read(const WeightInput& input, WeightFacts& facts) {
+  LANTERN_ASSIGN(const std::vector<format::ZipEntry> entries,
+                 format::read_zip_directory(input.source, {}));
+  const format::ZipEntry* largest = nullptr;
+  for (const format::ZipEntry& entry : entries)
+    if (entry.method == 0 && entry.name.ends_with(".gguf") &&
+        (largest == nullptr || entry.size > largest->size))
+      largest = &entry;
+  if (largest == nullptr)
+    return make_error(ErrorCode::kNotFound, "a program with an archive that holds no model");
+  const Part part(input.source, largest->data_offset, largest->size);
+  return read_gguf({.source = part, .have = largest->size}, facts);
+}
+
+}  // namespace
+
+extern const WeightFormat k_llamafile;
+const WeightFormat k_llamafile = {.name = "llamafile", .matches = matches, .read = read};
+
+}  // namespace lantern::sensor

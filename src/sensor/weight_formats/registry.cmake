@@ -1,0 +1,6 @@
+set(REGISTRY_FOLDER weight_formats)
+set(REGISTRY_TYPE WeightFormat)
+set(REGISTRY_HEADER sensor/weights.h)
+set(REGISTRY_NAMESPACE lantern::sensor)
+set(REGISTRY_FUNCTION weight_formats)
+set(REGISTRY_PREFIX k_)
