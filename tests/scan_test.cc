@@ -58,10 +58,12 @@ fs::path write_model(const fs::path& path) {
   return path;
 }
 
+constexpr uid_t kNobody = 65534;
+
 /// A program that runs until it goes out of scope, ready when the constructor returns.
 class Running {
  public:
-  explicit Running(const std::vector<std::string>& arguments) {
+  explicit Running(const std::vector<std::string>& arguments, bool as_nobody = false) {
     int in[2], out[2];
     EXPECT_EQ(::pipe2(in, O_CLOEXEC), 0);
     EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
@@ -69,6 +71,7 @@ class Running {
     if (pid_ == 0) {
       ::dup2(in[0], 0);
       ::dup2(out[1], 1);
+      if (as_nobody && (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0)) ::_exit(126);
       std::vector<char*> argv;
       for (const std::string& one : arguments) argv.push_back(const_cast<char*>(one.c_str()));
       argv.push_back(nullptr);
@@ -346,6 +349,32 @@ TEST_F(ScanTest, SaysWhatItCannotSee) {
   const Json report = Json::parse(ran.out, nullptr, false);
   ASSERT_FALSE(report.is_discarded()) << ran.err;
   EXPECT_GT(report["hidden_processes"], 0);
+}
+
+/// Own processes are seen in full without any right, a deleted file's header through its mapping.
+TEST_F(ScanTest, WithoutRightsOnesOwnProcessesAreSeen) {
+  if (::getuid() != 0) GTEST_SKIP() << "only root can become another account";
+  fs::permissions(folder_, fs::perms::all);
+  fs::permissions(scratch_folder(), fs::perms::others_exec, fs::perm_options::add);
+  const fs::path gone = folder_ / "gone.gguf";
+  fs::copy_file(model_, gone);
+  fs::permissions(gone, fs::perms::others_read, fs::perm_options::add);
+  fs::permissions(model_, fs::perms::others_read, fs::perm_options::add);
+  const std::string program = engine("engine").string();
+  const Running mapped({program, "map", model_.string()}, true);
+  const Running deleted({program, "map", gone.string()}, true);
+  fs::remove(gone);
+  const Ran ran = run_lantern({"scan", "--json", "--fast"}, {.as_nobody = true});
+  const Json report = Json::parse(ran.out, nullptr, false);
+  ASSERT_FALSE(report.is_discarded()) << ran.err;
+  for (const Running* one : {&mapped, &deleted}) {
+    const Json finding = finding_of(report, one->pid());
+    ASSERT_TRUE(finding.is_object());
+    EXPECT_EQ(finding["level"], "alert");
+    EXPECT_EQ(attribute(finding["weights"][0], "architecture"), "llama");
+    EXPECT_EQ(attribute(finding["weights"][0], "header_sha256").size(), 64u);
+  }
+  EXPECT_THAT(finding_of(report, deleted.pid())["weights"][0].dump(), HasSubstr("/mem"));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ namespace lantern::sensor {
 struct FoundWeights {
   std::string path = {};
   bool deleted = false;
+  Basis use = Basis::kVerified;  // that the process uses it; kInferred where its memory only fits
   uint64_t size = 0;
   base::FileStamp stamp = {};  // all 0: it was not opened itself
   WeightFacts facts = {};

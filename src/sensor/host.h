@@ -30,7 +30,8 @@ struct Process {
   uint64_t resident_bytes = 0;
   uint64_t anonymous_bytes = 0;  // resident, of no file
   double cpu_s = 0;
-  bool own = false;  // this very process
+  bool own = false;          // this very process
+  bool own_program = false;  // it runs the very file that this process runs
 };
 
 /// A file as the kernel tells one from another.

@@ -107,7 +107,10 @@ class ProcfsHost final : public Host {
   ProcfsHost(int64_t booted_at_s, std::vector<std::string> blind)
       : booted_at_s_(booted_at_s),
         ticks_per_s_(std::max<long>(::sysconf(_SC_CLK_TCK), 1)),
-        blind_(std::move(blind)) {}
+        blind_(std::move(blind)) {
+    struct stat program {};
+    if (::stat("/proc/self/exe", &program) == 0) own_program_ = id_of(program);
+  }
 
   [[nodiscard]] std::vector<std::string> blind_spots() const override { return blind_; }
   [[nodiscard]] int64_t now_s() const override { return ::time(nullptr); }
@@ -137,6 +140,7 @@ class ProcfsHost final : public Host {
   int64_t booted_at_s_;
   long ticks_per_s_;
   std::vector<std::string> blind_;
+  FileId own_program_;
 };
 
 std::optional<Process> ProcfsHost::read_process(int pid) const {
@@ -152,6 +156,9 @@ std::optional<Process> ProcfsHost::read_process(int pid) const {
   const auto per_s = static_cast<uint64_t>(ticks_per_s_);
   process.started_at_s = booted_at_s_ + static_cast<int64_t>(stat->start_ticks / per_s);
   process.cpu_s = static_cast<double>(stat->cpu_ticks) / static_cast<double>(ticks_per_s_);
+  struct stat program {};
+  process.own_program = ::stat(of(pid, "exe").c_str(), &program) == 0 &&
+                        id_of(program) == own_program_ && own_program_.inode != 0;
   if (const auto text = read_proc(of(pid, "status"), kSmallTextBytesMax); text.ok()) {
     process.uid = static_cast<uint32_t>(status_number(*text, "Uid"));
     process.resident_bytes = status_number(*text, "VmRSS");
@@ -200,13 +207,16 @@ Result<std::vector<OpenDescriptor>> ProcfsHost::descriptors(int pid) {
     constexpr std::string_view kDeleted = " (deleted)";
     descriptor.deleted = descriptor.path.ends_with(kDeleted);
     if (descriptor.deleted) descriptor.path.resize(descriptor.path.size() - kDeleted.size());
-    struct stat info;
+    // What the kernel knows already: a file server that is gone must not stop the sweep.
+    struct statx info {};
     if (descriptor.path.starts_with('/') && !descriptor.path.starts_with("/dev/") &&
-        ::fstatat(::dirfd(directory.get()), entry->d_name, &info, 0) == 0 &&
-        S_ISREG(info.st_mode)) {
+        ::statx(::dirfd(directory.get()), entry->d_name, AT_STATX_DONT_SYNC,
+                STATX_TYPE | STATX_INO | STATX_SIZE, &info) == 0 &&
+        S_ISREG(info.stx_mode)) {
       descriptor.regular = true;
-      descriptor.id = id_of(info);
-      descriptor.size = static_cast<uint64_t>(info.st_size);
+      descriptor.id = {.device = (uint64_t{info.stx_dev_major} << 32) | info.stx_dev_minor,
+                       .inode = info.stx_ino};
+      descriptor.size = info.stx_size;
     }
     descriptors.push_back(std::move(descriptor));
   }

@@ -78,7 +78,8 @@ Json to_json(const Process& one) {
           {"resident_bytes", one.resident_bytes},
           {"anonymous_bytes", one.anonymous_bytes},
           {"cpu_s", one.cpu_s},
-          {"own", one.own}};
+          {"own", one.own},
+          {"own_program", one.own_program}};
 }
 Json to_json(const MappedFile& one) {
   return {{"id", to_json(one.id)},  {"path", one.path},
@@ -162,7 +163,8 @@ Process process_from(const Json& json) {
           .resident_bytes = json.at("resident_bytes"),
           .anonymous_bytes = json.at("anonymous_bytes"),
           .cpu_s = json.at("cpu_s"),
-          .own = json.at("own")};
+          .own = json.at("own"),
+          .own_program = json.at("own_program")};
 }
 MappedFile mapped_from(const Json& json) {
   return {.id = id_from(json.at("id")),

@@ -58,13 +58,10 @@ std::vector<Attribute> attributes_of(const FoundWeights& weights) {
 
 OrderedJson weights_to_report(const FoundWeights& weights, const VerdictOf& verdict_of) {
   const JoinedVerdict joined = verdict_of(weights);
-  OrderedJson json = {{"path", shown_path(weights.path)},
-                      {"deleted", weights.deleted},
-                      {"bytes", weights.size},
-                      {"summary", weights.facts.summary()},
-                      {"store", weights.store},
-                      {"verdict", joined.verdict},
-                      {"model", joined.model},
+  OrderedJson json = {{"path", shown_path(weights.path)},   {"deleted", weights.deleted},
+                      {"use", basis_name(weights.use)},     {"bytes", weights.size},
+                      {"summary", weights.facts.summary()}, {"store", weights.store},
+                      {"verdict", joined.verdict},          {"model", joined.model},
                       {"matched_by", joined.matched_by}};
   OrderedJson attributes = OrderedJson::array();
   for (const Attribute& one : attributes_of(weights))

@@ -381,7 +381,7 @@ void Sweep::note_filled_memory(std::span<const FoundWeights> at_rest) {
     if (held < kFilledBytesMin || read < kFilledBytesMin) continue;
     const FoundWeights* fits = nullptr;
     for (const FoundWeights& file : at_rest)
-      if (read >= file.size && held >= file.size - file.size / 10 &&
+      if (read >= file.size && held >= file.size - file.size / 10 && held / 4 <= file.size &&
           (fits == nullptr || file.size > fits->size))
         fits = &file;
     std::string text = fmt::format("has read {} and holds {} of memory", base::format_bytes(read),
@@ -389,6 +389,7 @@ void Sweep::note_filled_memory(std::span<const FoundWeights> at_rest) {
     if (fits != nullptr) {
       text += fmt::format(", enough for {} ({})", shown(fits->path), fits->facts.summary());
       look.weights.push_back(*fits);
+      look.weights.back().use = Basis::kInferred;
     }
     look.evidence.push_back({.kind = EvidenceClass::kWeights,
                              .basis = Basis::kInferred,
@@ -429,6 +430,13 @@ std::optional<Finding> Sweep::finding_of(Look& look) const {
     finding.runtime_name = known->name;
     finding.kind = known->kind;
   }
+  // Anyone can hold Lantern's strings. This very program has its own gate.
+  if (finding.kind == RuntimeClass::kOwn && !finding.process.own_program) {
+    finding.kind = RuntimeClass::kRuntime;
+    finding.runtime_name += " (another program than this one)";
+  } else if (finding.kind == RuntimeClass::kOwn && finding.weights.empty()) {
+    finding.level = Level::kLabel;
+  }
   return finding;
 }
 
@@ -452,7 +460,7 @@ Result<SweepReport> Sweep::run() {
   for (Look& look : looks_) {
     for (FoundWeights& file : look.weights) {
       const std::pair key{file.stamp.device, file.stamp.inode};
-      if (key.second == 0) continue;
+      if (key.second == 0 || file.use == Basis::kInferred) continue;
       used.insert(key);
       if (const auto at = stored.find(key); at != stored.end()) {
         file.store = at->second->store;

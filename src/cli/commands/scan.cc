@@ -89,7 +89,8 @@ std::string what_of(const Finding& finding) {
 
 std::string model_name(const FoundWeights& weights) {
   std::string name = !weights.label.empty() ? weights.label : weights.facts.name;
-  return (name.empty() ? "" : name + ", ") + weights.facts.summary();
+  return (weights.use == sensor::Basis::kInferred ? "perhaps " : "") +
+         (name.empty() ? "" : name + ", ") + weights.facts.summary();
 }
 
 std::string why_of(const Finding& finding) {
@@ -135,13 +136,16 @@ std::string at_rest_table(const SweepReport& report, Verdicts& verdicts) {
   return rows.size() > 1 ? table(rows, {2}) : "";
 }
 
-/// Something runs here that is not Lantern's own and whose model nobody approved.
+/// Something runs here whose model nobody approved, or nobody can name. Lantern's own gate has seen
+/// to the models that it reads.
 bool is_in_the_dark(const Finding& finding, Verdicts& verdicts) {
-  if (finding.level != Level::kAlert || finding.kind == RuntimeClass::kOwn) return false;
-  return finding.weights.empty() ||
-         std::any_of(finding.weights.begin(), finding.weights.end(), [&](const FoundWeights& one) {
-           return verdicts.of(one).verdict != "approved";
-         });
+  if (finding.level != Level::kAlert) return false;
+  const bool own = finding.kind == RuntimeClass::kOwn;
+  if (finding.weights.empty()) return !own;
+  return std::any_of(finding.weights.begin(), finding.weights.end(), [&](const FoundWeights& one) {
+    const bool own_guess = own && one.use == sensor::Basis::kInferred;
+    return !own_guess && verdicts.of(one).verdict != "approved";
+  });
 }
 
 Status print_report(const Flags& flags, const SweepReport& report, Verdicts& verdicts) {
