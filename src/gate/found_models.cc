@@ -23,7 +23,7 @@ struct FoundModels::Known {
 
 namespace {
 
-std::optional<base::Digest> digest_of_header(const fs::path& path, uint64_t bytes) {
+std::optional<base::Digest> digest_of_front(const fs::path& path, uint64_t bytes) {
   const auto file = base::ReadFile::open(path);
   if (!file.ok() || bytes > file->size()) return std::nullopt;
   base::Sha256 sha;
@@ -85,12 +85,18 @@ Status FoundModels::list_known() {
     for (const supply::ManifestFile& file : model.manifest.files)
       add(file.digest, store.blob_path(file.digest), model.name(), true);
   LANTERN_ASSIGN(const std::vector<supply::Import> imports, governance_->state().imports());
-  for (const supply::Import& import : imports)
+  constexpr std::string_view kPath = "path:";  // as Composition::source names what lies in place
+  for (const supply::Import& import : imports) {
     // Of several files the records do not say which is which.
-    if (import.in_place && import.files.size() == 1)
-      add(import.files.front(), import.source, fs::path(import.source).filename().string(), false);
+    if (import.files.size() != 1 || !import.source.starts_with(kPath)) continue;
+    const fs::path path = import.source.substr(kPath.size());
+    add(import.files.front(), path, path.filename().string(), false);
+  }
   LANTERN_ASSIGN(const std::vector<supply::CatalogEntry> catalog, supply::read_catalog());
-  for (const supply::CatalogEntry& entry : catalog) names_.emplace(entry.digest, entry.alias);
+  for (const supply::CatalogEntry& entry : catalog) {
+    names_.emplace(entry.digest, entry.alias);
+    catalog_sizes_.push_back(entry.size);
+  }
   return {};
 }
 
@@ -99,13 +105,25 @@ std::optional<base::Digest> FoundModels::by_header(const FoundFile& file) {
   for (Known& one : known_) {
     if (one.stamp.size != file.size) continue;
     if (!one.headers.contains(file.header_bytes)) {
-      const auto digest = digest_of_header(one.path, file.header_bytes);
+      const auto digest = digest_of_front(one.path, file.header_bytes);
       if (!digest) continue;
       one.headers.emplace(file.header_bytes, *digest);
     }
     if (one.headers.at(file.header_bytes) == *file.header) return one.digest;
   }
   return std::nullopt;
+}
+
+/// The catalog knows digests of whole files alone: one that has the size of an entry is hashed,
+/// where that takes a moment.
+std::optional<base::Digest> FoundModels::by_catalog(const FoundFile& file) const {
+  constexpr uint64_t kHashedBytesMax = 1u << 30;
+  if (file.path.empty() || file.size > kHashedBytesMax || file.stamp.inode == 0 ||
+      std::find(catalog_sizes_.begin(), catalog_sizes_.end(), file.size) == catalog_sizes_.end() ||
+      stamp_at(file.path) != file.stamp)
+    return std::nullopt;
+  const auto digest = digest_of_front(file.path, file.size);
+  return digest && names_.contains(*digest) ? digest : std::nullopt;
 }
 
 Result<FoundStanding> FoundModels::of_digest(const base::Digest& digest, std::string matched_by) {
@@ -145,6 +163,7 @@ Result<FoundStanding> FoundModels::standing(const FoundFile& file) {
     for (const Known& one : known_)
       if (one.is_blob && one.stamp == file.stamp) return of_digest(one.digest, "inode");
   if (const auto digest = by_header(file)) return of_digest(*digest, "header");
+  if (const auto digest = by_catalog(file)) return of_digest(*digest, "digest");
   return FoundStanding{};
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 namespace lantern::gate {
 
 struct FoundFile {
+  std::filesystem::path path = {};  // read where a digest alone can tell; empty: it is not
   uint64_t size = 0;
   base::FileStamp stamp = {};               // all 0: not known
   std::optional<base::Digest> digest = {};  // of the whole file, where it was hashed
@@ -53,10 +55,12 @@ class FoundModels {
   Status list_known();
   Result<FoundStanding> of_digest(const base::Digest& digest, std::string matched_by);
   std::optional<base::Digest> by_header(const FoundFile& file);
+  std::optional<base::Digest> by_catalog(const FoundFile& file) const;
 
   std::unique_ptr<Governance> governance_;
   std::vector<Known> known_;
   std::map<base::Digest, std::string> names_;
+  std::vector<uint64_t> catalog_sizes_;
 };
 
 }  // namespace lantern::gate

@@ -205,7 +205,7 @@ OrderedJson report_to_cyclonedx(const SweepReport& report, const VerdictOf& verd
 std::vector<OrderedJson> report_to_ocsf(const SweepReport& report, const VerdictOf& verdict_of,
                                         std::string_view hostname) {
   std::vector<OrderedJson> events;
-  OrderedJson device = {{"type_id", 0}, {"hostname", hostname}};
+  OrderedJson device = {{"type_id", 0}, {"name", hostname}};
   for (const Finding& finding : report.findings) {
     if (finding.level == Level::kLabel || finding.kind == RuntimeClass::kOwn) continue;
     events.push_back(detection(finding, report.at_s, verdict_of));

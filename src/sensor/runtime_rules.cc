@@ -99,6 +99,7 @@ Result<RuntimeRule> parse_runtime_rule(const RuleText& text) {
   if (root.has("strings_min"))
     rule.strings_min = static_cast<uint32_t>(
         root.integer("strings_min", std::min<int64_t>(2, n_strings), n_strings).value_or(0));
+  if (root.has("rank")) rule.rank = root.integer("rank", 0, 2).value_or(2);
   root.require("samples");
   for (base::TomlTable& table : root.tables("samples", kSamplesMax))
     rule.samples.push_back(read_sample(table));

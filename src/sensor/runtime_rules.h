@@ -48,6 +48,8 @@ struct RuntimeRule {
                                             // of their path
   std::vector<std::string> strings = {};    // in code; `strings_min` of them
   uint32_t strings_min = 0;
+  /// Which rule names a process that several match: an engine is inside many products.
+  int64_t rank = 2;
   std::vector<RuleSample> samples = {};
 };
 

@@ -420,12 +420,16 @@ std::optional<Finding> Sweep::finding_of(Look& look) const {
   finding.score = score_of(finding.evidence);
   std::stable_sort(finding.evidence.begin(), finding.evidence.end(),
                    [](const Evidence& a, const Evidence& b) { return a.strength > b.strength; });
-  int most = 0;
+  // Lantern's own strings first, then the rule of the highest rank that more than a port speaks
+  // for.
+  std::pair<int64_t, int> most{-2, 0};
   for (const auto& [id, much] : look.runtimes) {
     const RuntimeRule* known = rule(id);
-    const int weight = known->kind == RuntimeClass::kOwn ? 1000 : much;
-    if (weight <= most) continue;
-    most = weight;
+    const int64_t rank = known->kind == RuntimeClass::kOwn ? 3
+                         : much > kKnownPort               ? known->rank
+                                                           : -1;
+    if (std::pair(rank, much) <= most) continue;
+    most = {rank, much};
     finding.runtime = id;
     finding.runtime_name = known->name;
     finding.kind = known->kind;

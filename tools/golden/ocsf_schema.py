@@ -33,7 +33,7 @@ OBJECTS = {
     "ai_model": ["ai_provider", "name", "uid", "version"],
     "resource_details": ["type", "uid", "name"],
     "finding_info": ["uid", "title", "desc", "created_time", "types"],
-    "device": ["type_id", "name", "hostname"],
+    "device": ["type_id", "name"],
     "package": ["name", "version", "hash"],
     "fingerprint": ["algorithm_id", "value"],
     "policy": ["name"],

@@ -56,7 +56,8 @@ class Verdicts {
 
  private:
   JoinedVerdict ask(const FoundWeights& weights) {
-    const auto standing = known_->standing({.size = weights.size,
+    const auto standing = known_->standing({.path = weights.deleted ? "" : weights.path,
+                                            .size = weights.size,
                                             .stamp = weights.stamp,
                                             .digest = weights.digest,
                                             .header = weights.facts.header_digest,
