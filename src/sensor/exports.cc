@@ -134,7 +134,7 @@ OrderedJson file_object(const FoundWeights& weights) {
                       {"size", weights.size}};
   if (weights.digest)
     file["hashes"] = OrderedJson::array({{{"algorithm_id", 3},
-                                          {"algorithm", "SHA-256"},
+
                                           {"value", base::to_hex(*weights.digest)}}});
   return file;
 }

@@ -44,7 +44,7 @@ Result<std::string> read_proc(const std::string& path, uint64_t bytes_max) {
   std::string text;
   for (;;) {
     const size_t had = text.size();
-    text.resize(had + (64u << 10));
+    text.resize(had == 0 ? 4096 : std::min<size_t>(2 * had, had + (1u << 20)));
     const ssize_t n = ::read(fd.get(), text.data() + had, text.size() - had);
     if (n < 0 && errno != EINTR) return gone_or_denied(errno, path);
     text.resize(had + static_cast<size_t>(std::max<ssize_t>(n, 0)));

@@ -111,6 +111,10 @@ void Sweep::look_at(Process process, const std::vector<Listener>& listeners) {
     ++report_.n_hidden;
   } else {
     look.mapped = std::move(*mapped);
+    std::erase_if(look.mapped, [](const MappedFile& file) {
+      return !file.executable && file.bytes < kWeightBytesMin;
+    });
+    look.mapped.shrink_to_fit();
   }
   if (auto open = host_.descriptors(pid); open.ok()) look.open = std::move(*open);
   if (auto io = host_.io(pid); io.ok()) look.io = *io;
