@@ -143,6 +143,7 @@ Status read_batch(Host& host, std::span<const Candidate> batch, const ParserOpti
     of.push_back(i);
   }
   std::vector<ParseJob> jobs;
+  jobs.reserve(opened.size());
   for (size_t i = 0; i < opened.size(); ++i)
     jobs.push_back({.task = batch[of[i]].manifest ? ParseTask::kManifest : ParseTask::kWeights,
                     .file = &opened[i],

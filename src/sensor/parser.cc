@@ -208,15 +208,15 @@ Result<std::vector<ParseAnswer>> answers_from_json(std::string_view text, size_t
           !n_found->is_number_unsigned())
         return make_error(ErrorCode::kCorrupt, "the confined reader answered something else");
       answer.code.push_back(
-          {.rule = claim(rule->get_ref<const std::string&>()),
+          {.rule = claimed(rule->get_ref<const std::string&>()),
            .n_found = static_cast<uint32_t>(std::min<uint64_t>(n_found->get<uint64_t>(), 10'000))});
     }
     for (const Json& entry : *manifest) {
       const auto file = entry.find("file"), label = entry.find("label");
       if (file == entry.end() || !file->is_string() || label == entry.end() || !label->is_string())
         return make_error(ErrorCode::kCorrupt, "the confined reader answered something else");
-      answer.manifest.push_back(
-          {.file = file->get<std::string>(), .label = claim(label->get_ref<const std::string&>())});
+      answer.manifest.push_back({.file = file->get<std::string>(),
+                                 .label = claimed(label->get_ref<const std::string&>())});
     }
   }
   return answers;
@@ -250,10 +250,11 @@ std::optional<int> serve_parser_child(int argc, const char* const* argv) {
     g_has_child_entry = true;
     return std::nullopt;
   }
-  int status = 5;
+  int status = 0;
   try {
     status = serve();
-  } catch (const std::exception&) {  // memory that the limit denies
+  } catch (const std::exception&) {
+    status = 5;  // memory that the limit denies
   }
   // Destructors have nothing to do that the kernel does not, and might call what is forbidden.
   _exit(status);

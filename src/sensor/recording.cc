@@ -258,6 +258,7 @@ class ReplayHost final : public Host {
   [[nodiscard]] int64_t now_s() const override { return recording_.now_s; }
   Result<std::vector<Process>> processes() override {
     std::vector<Process> all;
+    all.reserve(recording_.processes.size());
     for (const RecordedProcess& one : recording_.processes) all.push_back(one.process);
     return all;
   }

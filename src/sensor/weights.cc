@@ -40,7 +40,7 @@ Result<std::string> text_in(const Json& json, const char* key) {
   const auto at = json.find(key);
   if (at == json.end() || !at->is_string())
     return make_error(ErrorCode::kCorrupt, "weights: {}: no text", key);
-  return claim(at->get_ref<const std::string&>());
+  return claimed(at->get_ref<const std::string&>());
 }
 
 Result<uint64_t> number_in(const Json& json, const char* key) {
@@ -102,6 +102,17 @@ std::optional<WeightFacts> read_weights(const WeightInput& input) {
 }
 
 std::string claim(std::string_view text) { return base::printable(text, kClaimBytesMax); }
+
+std::string claimed(std::string_view text) {
+  // printable() writes a backslash as two, else it leaves what is printable as it is.
+  std::string once = claim(text);
+  std::string unescaped;
+  for (size_t i = 0; i < once.size(); ++i) {
+    unescaped += once[i];
+    if (once.compare(i, 2, "\\\\") == 0) ++i;
+  }
+  return unescaped == text ? unescaped : once;
+}
 
 void count_tensor(WeightFacts& facts, std::string_view type, uint64_t elements) {
   facts.tensors += 1;

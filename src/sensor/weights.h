@@ -82,6 +82,9 @@ std::optional<WeightFacts> read_weights(const WeightInput& input);
 /// For formats: what a header's own strings may be long; more is cut.
 inline constexpr size_t kClaimBytesMax = 256;
 std::string claim(std::string_view text);
+/// The same of what went through claim() once already, in a process that may lie: unchanged where
+/// it did.
+std::string claimed(std::string_view text);
 /// For formats: adds `elements` of `type` to the mix and the counts.
 void count_tensor(WeightFacts& facts, std::string_view type, uint64_t elements);
 /// For formats: the SHA-256 of the first `bytes`.

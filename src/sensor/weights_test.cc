@@ -2,15 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
-#include <cstring>
+#include <utility>
 
 #include "format/testing.h"
 
 namespace lantern::sensor {
 namespace {
-
-using ::testing::HasSubstr;
 
 /// A file's bytes put together.
 class Bytes {
@@ -135,9 +134,13 @@ TEST(Weights, SafetensorsOfAnyType) {
 }
 
 TEST(Weights, FormatsByTheirMagicAlone) {
-  EXPECT_EQ(read("\x1c\0\0\0TFL3" + std::string(100, 'x'))->format, "TensorFlow Lite");
-  EXPECT_EQ(read(std::string("\x1c\0\0\0ET12", 8) + std::string(100, 'x'))->format, "ExecuTorch");
-  EXPECT_EQ(read("tjgg" + std::string(100, 'x'))->format, "GGML (before GGUF)");
+  for (const auto& [head, format] : {std::pair{std::string("\x1c\0\0\0TFL3", 8), "TensorFlow Lite"},
+                                     {std::string("\x1c\0\0\0ET12", 8), "ExecuTorch"},
+                                     {std::string("tjgg"), "GGML (before GGUF)"}}) {
+    const auto facts = read(head + std::string(100, 'x'));
+    ASSERT_TRUE(facts) << format;
+    EXPECT_EQ(facts->format, format);
+  }
 }
 
 TEST(Weights, OnnxByItsGraph) {
@@ -156,6 +159,75 @@ TEST(Weights, OnnxByItsGraph) {
   EXPECT_EQ(facts->mix_text(), "F32 100 %");
   EXPECT_FALSE(read(std::string("\x08\x08\x12\x07pytorch", 11) + std::string(60, '\0')))
       << "a protocol buffer of another kind";
+}
+
+/// An archive of stored entries behind `program`.
+std::string zip_of(const std::vector<std::pair<std::string, std::string>>& entries,
+                   const std::string& program = "") {
+  Bytes file, directory;
+  file.raw(program);
+  for (const auto& [name, data] : entries) {
+    const auto crc = static_cast<uint32_t>(
+        ::crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size())));
+    const auto size = static_cast<uint32_t>(data.size());
+    const auto length = static_cast<uint16_t>(name.size());
+    const auto offset = static_cast<uint32_t>(file.text().size());
+    // Version, flags, method 0, time, date, CRC-32, both sizes, lengths of name and extra field.
+    const auto common = [&](Bytes& bytes) {
+      bytes.number<uint16_t>(20).number<uint16_t>(0).number<uint16_t>(0).number<uint16_t>(0);
+      bytes.number<uint16_t>(33).number(crc).number(size).number(size).number(length);
+      bytes.number<uint16_t>(0);
+    };
+    file.raw("PK\x03\x04");
+    common(file);
+    file.raw(name).raw(data);
+    directory.raw("PK\x01\x02").number<uint16_t>(20);
+    common(directory);
+    directory.number<uint16_t>(0).number<uint16_t>(0).number<uint16_t>(0).number<uint32_t>(0);
+    directory.number(offset).raw(name);
+  }
+  const auto at = static_cast<uint32_t>(file.text().size());
+  const auto n = static_cast<uint16_t>(entries.size());
+  file.raw(directory.text()).raw("PK\x05\x06").number<uint32_t>(0).number(n).number(n);
+  file.number(static_cast<uint32_t>(directory.text().size())).number(at).number<uint16_t>(0);
+  return file.text();
+}
+
+TEST(Weights, PyTorchByItsStorages) {
+  const std::string storages(64, 'w');
+  const auto facts =
+      read(zip_of({{"m/data.pkl", "ctorch\nHalfStorage\nq"}, {"m/data/0", storages}}));
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(facts->fault, "");
+  EXPECT_EQ(facts->format, "PyTorch");
+  EXPECT_EQ(facts->tensors, 1u);
+  EXPECT_EQ(facts->parameters, 32u);
+  EXPECT_EQ(facts->mix_text(), "F16 100 %");
+  // Of two types nobody knows how many values there are.
+  EXPECT_EQ(
+      read(zip_of({{"m/data.pkl", "ComplexFloatStorage\nBFloat16Storage"}, {"m/data/0", storages}}))
+          ->mix_text(),
+      "BF16 100 %");
+  EXPECT_EQ(read(zip_of({{"m/data.pkl", "ctorch\nHalfStorage\nctorch\nFloatStorage"},
+                         {"m/data/0", storages}}))
+                ->parameters,
+            0u);
+  EXPECT_FALSE(read(zip_of({{"word/document.xml", "x"}}))) << "an archive of something else";
+}
+
+TEST(Weights, TheModelInALlamafile) {
+  const std::string program =
+      "\x7f"
+      "ELF" +
+      std::string(5000, 'p');
+  const auto facts =
+      read(zip_of({{".args", "-m\nmodel.gguf\n"}, {"model.gguf", foreign_model()}}, program));
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(facts->fault, "");
+  EXPECT_EQ(facts->format, "llamafile");
+  EXPECT_EQ(facts->architecture, "grok");
+  EXPECT_EQ(facts->parameters, 256u * 65);
+  EXPECT_FALSE(read(zip_of({{"notes.txt", "x"}}, program))) << "a program with an archive";
 }
 
 TEST(Weights, WhatIsNoModelIsNone) {

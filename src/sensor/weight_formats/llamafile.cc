@@ -33,10 +33,10 @@ class Part final : public format::Source {
 };
 
 Status read(const WeightInput& input, WeightFacts& facts) {
-  LANTERN_ASSIGN(const std::vector<format::ZipEntry> entries,
-                 format::read_zip_directory(input.source, {}));
+  const auto entries = format::read_zip_directory(input.source, {});
+  if (!entries.ok()) return make_error(ErrorCode::kNotFound, "no archive that can be read");
   const format::ZipEntry* largest = nullptr;
-  for (const format::ZipEntry& entry : entries)
+  for (const format::ZipEntry& entry : *entries)
     if (entry.method == 0 && entry.name.ends_with(".gguf") &&
         (largest == nullptr || entry.size > largest->size))
       largest = &entry;

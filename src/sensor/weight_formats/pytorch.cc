@@ -42,8 +42,10 @@ class Whole final : public format::Source {
 Status read(const WeightInput& input, WeightFacts& facts) {
   if (input.have < input.source.size())
     return make_error(ErrorCode::kNotFound, "its directory, at its end, cannot be read");
-  LANTERN_ASSIGN(const format::ZipFile zip,
-                 format::ZipFile::open(std::make_unique<Whole>(input.source)));
+  // A broken archive may be anything's.
+  const auto opened = format::ZipFile::open(std::make_unique<Whole>(input.source));
+  if (!opened.ok()) return make_error(ErrorCode::kNotFound, "no archive that can be read");
+  const format::ZipFile& zip = *opened;
   const format::ZipEntry* pickle = nullptr;
   uint64_t bytes = 0, n_storages = 0;
   for (const format::ZipEntry& entry : zip.entries()) {
@@ -60,8 +62,8 @@ Status read(const WeightInput& input, WeightFacts& facts) {
   // Parameters follow from bytes only where all storages are of one type.
   const StorageType* only = nullptr;
   for (const StorageType& type : kTypes) {
-    // "FloatStorage" must not be found in "BFloat16Storage": its name begins after a line break or
-    // a length, never after a letter or digit.
+    // "FloatStorage" must not be found in "ComplexFloatStorage": its name begins after a line break
+    // or a length, never after a letter or digit.
     bool found = false;
     for (size_t at = text->find(type.pickled); at != std::string::npos && !found;
          at = text->find(type.pickled, at + 1))
