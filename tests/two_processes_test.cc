@@ -80,7 +80,7 @@ TEST(TwoProcesses, NothingThatOneWritesIsLostWhileAnotherHoldsTheState) {
   auto state = supply::State::open_read_only(home.path() / "data");
   ASSERT_TRUE(state.ok()) << state.error().message;
   EXPECT_EQ(state->revocations_from("local")->size(), 4u);
-  constexpr std::array<std::string_view, 1> kSchema = {""};  // as it is
+  constexpr std::array<std::string_view, 2> kSchema = {"", ""};  // as it is
   auto database = base::Database::open_read_only(home.path() / "data/state.db", kSchema);
   ASSERT_TRUE(database.ok()) << database.error().message;
   std::string sound;

@@ -6,7 +6,7 @@
 
 #include <utility>
 
-#include "format/testing.h"
+#include "format/source.h"
 
 namespace lantern::sensor {
 namespace {
