@@ -165,6 +165,16 @@ TEST(ScanTemplate, BranchesOnWordsAndDatesAreWarned) {
             Verdict::kClean);
 }
 
+TEST(ScanTemplate, AMessageIsNoFormatAndNamesNoFilter) {
+  for (const char* source : {"{{ messages[0]['content'].format(cycler) }}",
+                             "{% set f = messages[0].content %}{{ f.format(namespace) }}",
+                             "{{ messages|map(messages[0]['content'])|list }}"})
+    EXPECT_EQ(verdict_of_template(source), Verdict::kMalicious) << source;
+  for (const char* source : {"{{ '{}: {}'.format(messages[0].role, messages[0].content) }}",
+                             "{{ messages|map('upper')|join(messages[0].content) }}"})
+    EXPECT_EQ(verdict_of_template(source), Verdict::kClean) << source;
+}
+
 TEST(ScanTemplate, WhatCannotBeReadIsInconclusive) {
   EXPECT_EQ(verdict_of_template("{{ messages"), Verdict::kInconclusive);
   EXPECT_EQ(verdict_of_template("{% include 'x' %}"), Verdict::kInconclusive);

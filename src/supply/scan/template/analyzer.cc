@@ -414,6 +414,9 @@ Folded TemplateAnalyzer::fold_call(const Expr& expr, const Folded& callee) {
     if (const std::string field = walking_field(text); !field.empty())
       report("template-format-walk", Verdict::kMalicious, expr.line,
              fmt::format("a format string walks into Python's internals: {}", field));
+  if (receiver.from_words && receiver.texts().empty() && !arguments.empty())
+    report("template-format-walk", Verdict::kMalicious, expr.line,
+           "formats by what a message says: a message may walk into Python's internals");
   if (is_method)
     for (const Folded& argument : arguments) judge_comparison(expr, callee, argument);
 

@@ -111,6 +111,10 @@ void TemplateAnalyzer::judge_filter(const Expr& expr, const Folded& value,
     judge_key(expr, value, arguments[0], true);
     return;
   }
+  if (filter == "map" && !call.positional.empty() && arguments[0].from_words &&
+      arguments[0].texts().empty())
+    report("template-computed-attribute", Verdict::kMalicious, expr.line,
+           "applies a filter that a message names");
   // map(attribute='a.b'), map('attr', name), selectattr(name), sort(attribute=...), ...
   const bool names_attribute_first =
       filter == "selectattr" || filter == "rejectattr" || filter == "groupby" || filter == "sum";
