@@ -181,4 +181,10 @@ Result<ModelLicence> licence_of(std::string_view reference, const IdentifyOption
   return licence;
 }
 
+Result<std::string> concluded_licence(const fs::path& entry) {
+  LANTERN_ASSIGN(const supply::InspectedModel inspected, supply::sandbox::inspect_model(entry));
+  LANTERN_ASSIGN(const supply::LicenceReport report, licence_report({}, inspected, "", ""));
+  return report.concluded;
+}
+
 }  // namespace lantern::gate

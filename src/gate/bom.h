@@ -2,6 +2,7 @@
 // types come along.) Only headers and digests are read: no approval is needed.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -48,5 +49,8 @@ struct ModelLicence {
   supply::LicenceReport report = {};
 };
 Result<ModelLicence> licence_of(std::string_view reference, const IdentifyOptions& options);
+/// What the files at `entry` conclude of their licence, as an SPDX expression; empty: nothing. The
+/// header is read by the confined child; nothing is hashed.
+Result<std::string> concluded_licence(const std::filesystem::path& entry);
 
 }  // namespace lantern::gate

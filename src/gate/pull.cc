@@ -87,14 +87,15 @@ Status note_licence(const supply::Store& store, std::string_view source, supply:
   supply::Manifest& manifest = pulled.model.manifest;
   if (!manifest.licence.empty()) return {};
   LANTERN_ASSIGN(const supply::Reference reference, supply::parse_reference(source));
-  std::vector<std::string> places = {base::to_hex(manifest.id)};
-  if (reference.kind == supply::Reference::Kind::kPath) places.emplace_back(source);
-  for (const std::string& place : places) {
-    const auto licence = licence_of(place, {});
-    if (!licence.ok() || licence->report.concluded.empty()) continue;
-    manifest.licence = licence->report.concluded;
+  std::vector<std::filesystem::path> places = {pulled.model.entry()};
+  if (reference.kind == supply::Reference::Kind::kPath) places.emplace_back(reference.path);
+  for (const std::filesystem::path& place : places) {
+    const auto licence = concluded_licence(place);
+    if (!licence.ok() || licence->empty()) continue;
+    manifest.licence = *licence;
     break;
   }
+  if (manifest.licence.empty()) return {};
   return store.note_licence(manifest.id, manifest.licence);
 }
 
