@@ -53,6 +53,7 @@ class SigningCommands : public ::testing::Test {
   }
   Ran verify(std::vector<std::string> options) { return verify(std::move(options), signature()); }
 
+  ScopedHome home_{"signing"};  // of the records
   fs::path folder_ = scratch_folder() / "signing";
   fs::path model_ = folder_ / "model";
 };

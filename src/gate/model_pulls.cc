@@ -7,7 +7,6 @@
 #include "base/printable.h"
 #include "base/thread.h"
 #include "gate/caller_decision.h"
-#include "gate/resolve.h"
 #include "gate/store.h"
 #include "supply/reference.h"
 
@@ -65,16 +64,7 @@ Status remove_model(std::string_view name, const Caller& caller) {
   constexpr std::string_view kLatest = ":latest";
   if (name.ends_with(kLatest)) name.remove_suffix(kLatest.size());
   LANTERN_TRY(allow_owner(caller, audit::Action::kRemove, name));
-  LANTERN_ASSIGN(const supply::Store store, open_store());
-  LANTERN_ASSIGN(const supply::StoredModel stored, store.find(name));
-  LANTERN_ASSIGN(const Composition model, composition_of(stored));
-  LANTERN_ASSIGN(const Governance governance, Governance::open());
-  audit::Event event{.action = audit::Action::kRemove,
-                     .actor = actor_of(caller),
-                     .model = Governance::model_ref(model)};
-  if (auto recorded = governance.log().append(event); !recorded.ok())
-    return std::move(recorded).error();
-  LANTERN_ASSIGN(const supply::Store::Removed removed, store.remove(name));
+  LANTERN_ASSIGN(const supply::Store::Removed removed, remove_stored(name, actor_of(caller)));
   (void)removed;
   return {};
 }

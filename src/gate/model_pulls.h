@@ -23,7 +23,7 @@ namespace lantern::gate {
 Status allow_owner(const Caller& caller, audit::Action action, std::string_view what);
 
 /// Removes a name, and with its last one the model, recorded. Errors: allow_owner()'s,
-/// Store::remove()'s, kIo where the log cannot be written.
+/// remove_stored()'s.
 Status remove_model(std::string_view name, const Caller& caller);
 
 /// Pulls under way, each on a thread of its own.

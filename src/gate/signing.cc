@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "base/printable.h"
+#include "gate/audit.h"
 #include "supply/reference.h"
 #include "supply/store.h"
 
@@ -16,12 +18,38 @@ namespace fs = std::filesystem;
 struct Found {
   fs::path path;
   std::optional<supply::ModelFiles> stored;
+  audit::ModelRef model;
 };
+
+constexpr size_t kPathBytesMax = 4096;
+
+Status record_signing(const AuditLog& log, const Found& found, const supply::SignedModel& made) {
+  const std::string key = base::to_hex(made.key);
+  const bool certified = made.method == supply::SigningMethod::kCertificate;
+  audit::Event event{
+      .action = audit::Action::kSign,
+      .actor = audit::this_process(),
+      .model = found.model,
+      .facts = {{"signature", base::printable(made.signature.string(), kPathBytesMax)},
+                {"root_sha256", base::to_hex(supply::root_digest(made.manifest.resources))}}};
+  event.actor.key_id = key;
+  if (certified)
+    event.facts.push_back({"subject", base::printable(made.subject, kPathBytesMax)});
+  else
+    event.model->signer = "key:" + key;
+  const auto recorded = log.append(event);
+  return recorded.ok() ? Status() : Status(recorded.error());
+}
 
 Result<Found> find(std::string_view text) {
   LANTERN_ASSIGN(const supply::Reference reference, supply::parse_reference(text));
-  if (reference.kind == supply::Reference::Kind::kPath)
-    return Found{.path = reference.path, .stored = {}};
+  if (reference.kind == supply::Reference::Kind::kPath) {
+    fs::path path = reference.path;
+    const fs::path named = path.has_filename() ? path : path.parent_path();  // "folder/"
+    return Found{.path = std::move(path),
+                 .stored = {},
+                 .model = {.name = base::printable(named.filename().string())}};
+  }
   if (reference.kind != supply::Reference::Kind::kAlias)
     return make_error(ErrorCode::kInvalidArgument,
                       "{}: not on this machine under that name; `lantern pull` it, then use the "
@@ -37,7 +65,9 @@ Result<Found> find(std::string_view text) {
     files.is_single_file = true;
     files.name = files.files[0].name;
   }
-  return Found{.path = model.name(), .stored = std::move(files)};
+  return Found{.path = model.name(),
+               .stored = std::move(files),
+               .model = {.id = base::to_hex(model.manifest.id), .name = model.name()}};
 }
 
 }  // namespace
@@ -46,8 +76,16 @@ Result<supply::SignedModel> sign_model(std::string_view reference, const fs::pat
                                        const base::PrivateKey& key,
                                        const supply::SignOptions& options) {
   LANTERN_ASSIGN(const Found found, find(reference));
-  if (found.stored) return supply::sign_files(*found.stored, signature, key, options);
-  return supply::sign_model(found.path, signature, key, options);
+  LANTERN_ASSIGN(const AuditLog log, AuditLog::of_user());
+  auto made = found.stored ? supply::sign_files(*found.stored, signature, key, options)
+                           : supply::sign_model(found.path, signature, key, options);
+  if (!made.ok()) return made;
+  if (Status recorded = record_signing(log, found, *made); !recorded.ok()) {
+    std::error_code ignored;
+    fs::remove(made->signature, ignored);  // none without its record
+    return std::move(recorded).error();
+  }
+  return made;
 }
 
 Result<fs::path> default_signature_path(std::string_view reference) {

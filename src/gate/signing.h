@@ -14,7 +14,8 @@
 namespace lantern::gate {
 
 /// `reference`: a name in the store, a file, or a folder. Needs no approval: nothing of the model
-/// is loaded. Errors: supply::sign_model()'s, and those of finding it.
+/// is loaded. Recorded; what cannot be recorded is not signed. Errors: supply::sign_model()'s,
+/// AuditLog::of_user()'s, and those of finding it.
 Result<supply::SignedModel> sign_model(std::string_view reference,
                                        const std::filesystem::path& signature,
                                        const base::PrivateKey& key,

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "audit/event.h"
 #include "base/result.h"
 #include "supply/pull.h"
 #include "supply/store.h"
@@ -13,5 +14,9 @@ namespace lantern::gate {
 
 /// The store of this user; it need not exist yet.
 inline Result<supply::Store> open_store() { return supply::Store::of_user(); }
+
+/// Removes a name, and with its last one the model, in the log first: the one way out of the store.
+/// Errors: Store::find()'s, Store::remove()'s, Governance::open()'s.
+Result<supply::Store::Removed> remove_stored(std::string_view name, const audit::Actor& actor);
 
 }  // namespace lantern::gate

@@ -15,7 +15,8 @@ Result<Exit> run(const std::vector<std::string>& names) {
     if (auto found = store.find(name); !found.ok()) return std::move(found).error();
   }
   for (const std::string& name : names) {
-    LANTERN_ASSIGN(const supply::Store::Removed removed, store.remove(name));
+    LANTERN_ASSIGN(const supply::Store::Removed removed,
+                   gate::remove_stored(name, audit::this_process()));
     if (removed.alias_only)
       tell(fmt::format("removed the name {}; the model stays as {}", name, removed.model.name()));
     else
