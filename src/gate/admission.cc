@@ -12,9 +12,11 @@ namespace {
 
 Result<Resolved> resolve_and_authorize(std::string_view reference, const AdmitOptions& options) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(Resolved resolved, resolve(reference, {.stop = options.stop,
-                                                        .progress = options.progress,
-                                                        .paranoid = options.paranoid}));
+  LANTERN_ASSIGN(
+      Resolved resolved,
+      resolve_for(
+          governance, audit_action_of(options.action), reference,
+          {.stop = options.stop, .progress = options.progress, .paranoid = options.paranoid}));
   LANTERN_ASSIGN(const policy::Decision decision,
                  authorize(governance, resolved.model, options.action, options.consent));
   if (options.warn && !governance.policy_warning().empty())

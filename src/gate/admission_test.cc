@@ -139,7 +139,7 @@ TEST_F(AdmissionTest, AStoredModelHasTheStoresIdAndIsComparedWithIt) {
   fs::copy_file(write_gguf(root_ / "other.gguf", "forged"), stored.folder / "model.gguf");
   auto forged = admit("mine");
   ASSERT_FALSE(forged.ok());
-  EXPECT_EQ(forged.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(forged.error().code, ErrorCode::kDenied);
 }
 
 TEST_F(AdmissionTest, AStoredFileThatWasWrittenToIsNotAdmitted) {
@@ -154,7 +154,7 @@ TEST_F(AdmissionTest, AStoredFileThatWasWrittenToIsNotAdmitted) {
   }
   auto model = admit("mine", {.paranoid = true});
   ASSERT_FALSE(model.ok());
-  EXPECT_EQ(model.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(model.error().code, ErrorCode::kDenied);
 }
 
 TEST_F(AdmissionTest, SaysWhatIsNotThereAndWhatMustBePulled) {

@@ -2,6 +2,7 @@
 
 #include "base/printable.h"
 #include "gate/scan.h"
+#include "policy/clock.h"
 
 namespace lantern::gate {
 namespace {
@@ -65,6 +66,14 @@ policy::Decision denied_to_importer(std::string_view approver) {
           .how_to_ask = "ask another approver"};
 }
 
+/// `why` names its rule; in the log before it is given.
+Error refuse_approval(Governance& governance, const Composition& model, std::string_view rule,
+                      Error why) {
+  const Status recorded = governance.record(
+      audit::Action::kApprove, {.rule = std::string(rule), .reason = why.message}, model);
+  return recorded.ok() ? why : recorded.error();
+}
+
 constexpr size_t kSourceBytesMax = 4096;  // a path
 
 /// Who first brings a model to the gate that lies outside the store is its importer, as whoever
@@ -121,7 +130,8 @@ bool scan_is_conclusive(const Report& report) {
 Result<policy::Approval> approve(Governance& governance, const Composition& model,
                                  const ApprovalTerms& terms) {
   LANTERN_TRY(note_importer(governance, model));
-  LANTERN_ASSIGN(const base::UtcTime now, governance.now());
+  const auto now = governance.now();
+  if (!now.ok()) return refuse_approval(governance, model, policy::kClockRule, now.error());
   LANTERN_ASSIGN(const Report report, scanned(governance, model));
   LANTERN_ASSIGN(policy::Facts facts, governance.facts(model, policy::Action::kApprove));
   facts.approval_in_script = terms.in_script;
@@ -137,17 +147,22 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
     LANTERN_ASSIGN(const bool counts, may_count(governance, model, approver));
     if (!counts) decision = denied_to_importer(approver);
   }
-  LANTERN_TRY(governance.record(
-      audit::Action::kApprove, decision, model, terms.reason,
-      {{.name = "scan", .value = std::string(supply::scan::verdict_name(report.verdict()))}}));
-  LANTERN_TRY(decision.status());
+  const auto record = [&] {
+    return governance.record(
+        audit::Action::kApprove, decision, model, terms.reason,
+        {{.name = "scan", .value = std::string(supply::scan::verdict_name(report.verdict()))}});
+  };
+  if (!decision.allowed()) {
+    LANTERN_TRY(record());
+    return decision.status().error();
+  }
 
   LANTERN_ASSIGN(const auto corrections, governance.state().clock_corrections());
   policy::Approval approval{.model_id = model.id,
                             .model_name = model.name,
                             .approver = approver,
                             .reason = terms.reason,
-                            .issued = now,
+                            .issued = *now,
                             .expires = terms.expires,
                             .users = terms.users,
                             .groups = terms.groups,
@@ -157,8 +172,16 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
     LANTERN_ASSIGN(key, governance.keys().signing_key(audit::KeyPurpose::kLog));
   }
   LANTERN_ASSIGN(const std::string statement, policy::sign_approval(approval, *key));
-  LANTERN_ASSIGN(approval, policy::denied_by(policy::verify_approval(statement, "approval", trust),
-                                             "lantern.approval-key"));
+  constexpr std::string_view kKeyRule = "lantern.approval-key";
+  auto verified =
+      policy::denied_by(policy::verify_approval(statement, "approval", trust), kKeyRule);
+  if (!verified.ok()) {
+    Error why = std::move(verified).error();
+    if (why.code != ErrorCode::kDenied) return why;
+    return refuse_approval(governance, model, kKeyRule, std::move(why));
+  }
+  approval = *std::move(verified);
+  LANTERN_TRY(record());
   std::string scope;
   for (const std::string& user : terms.users)
     scope += (scope.empty() ? "" : ",") + ("user:" + user);
@@ -168,7 +191,7 @@ Result<policy::Approval> approve(Governance& governance, const Composition& mode
                                           .approver = approval.approver,
                                           .reason = approval.reason,
                                           .scope = std::move(scope),
-                                          .at = now,
+                                          .at = *now,
                                           .expires = approval.expires,
                                           .statement = statement}));
   return approval;
@@ -204,12 +227,14 @@ Result<policy::Decision> seek(Governance& governance, const Composition& model,
   return governance.decide(facts);
 }
 
+audit::Action audit_action_of(policy::Action use) {
+  return use == policy::Action::kConvert ? audit::Action::kConvert : audit::Action::kLoad;
+}
+
 Result<policy::Decision> authorize(Governance& governance, const Composition& model,
                                    policy::Action action, const Consent& consent) {
   LANTERN_ASSIGN(const policy::Decision decision, seek(governance, model, action, consent));
-  LANTERN_TRY(governance.record(
-      action == policy::Action::kConvert ? audit::Action::kConvert : audit::Action::kLoad, decision,
-      model));
+  LANTERN_TRY(governance.record(audit_action_of(action), decision, model));
   LANTERN_TRY(decision.status());
   return decision;
 }

@@ -34,6 +34,9 @@ struct Consent {
 Result<policy::Decision> seek(Governance& governance, const Composition& model,
                               policy::Action action, const Consent& consent);
 
+/// As what the log has a use of a model's weights.
+audit::Action audit_action_of(policy::Action use);
+
 /// seek(), recorded: an allowance. Errors: kDenied, naming the rule and how to ask; what cannot be
 /// read or recorded.
 Result<policy::Decision> authorize(Governance& governance, const Composition& model,

@@ -72,13 +72,18 @@ Result<TakenIn> take_in(const supply::StoredModel& stored, const ImportSignature
                  seek(governance, model, policy::Action::kLoad, consent));
   const bool lifted = decision.rule == policy::kBreakGlassRule;
   taken.approved = decision.allowed() && !lifted;
-  if (!taken.approved) taken.why_not = lifted ? decision.reason : decision.status().error().message;
+  if (taken.approved) return taken;
+  if (!consent.reason.empty() && !lifted)
+    LANTERN_TRY(governance.record(audit::Action::kApprove, decision, model, {},
+                                  {{.name = "asked", .value = consent.reason}}));
+  taken.why_not = lifted ? decision.reason : decision.status().error().message;
   return taken;
 }
 
 Result<policy::Approval> approve_model(const ApproveRequest& request) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const Resolved resolved, resolve(request.reference, request.resolve));
+  LANTERN_ASSIGN(const Resolved resolved, resolve_for(governance, audit::Action::kApprove,
+                                                      request.reference, request.resolve));
   LANTERN_ASSIGN(const supply::scan::Report report, scanned(governance, resolved.model));
   ApprovalTerms terms = request.terms;
   if (report.verdict() != supply::scan::Verdict::kMalicious && !scan_is_conclusive(report) &&
@@ -264,7 +269,8 @@ Result<policy::BreakGlass> break_glass(const BreakGlassRequest& request) {
                                .expires = now + request.lasts};
   std::optional<audit::ModelRef> model;
   if (request.reference) {
-    LANTERN_ASSIGN(const Resolved resolved, resolve(*request.reference, {}));
+    LANTERN_ASSIGN(const Resolved resolved,
+                   resolve_for(governance, audit::Action::kBreakGlass, *request.reference, {}));
     statement.models = {resolved.model.id};
     model = Governance::model_ref(resolved.model);
   }
@@ -296,7 +302,8 @@ Result<supply::SignedComposition> keep_signature(std::string_view reference,
                                                  const std::filesystem::path& signature,
                                                  const supply::VerifyModelOptions& options) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
-  LANTERN_ASSIGN(const Resolved resolved, resolve(reference, {.stop = options.hash.stop}));
+  LANTERN_ASSIGN(const Resolved resolved, resolve_for(governance, audit::Action::kVerify, reference,
+                                                      {.stop = options.hash.stop}));
   std::vector<supply::ModelFile> files;
   files.reserve(resolved.model.paths.size());
   for (const ComposedFile& file : resolved.model.paths)

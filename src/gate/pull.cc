@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/printable.h"
 #include "gate/bom.h"
 #include "gate/store.h"
 #include "supply/catalog.h"
@@ -62,21 +63,28 @@ Result<policy::Facts> import_facts(Governance& governance, std::string_view sour
 
 namespace {
 
+constexpr size_t kReasonBytesMax = 4096;
+
+/// That nothing came of a pull: `event` says why.
+Status record_failure(const Governance& governance, std::string_view source, audit::Event event) {
+  LANTERN_ASSIGN(const supply::Reference reference, supply::parse_reference(source));
+  event.action = audit::Action::kPull;
+  event.actor = audit::this_process();
+  event.facts.push_back({.name = "source", .value = supply::recordable(reference)});
+  LANTERN_ASSIGN(const uint64_t index, governance.log().append(event));
+  (void)index;
+  return {};
+}
+
 /// Recorded where it is refused.
 Status ask_for_import(std::string_view source) {
   LANTERN_ASSIGN(Governance governance, Governance::open());
   LANTERN_ASSIGN(const policy::Facts facts, import_facts(governance, source));
   const policy::Decision decision = governance.decide(facts);
   if (decision.allowed()) return {};
-  LANTERN_ASSIGN(const supply::Reference reference, supply::parse_reference(source));
-  audit::Event event{.action = audit::Action::kPull,
-                     .decision = audit::Decision::kDeny,
-                     .actor = audit::this_process(),
-                     .rule = decision.rule,
-                     .reason = decision.reason};
-  event.facts.push_back({.name = "source", .value = supply::recordable(reference)});
-  LANTERN_ASSIGN(const uint64_t index, governance.log().append(event));
-  (void)index;
+  LANTERN_TRY(record_failure(
+      governance, source,
+      {.decision = audit::Decision::kDeny, .rule = decision.rule, .reason = decision.reason}));
   return decision.status();
 }
 
@@ -114,6 +122,12 @@ Result<PulledModel> pull_model(std::string_view source, supply::PullOptions opti
                        found, files,
                        {.source = source, .required = required, .hash = {.stop = options.stop}}));
     return {};
+  };
+  options.on_wrong_content = [source](const Error& why) -> Status {
+    LANTERN_ASSIGN(const Governance governance, Governance::open());
+    return record_failure(governance, source,
+                          {.decision = audit::Decision::kError,
+                           .reason = base::printable(why.message, kReasonBytesMax)});
   };
   LANTERN_ASSIGN(const supply::Store store, open_store());
   LANTERN_ASSIGN(model.pulled, supply::pull(store, source, options));

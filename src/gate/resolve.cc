@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <thread>
@@ -291,25 +292,72 @@ Result<CheckpointPtr> open_settled(const Located& located, const std::stop_token
   return make_error(ErrorCode::kIo, "{}: it is being written", path.string());
 }
 
-}  // namespace
+/// Told of the store's own copy that is not what was taken in, before it is refused.
+using OnChanged = std::function<Status(const supply::StoredModel& stored, const Error& why)>;
 
-Result<Resolved> resolve(std::string_view reference, const ResolveOptions& options) {
+/// Of a fault of a stored model: the refusal where its files are not what was taken in.
+Error refuse_changed(const supply::StoredModel& stored, Error why, const OnChanged& on_changed) {
+  why = make_error(ErrorCode::kDenied, "denied by rule {}: {}", kIntegrityRule, why.message);
+  if (!on_changed) return why;
+  const Status told = on_changed(stored, why);
+  return told.ok() ? why : told.error();
+}
+
+/// A file that cannot be read as what it was may be another by now.
+Status check_blobs(const supply::Store& store, const supply::StoredModel& stored,
+                   const ResolveOptions& options) {
+  std::vector<base::Digest> digests;
+  for (const supply::ManifestFile& file : stored.manifest.files) digests.push_back(file.digest);
+  const auto checks = store.verify_blobs(digests, verify_options(options));
+  return checks.ok() ? Status() : Status(checks.error());
+}
+
+Result<Resolved> resolve_or_tell(std::string_view reference, const ResolveOptions& options,
+                                 const OnChanged& on_changed) {
   LANTERN_ASSIGN(const supply::Store store, supply::Store::of_user());
   Resolved resolved;
   LANTERN_ASSIGN(resolved.located, locate(reference));
-  LANTERN_ASSIGN(resolved.checkpoint, open_settled(resolved.located, options.stop));
+  const auto& stored = resolved.located.stored;
+  auto opened = open_settled(resolved.located, options.stop);
+  if (!opened.ok()) {
+    if (!stored || opened.error().code == ErrorCode::kCancelled) return std::move(opened).error();
+    const Status sound = check_blobs(store, *stored, options);
+    if (!sound.ok() && sound.error().code == ErrorCode::kCorrupt)
+      return refuse_changed(*stored, sound.error(), on_changed);
+    return std::move(opened).error();
+  }
+  resolved.checkpoint = *std::move(opened);
   CheckedFiles checked;
   Composition& model = resolved.model;
   model.name = resolved.located.name;
   const auto files = composed_files(*resolved.checkpoint);
-  if (resolved.located.stored) {
-    LANTERN_TRY(verify_stored(store, *resolved.located.stored, files, options, model, checked));
+  if (stored) {
+    const Status verified = verify_stored(store, *stored, files, options, model, checked);
+    if (!verified.ok() && verified.error().code == ErrorCode::kCorrupt)
+      return refuse_changed(*stored, verified.error(), on_changed);
+    LANTERN_TRY(verified);
   } else {
     LANTERN_TRY(hash_in_place(store, resolved.located.path, files, options, model, checked));
   }
   LANTERN_TRY(check_read(*resolved.checkpoint, checked));
   LANTERN_TRY(read_claims(resolved.checkpoint->metadata(), model));
   return resolved;
+}
+
+}  // namespace
+
+Result<Resolved> resolve(std::string_view reference, const ResolveOptions& options) {
+  return resolve_or_tell(reference, options, {});
+}
+
+Result<Resolved> resolve_for(Governance& governance, audit::Action action,
+                             std::string_view reference, const ResolveOptions& options) {
+  return resolve_or_tell(
+      reference, options, [&](const supply::StoredModel& stored, const Error& why) -> Status {
+        LANTERN_ASSIGN(const Composition model, composition_of(stored));
+        return governance.record(
+            action, {.rule = std::string(kIntegrityRule), .reason = why.message}, model);
+      });
 }
 
 }  // namespace lantern::gate

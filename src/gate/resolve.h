@@ -45,8 +45,16 @@ struct Resolved {
 /// Locates a model, reads its header and finds its id: files of the store are compared with the
 /// store's receipts, those behind a path are hashed where they lie at first use and recorded, and
 /// hashed again where their inode looks different. Errors: locate()'s, kCorrupt (the file's own
-/// faults, and a file that is not what the store recorded), kUnsupported, kIo, kCancelled.
+/// faults), kDenied (lantern.integrity: a file that is not what the store recorded), kUnsupported,
+/// kIo, kCancelled.
 Result<Resolved> resolve(std::string_view reference, const ResolveOptions& options);
+
+/// Refuses a stored model whose files are not what the store took in.
+inline constexpr std::string_view kIntegrityRule = "lantern.integrity";
+
+/// resolve() for who decides about `action`: a refusal by kIntegrityRule is in the log first.
+Result<Resolved> resolve_for(Governance& governance, audit::Action action,
+                             std::string_view reference, const ResolveOptions& options);
 
 /// By which tier a load of a stored model would check its integrity as of now; nothing is hashed or
 /// written. kNotFound for a file that is gone, kIo.

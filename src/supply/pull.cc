@@ -125,7 +125,7 @@ Status check_signature(const PullContext& context, Source& source, const Plan& p
   return context.judge_signature(found ? &*found : nullptr, came);
 }
 
-Result<Pulled> pull_plan(const PullContext& context, Source& source, Plan plan,
+Result<Pulled> take_plan(const PullContext& context, Source& source, Plan plan,
                          const Naming& naming) {
   LANTERN_TRY(mark_stored(context, plan));
   bool all_stored =
@@ -170,6 +170,14 @@ Result<Pulled> pull_plan(const PullContext& context, Source& source, Plan plan,
                     *alias, digits, digits));
   }
   for (const auto& file : files) forget_partial(file.at);
+  return pulled;
+}
+
+Result<Pulled> pull_plan(const PullContext& context, Source& source, Plan plan,
+                         const Naming& naming) {
+  auto pulled = take_plan(context, source, std::move(plan), naming);
+  if (!pulled.ok() && pulled.error().code == ErrorCode::kCorrupt && context.on_wrong_content)
+    LANTERN_TRY(context.on_wrong_content(pulled.error()));
   return pulled;
 }
 
@@ -278,7 +286,8 @@ Result<Pulled> pull(const Store& store, std::string_view reference, const PullOp
                           .stop = options.stop,
                           .progress = options.progress,
                           .notice = options.notice,
-                          .judge_signature = options.judge_signature},
+                          .judge_signature = options.judge_signature,
+                          .on_wrong_content = options.on_wrong_content},
               reference, options.alias);
 }
 

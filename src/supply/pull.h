@@ -23,6 +23,7 @@ struct PullOptions {
   base::ProgressOutput progress = base::ProgressOutput::none();
   std::function<void(std::string_view)> notice = {};  // a line for the person, now and then
   SignatureJudge judge_signature = {};                // empty: signatures are not looked for
+  std::function<Status(const Error&)> on_wrong_content = {};  // as PullContext has it
 };
 
 struct Pulled {

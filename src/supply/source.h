@@ -52,6 +52,9 @@ struct PullContext {
   /// Bytes free on the file system of a folder; a test's own, where it wants a full disk.
   std::function<Result<uint64_t>(const std::filesystem::path&)> free_bytes = available_bytes;
   SignatureJudge judge_signature = {};  // empty: signatures are not looked for
+  /// Told of a source that gave other bytes than were announced, which are deleted. An error ends
+  /// the pull.
+  std::function<Status(const Error&)> on_wrong_content = {};
 
   void say(std::string_view line) const {
     if (notice) notice(line);
