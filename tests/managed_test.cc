@@ -718,6 +718,11 @@ TEST_F(Managed, ThePolicySeesTheSignerOfASignatureThatCameAlong) {
   const Ran used = run_lantern(
       {"logits", "came", "--tokens", "1,2", "--out", (scratch_folder() / "came.npy").string()});
   EXPECT_EQ(used.exit_code, 0) << used.err;
+  for (const std::string& who :
+       {std::string("release"), "key:" + base::to_hex(signer.public_key().id())}) {
+    const Ran loads = run_lantern({"audit", "query", "--signer", who, "--action", "load"});
+    EXPECT_THAT(loads.out, HasSubstr("came")) << who;
+  }
   // Another's signature over the same files allows nothing.
   fs::remove(model / "model.sig");
   fs::remove(key);
@@ -732,6 +737,21 @@ TEST_F(Managed, ThePolicySeesTheSignerOfASignatureThatCameAlong) {
                          (scratch_folder() / "other.npy").string()})
                 .exit_code,
             4);
+}
+
+TEST_F(Managed, AdvisoriesThatWereImportedAndAreGoneDeny) {
+  install_policy(1);
+  ASSERT_EQ(use({"--approve", "reviewed"}).exit_code, 0) << "none was ever imported";
+  const std::string file = (scratch_folder() / "advisory.json").string();
+  std::ofstream(file) << R"({"id": "x_1", "modified": "2026-01-01T00:00:00Z", "affected": []})";
+  ASSERT_EQ(run_lantern({"advisories", "import", file}).exit_code, 0);
+  EXPECT_EQ(use().exit_code, 0);
+  fs::remove_all(kState / "data/advisories");
+  expect_refused(use(), "lantern.advisories");
+  remove_state();
+  EXPECT_EQ(use({"--approve", "again"}).exit_code, 4) << "the log knows, too";
+  ASSERT_EQ(run_lantern({"advisories", "import", file}).exit_code, 0);
+  EXPECT_EQ(use({"--approve", "again"}).exit_code, 0);
 }
 
 TEST_F(Managed, WithoutAPolicyEveryRefusalNamesThat) {

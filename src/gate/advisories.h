@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "gate/bom.h"
 #include "supply/advisories/advisory_store.h"
+#include "supply/state.h"
 
 namespace lantern::gate {
 
@@ -23,6 +24,9 @@ Result<std::vector<supply::AdvisoryMatch>> match_advisories(const base::Digest& 
                                                             std::string_view source,
                                                             std::string_view revision);
 
+/// Whether advisories were imported here and none are left: then nobody can tell what they said.
+Result<bool> advisories_are_gone(supply::State& state);
+
 struct ModelAdvisories {
   std::string name = {};
   base::Digest id{};
@@ -33,7 +37,8 @@ struct ModelAdvisories {
 /// Errors: identify_model()'s, AdvisoryStore::match()'s.
 Result<ModelAdvisories> advisories_of(std::string_view reference, const IdentifyOptions& options);
 
-/// Errors: AdvisoryStore::import()'s.
+/// In the log before it counts; the state and the log remember that there was one. Errors:
+/// AdvisoryStore::import()'s, Governance::open()'s.
 Result<supply::AdvisoryImport> import_advisories(const std::filesystem::path& path,
                                                  const std::stop_token& stop);
 

@@ -53,6 +53,15 @@ policy::Severity severity_of(const supply::AdvisoryMatch& match) {
   return policy::Severity::kCritical;
 }
 
+/// As ModelRef::signer has them; more than fit a record are left out.
+std::string joined(const std::set<std::string>& signers) {
+  constexpr size_t kBytesMax = 8000;
+  std::string lines;
+  for (const std::string& signer : signers)
+    if (lines.size() + signer.size() < kBytesMax) lines += (lines.empty() ? "" : "\n") + signer;
+  return lines;
+}
+
 template <typename T>
 policy::Fact<T> claim(const T& text) {
   return text.empty() ? policy::Fact<T>() : policy::Fact<T>(text);
@@ -263,6 +272,8 @@ Result<policy::Facts> Governance::facts(const Composition& model, policy::Action
                 : facts.n_approvers.value_or(0) > 0 ? policy::ModelState::kApproved
                 : scan                              ? policy::ModelState::kScanned
                                                     : policy::ModelState::kQuarantined;
+  LANTERN_ASSIGN(const bool gone, advisories_are_gone(*state_));
+  if (gone) return facts;  // whatever they said
   LANTERN_ASSIGN(const auto matches,
                  match_advisories(model.id, model.files, model.source, model.revision));
   facts.advisories.emplace();
@@ -310,6 +321,8 @@ Status Governance::record(audit::Action action, const policy::Decision& decision
       .rule = decision.rule,
       .reason = reason.empty() ? decision.reason : std::string(reason),
       .facts = std::move(more)};
+  if (const auto signers = signers_of(model.id); signers.ok())
+    event.model->signer = joined(*signers);
   if (model.tier)
     event.facts.push_back({.name = "tier", .value = std::string(policy::tier_name(*model.tier))});
   if (!log_) return make_error(ErrorCode::kIo, "the audit log is not open for writing");

@@ -41,6 +41,12 @@ class StateFloor : public policy::VersionFloor {
   std::optional<AuditLog> log_;
 };
 
+/// The floor of each kind of document, and the action that says which version is in force.
+constexpr std::pair<const char*, audit::Action> kFloors[] = {
+    {kPolicyFloor, audit::Action::kPolicyChange},
+    {kRevocationsFloor, audit::Action::kRevocationsImport},
+    {kAdvisoriesFloor, audit::Action::kAdvisoriesImport}};
+
 /// Whether an entry is one of those that the state must not forget. The writer puts "action" before
 /// every text that somebody else chose, so its first mention is the entry's own.
 bool may_matter(std::string_view entry) {
@@ -50,7 +56,7 @@ bool may_matter(std::string_view entry) {
   entry.remove_prefix(at + kField.size());
   for (const audit::Action action :
        {audit::Action::kRevoke, audit::Action::kRevocationsImport, audit::Action::kPolicyChange,
-        audit::Action::kClockCorrected}) {
+        audit::Action::kAdvisoriesImport, audit::Action::kClockCorrected}) {
     const std::string_view name = audit::action_name(action);
     if (entry.starts_with(name) && entry.substr(name.size()).starts_with('"')) return true;
   }
@@ -100,8 +106,9 @@ Status apply(supply::State& state, const audit::Event& event) {
   if (event.action == audit::Action::kClockCorrected) return apply_correction(state, event);
   const auto version = version_in(event);
   if (!version) return {};
-  return state.raise(
-      event.action == audit::Action::kPolicyChange ? kPolicyFloor : kRevocationsFloor, *version);
+  for (const auto& [floor, action] : kFloors)
+    if (event.action == action) return state.raise(floor, *version);
+  return {};
 }
 
 Error denied_by_log(std::string_view fault) {
@@ -179,11 +186,10 @@ std::vector<audit::Fact> clock_facts(const supply::State::ClockCorrections& corr
 
 Status restate(supply::State& state, const AuditLog& log) {
   std::vector<audit::Event> events;
-  for (const char* floor : {kPolicyFloor, kRevocationsFloor}) {
+  for (const auto& [floor, action] : kFloors) {
     LANTERN_ASSIGN(const auto seen, state.highest(floor));
     if (!seen) continue;
-    events.push_back({.action = floor == kPolicyFloor ? audit::Action::kPolicyChange
-                                                      : audit::Action::kRevocationsImport,
+    events.push_back({.action = action,
                       .actor = audit::this_process(),
                       .facts = version_facts({.version = seen->version, .digest = seen->digest})});
   }

@@ -1,6 +1,6 @@
 // The audit log as a second keeper of what the state must not forget: local revocations,
-// corrections of the clock, and the highest versions of policies and of revocation lists that were
-// ever in force. They are recorded
+// corrections of the clock, the highest versions of policies and of revocation lists that were
+// ever in force, and that advisories were imported. They are recorded
 // as fields of entries, and a state that is older than the log (an old copy was put back, it was
 // deleted, a process died between the two) gets them back before anything is decided.
 //
@@ -24,11 +24,13 @@ namespace lantern::gate {
 /// Under which the state keeps its floors.
 inline constexpr const char* kPolicyFloor = "policy";
 inline constexpr const char* kRevocationsFloor = "revocations";
+/// How many imports of advisories there were, and the digest of the last one's input.
+inline constexpr const char* kAdvisoriesFloor = "advisories";
 
 /// The source of a revocation that was decided on this machine.
 inline constexpr const char* kLocalRevocation = "local";
 
-/// The fields of a kPolicyChange or kRevocationsImport entry.
+/// The fields of a kPolicyChange, kRevocationsImport or kAdvisoriesImport entry.
 std::vector<audit::Fact> version_facts(const policy::VersionSeen& seen);
 
 /// The fields of a kClockCorrected entry.

@@ -107,7 +107,10 @@ Finding has_advisories(const Policy& policy, const Facts& facts) {
   if (least != Severity::kNone)
     severe =
         facts.advisory_severity ? truth_of(*facts.advisory_severity >= least) : Truth::kUnknown;
-  std::string what = "an advisory is open";
+  std::string what = facts.advisories
+                         ? "an advisory is open"
+                         : "an advisory is open (where those that were imported are gone, "
+                           "lantern advisories import brings them back)";
   if (open == Truth::kYes) what += " (" + *facts.advisories->begin() + ")";
   if (open == Truth::kYes && facts.advisory_severity)
     what += fmt::format(", the worst of severity {}", severity_name(*facts.advisory_severity));

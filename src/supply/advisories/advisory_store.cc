@@ -14,6 +14,7 @@
 #include "base/printable.h"
 #include "supply/advisories/advisory_file.h"
 #include "supply/advisories/record_reader.h"
+#include "supply/manifest.h"
 #include "supply/names.h"
 #include "supply/url.h"
 
@@ -64,9 +65,17 @@ Result<Found> find_files(const fs::path& path) {
   return found;
 }
 
+/// What an import has read.
+struct Read {
+  std::vector<RecordToWrite> records;
+  std::vector<ManifestFile> files;  // they came from
+  size_t n_statements = 0;
+  uint64_t bytes = 0;
+};
+
 /// One record of a file: which kind it is shows in it.
 Result<RecordToWrite> read_record(const base::Json& json, std::string text,
-                                  const std::string& where) {
+                                  const std::string& where, Read& read) {
   RecordToWrite record;
   if (json.is_object() && json.contains("@context")) {
     LANTERN_ASSIGN(const VexDocument document, read_openvex(json, where));
@@ -75,6 +84,7 @@ Result<RecordToWrite> read_record(const base::Json& json, std::string text,
     record.modified = document.time;
     record.version = document.version;
     record.keys = keys_of(document);
+    read.n_statements += document.statements.size();
   } else if (json.is_object() && json.contains("id")) {
     LANTERN_ASSIGN(const Advisory advisory, read_osv(json, where));
     record.id = percent_encode(advisory.id);
@@ -91,10 +101,11 @@ Result<RecordToWrite> read_record(const base::Json& json, std::string text,
 }
 
 /// All records of one file.
-Status read_file(const fs::path& path, std::vector<RecordToWrite>& records, uint64_t& bytes) {
+Status read_file(const fs::path& path, Read& read) {
   LANTERN_ASSIGN(std::string text, base::read_text_file(path, kRecordsBytesMax));
-  bytes += text.size();
-  if (bytes > kImportBytesMax)
+  read.files.push_back({.path = path.string(), .size = text.size(), .digest = base::sha256(text)});
+  read.bytes += text.size();
+  if (read.bytes > kImportBytesMax)
     return make_error(ErrorCode::kTooLarge,
                       "{}: more than {} bytes in one import: take it in parts", path.string(),
                       kImportBytesMax);
@@ -106,8 +117,8 @@ Status read_file(const fs::path& path, std::vector<RecordToWrite>& records, uint
     if (text.size() > kRecordBytesMax)
       return make_error(ErrorCode::kTooLarge, "{}: {} bytes, a record has at most {}", where,
                         text.size(), kRecordBytesMax);
-    LANTERN_ASSIGN(RecordToWrite record, read_record(json, std::move(text), where));
-    records.push_back(std::move(record));
+    LANTERN_ASSIGN(RecordToWrite record, read_record(json, std::move(text), where, read));
+    read.records.push_back(std::move(record));
     return {};
   }
   for (size_t i = 0; i < json.size(); ++i) {
@@ -117,8 +128,8 @@ Status read_file(const fs::path& path, std::vector<RecordToWrite>& records, uint
     if (own.size() > kRecordBytesMax)
       return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", each, own.size(),
                         kRecordBytesMax);
-    LANTERN_ASSIGN(RecordToWrite record, read_record(json[i], std::move(own), each));
-    records.push_back(std::move(record));
+    LANTERN_ASSIGN(RecordToWrite record, read_record(json[i], std::move(own), each, read));
+    read.records.push_back(std::move(record));
   }
   return {};
 }
@@ -182,6 +193,14 @@ bool has_key(const RecordEntry& entry, const std::unordered_set<std::string_view
 
 fs::path database(const fs::path& folder) { return folder / "advisories.db"; }
 
+/// `files` are those of a folder by their paths inside it, or the one that `path` names.
+base::Digest digest_of(const fs::path& path, std::vector<ManifestFile> files) {
+  if (files.size() == 1 && fs::path(files[0].path) == path) return files[0].digest;
+  for (ManifestFile& file : files)
+    file.path = fs::path(file.path).lexically_relative(path).generic_string();
+  return composition_id(files);
+}
+
 }  // namespace
 
 Result<AdvisoryStore> AdvisoryStore::of_user() {
@@ -189,18 +208,26 @@ Result<AdvisoryStore> AdvisoryStore::of_user() {
   return AdvisoryStore(folders.data / "advisories");
 }
 
-Result<AdvisoryImport> AdvisoryStore::import(const fs::path& path,
-                                             const std::stop_token& stop) const {
+bool AdvisoryStore::exists() const {
+  std::error_code unknown;
+  return fs::exists(database(folder_), unknown);
+}
+
+Result<AdvisoryImport> AdvisoryStore::import(
+    const fs::path& path, const std::stop_token& stop,
+    const std::function<Status(const AdvisoryImport&)>& before) const {
   LANTERN_ASSIGN(Found found, find_files(path));
-  std::vector<RecordToWrite> records;
-  uint64_t bytes = 0;
+  Read read;
   for (const fs::path& file : found.files) {
     if (stop.stop_requested()) return cancelled();
-    LANTERN_TRY(read_file(file, records, bytes));
+    LANTERN_TRY(read_file(file, read));
   }
-  if (records.empty())
+  if (read.records.empty())
     return make_error(ErrorCode::kInvalidArgument, "{}: no advisory in it (*.json)", path.string());
-  AdvisoryImport report{.n_read = records.size(), .left_alone = std::move(found.left_alone)};
+  AdvisoryImport report{.n_read = read.records.size(),
+                        .n_statements = read.n_statements,
+                        .digest = digest_of(path, read.files),
+                        .left_alone = std::move(found.left_alone)};
   LANTERN_ASSIGN(const base::UniqueFd held, lock(folder_));
   auto old_file = AdvisoryFile::open(database(folder_));
   if (!old_file.ok() && old_file.error().code != ErrorCode::kNotFound)
@@ -209,8 +236,9 @@ Result<AdvisoryImport> AdvisoryStore::import(const fs::path& path,
   if (old_file.ok())
     for (const RecordEntry& entry : old_file->entries())
       all.emplace(std::pair(entry.kind, std::string(entry.id)), kept(entry));
-  merge(std::move(records), all, report);
+  merge(std::move(read.records), all, report);
   report.n_total = all.size();
+  if (before) LANTERN_TRY(before(report));
   if (report.n_new + report.n_replaced == 0) return report;
   std::vector<RecordToWrite> sorted;
   sorted.reserve(all.size());

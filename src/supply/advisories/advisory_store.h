@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -23,6 +24,8 @@ namespace lantern::supply {
 
 struct AdvisoryImport {
   size_t n_read = 0;                         // records in the files
+  size_t n_statements = 0;                   // of those that are VEX documents
+  base::Digest digest{};                     // of the file's bytes; of a folder composition_id()
   size_t n_new = 0;                          // ids that were not here
   size_t n_replaced = 0;                     // by a later `modified` (VEX: version or time)
   size_t n_unchanged = 0;                    // the same bytes
@@ -39,10 +42,15 @@ class AdvisoryStore {
   static Result<AdvisoryStore> of_user();
 
   /// A file (one record, or a JSON array of records) or a folder with *.json anywhere below it,
-  /// links not followed. Errors: kNotFound, kInvalidArgument without any record, and a record's
-  /// own, which names its file.
-  Result<AdvisoryImport> import(const std::filesystem::path& path,
-                                const std::stop_token& stop = {}) const;
+  /// links not followed. `before` is told what was read before anything of it counts; its error
+  /// ends the import. Errors: kNotFound, kInvalidArgument without any record, and a record's own,
+  /// which names its file.
+  Result<AdvisoryImport> import(
+      const std::filesystem::path& path, const std::stop_token& stop = {},
+      const std::function<Status(const AdvisoryImport&)>& before = {}) const;
+
+  /// Whether any import has left something here.
+  [[nodiscard]] bool exists() const;
 
   /// All that speaks of `subject`, cleared ones too: the worst standing first, then the severest,
   /// then by id. Empty where nothing was imported. An index or a record that cannot be read is an
