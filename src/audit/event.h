@@ -71,7 +71,7 @@ struct Actor {
 struct ModelRef {
   std::string id = {};      // 64 hexadecimal digits
   std::string name = {};    // the alias under which it was asked for
-  std::string signer = {};  // the verified signer, where there is one
+  std::string signer = {};  // the verified signer, where there is one; of several one a line
   std::string state = {};   // approved, revoked, ...
 };
 

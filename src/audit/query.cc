@@ -13,11 +13,20 @@ bool is_model(const ModelRef& model, std::string_view wanted) {
   return wanted.size() >= kIdDigitsMin && model.id.starts_with(wanted);
 }
 
+bool has_line(std::string_view lines, std::string_view wanted) {
+  for (;;) {
+    const size_t end = lines.find('\n');
+    if (lines.substr(0, end) == wanted) return true;
+    if (end == std::string_view::npos) return false;
+    lines.remove_prefix(end + 1);
+  }
+}
+
 }  // namespace
 
 bool Query::matches(const Event& event) const {
   if (!model.empty() && !(event.model && is_model(*event.model, model))) return false;
-  if (!signer.empty() && !(event.model && event.model->signer == signer)) return false;
+  if (!signer.empty() && !(event.model && has_line(event.model->signer, signer))) return false;
   if (!user.empty() && event.actor.user != user &&
       !(event.actor.uid && std::to_string(*event.actor.uid) == user))
     return false;

@@ -15,9 +15,9 @@ namespace lantern::audit {
 
 /// What an entry must have; what is empty is not asked for.
 struct Query {
-  std::string model = {};  // its name, or the first digits (at least 6) of its id
-  std::string signer = {};
-  std::string user = {};  // a login name or a number
+  std::string model = {};   // its name, or the first digits (at least 6) of its id
+  std::string signer = {};  // as rules name it: "key:HEX", "certificate:ROOT:SUBJECT"
+  std::string user = {};    // a login name or a number
   std::optional<int64_t> since_ms = {};
   std::optional<int64_t> until_ms = {};
   std::optional<Action> action = {};

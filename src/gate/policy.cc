@@ -191,6 +191,14 @@ Result<PolicyInForce> policy_in_force() {
   return in_force;
 }
 
+std::string signer_named(std::string_view name) {
+  if (const auto in_force = policy_in_force(); in_force.ok())
+    for (const policy::NamedKey& key : in_force->file.policy.keys)
+      if (key.name == name && key.uses.contains(policy::KeyUse::kModels))
+        return policy::signer_of(key.key);
+  return std::string(name);
+}
+
 Result<Explained> explain_policy(const ExplainRequest& request) {
   Explained explained;
   LANTERN_ASSIGN(Governance governance, Governance::open_to_look());

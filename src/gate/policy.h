@@ -43,6 +43,10 @@ struct PolicyInForce {
 /// The policy of this machine, read anew. kDenied where it is managed and has no valid one.
 Result<PolicyInForce> policy_in_force();
 
+/// How records name the signer whose key the policy in force calls `name`; `name` where there is no
+/// such key, or no policy.
+std::string signer_named(std::string_view name);
+
 struct ExplainRequest {
   std::optional<std::filesystem::path> policy = {};  // as check_policy_file(); absent: in force
   std::optional<std::string> subject = {};  // "user:alice,group:ml"; absent: who is logged in

@@ -14,6 +14,7 @@
 #include "cli/subcommands.h"
 #include "cli/table.h"
 #include "gate/audit.h"
+#include "gate/policy.h"
 
 namespace lantern::cli {
 namespace {
@@ -109,6 +110,7 @@ Result<Exit> show(const Flags& flags) {
 }
 
 Status complete_query(Flags& flags) {
+  flags.query.signer = gate::signer_named(flags.query.signer);
   if (!flags.since.empty()) {
     LANTERN_ASSIGN(flags.query.since_ms, audit::parse_moment(flags.since, now_ms()));
   }
@@ -313,7 +315,9 @@ void add_folder(CLI::App& app, Flags& flags) {
 void add_query(CLI::App& app, Flags& flags) {
   add_folder(app, flags);
   app.add_option("--model", flags.query.model, "a model's name, or the first digits of its id");
-  app.add_option("--signer", flags.query.signer, "who signed the model");
+  app.add_option(
+      "--signer", flags.query.signer,
+      "who signed the model: a key's name in the policy, or key:HEX, certificate:ROOT:SUBJECT");
   app.add_option("--user", flags.query.user, "a login name or a user number");
   app.add_option("--since", flags.since, "from 2026-11-22, 2026-11-22T18:41:41Z, or 30d ago on");
   app.add_option("--until", flags.until, "up to this moment");
