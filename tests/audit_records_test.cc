@@ -49,7 +49,7 @@ Ran use(const std::string& model, const std::vector<std::string>& more = {}) {
 TEST(AuditRecords, ARemovalAtTheCommandLine) {
   const ScopedHome home("removal");
   for (const char* name : {"one", "two"})
-    ASSERT_EQ(run_lantern({"pull", golden_model(), "--name", name}).exit_code, 0);
+    ASSERT_EQ(run_lantern({"pull", golden_model(), "--name", name}).exit_code, 4);
   ASSERT_EQ(run_lantern({"remove", "two"}).exit_code, 0);
   EXPECT_EQ(run_lantern({"remove", "one", "three"}).exit_code, 2);
   ASSERT_EQ(run_lantern({"remove", "one"}).exit_code, 0);
@@ -68,7 +68,7 @@ TEST(AuditRecords, ASignature) {
   fs::create_directories(folder);
   const base::PrivateKey key = base::PrivateKey::generate(base::KeyKind::kP256).value();
   ASSERT_TRUE(key.save(folder / "key.pem").ok());
-  ASSERT_EQ(run_lantern({"pull", golden_model(), "--name", "one"}).exit_code, 0);
+  ASSERT_EQ(run_lantern({"pull", golden_model(), "--name", "one"}).exit_code, 4);
   const std::string pem = folder / "key.pem", at = folder / "one.sig";
   ASSERT_EQ(run_lantern({"sign", "one", "--key", pem, "--signature", at}).exit_code, 0);
   fs::copy_file(golden_model() + "/config.json", folder / "file");
@@ -100,9 +100,9 @@ TEST(AuditRecords, AnApprovalThatAPullAskedForAndDidNotGet) {
   const auto pull = [](const std::string& path) {
     return run_lantern({"pull", path, "--approve", "a reason"}).exit_code;
   };
-  EXPECT_EQ(pull(tiny("bad.gguf", "{{ ''.__class__.__mro__[1].__subclasses__() }}")), 1);
-  EXPECT_EQ(pull(tiny("half.gguf", "{% for m in messages %}{{ m.content ")), 3);
-  ASSERT_EQ(run_lantern({"pull", golden_model(), "--name", "gone"}).exit_code, 0);
+  EXPECT_EQ(pull(tiny("bad.gguf", "{{ ''.__class__.__mro__[1].__subclasses__() }}")), 4);
+  EXPECT_EQ(pull(tiny("half.gguf", "{% for m in messages %}{{ m.content ")), 4);
+  ASSERT_EQ(run_lantern({"pull", golden_model(), "--name", "gone"}).exit_code, 4);
   ASSERT_EQ(run_lantern({"revoke", "gone", "--reason", "r"}).exit_code, 0);
   EXPECT_EQ(pull(golden_model()), 4);
   const auto approvals = records_of("approve");
