@@ -734,5 +734,29 @@ TEST(ServeAlone, LetsAnswersUnderWayEndBeforeItDoes) {
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
 }
 
+TEST(ServeAlone, WhoWaitsLongerThanItDrainsHearsThatHisAnswerIsCut) {
+  const ScopedHome home("serve-cut");
+  engine::TinyModel tiny;
+  tiny.context = 32'768;
+  Served served({"--drain", "0"}, tiny);
+  const auto ask = [&](const char* more) {
+    return served.post("/v1/completions",
+                       fmt::format(R"({{"model":"{}","prompt":"x","max_tokens":32000,)"
+                                   R"("ignore_eos":true{}}})",
+                                   served.name_, more));
+  };
+  std::string whole, streamed;
+  std::jthread asks_whole([&] { whole = ask(""); });
+  std::jthread asks_streamed([&] { streamed = ask(R"(,"stream":true)"); });
+  while (served.metric("lantern_answers_running") < 2)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(served.stop(), 0);
+  asks_whole.join();
+  asks_streamed.join();
+  EXPECT_THAT(whole, StartsWith("HTTP/1.1 503")) << whole.substr(0, 300);
+  EXPECT_THAT(streamed, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(streamed, HasSubstr("the service ends"));
+}
+
 }  // namespace
 }  // namespace lantern::tests

@@ -5,6 +5,7 @@
 // by posting to it.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -75,8 +76,14 @@ class Exchange final : public Reply, public std::enable_shared_from_this<Exchang
   /// I/O thread: the connection is no longer this exchange's.
   bool over = false;
 
-  /// The client went, or is given up.
-  void leave() { gone_.request_stop(); }
+  /// The client went, or is given up: nothing more is sent.
+  void leave() {
+    left_ = true;
+    stop();
+  }
+  [[nodiscard]] bool left() const { return left_; }
+  /// The answer must end now; how it ends is still sent.
+  void stop() { gone_.request_stop(); }
 
   /// What there is to do next. I/O thread.
   struct Next {
@@ -119,6 +126,7 @@ class Exchange final : public Reply, public std::enable_shared_from_this<Exchang
   bool awake_ = false;
   const size_t waiting_bytes_max_;
   std::stop_source gone_;
+  std::atomic<bool> left_ = false;
   std::mutex mutex_;
   std::optional<Response> head_;
   bool head_taken_ = false, whole_ = false, ended_ = false;

@@ -41,6 +41,7 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 using asio::local::stream_protocol;
 using boost::system::error_code;
+using Clock = std::chrono::steady_clock;
 
 /// Either family's sockets.
 using AnySocket = asio::generic::stream_protocol::socket;
@@ -51,6 +52,8 @@ constexpr size_t kTargetBytesMax = 8192;
 constexpr size_t kWorkers = 4;
 /// How often a client that sent more than it should yet is looked at: whether it still listens.
 constexpr auto kLookAgain = std::chrono::milliseconds(200);
+/// For whom the drain cuts short: to hear of it, and then to take what was sent.
+constexpr auto kLastWords = std::chrono::seconds(2);
 constexpr auto kTlsGoodbye = std::chrono::seconds(2);
 /// For a client that still sends while it is told that its request is refused.
 constexpr auto kLinger = std::chrono::seconds(2);
@@ -258,7 +261,7 @@ struct HttpServer::Impl {
   template <typename Stream>
   asio::awaitable<void> refuse(Stream& stream, std::string_view target, int status,
                                const std::string& message);
-  asio::awaitable<void> end_when_drained(std::chrono::steady_clock::time_point deadline);
+  asio::awaitable<void> end_when_drained(Clock::time_point deadline);
   std::string next_id();
 
   HttpLimits limits;
@@ -557,7 +560,7 @@ asio::awaitable<bool> HttpServer::Impl::answer(Stream& stream,
   const bool keep = co_await write_answer(stream, *exchange, message);
   exchange->over = true;
   stop_watching->emit(asio::cancellation_type::all);
-  co_return keep && !exchange->gone().stop_requested();
+  co_return keep && !exchange->left();
 }
 
 template <typename Stream>
@@ -592,7 +595,7 @@ asio::awaitable<bool> HttpServer::Impl::write_answer(
   bool started = false;
   for (;;) {
     Exchange::Next next = exchange.take();
-    if (exchange.gone().stop_requested()) co_return false;
+    if (exchange.left()) co_return false;
     if (next.head && next.whole)
       co_return co_await write_whole(stream, *next.head, message.version(), head_only,
                                      keep_alive && !draining);
@@ -676,18 +679,23 @@ void HttpServer::set_limits(const HttpLimits& limits) {
   asio::post(impl_->io, [impl = impl_.get(), limits] { impl->limits = limits; });
 }
 
-asio::awaitable<void> HttpServer::Impl::end_when_drained(
-    std::chrono::steady_clock::time_point deadline) {
-  while (!under_way.empty() && std::chrono::steady_clock::now() < deadline) {
-    look.expires_after(std::chrono::milliseconds(20));
-    co_await look.async_wait(use_tuple);
-  }
+asio::awaitable<void> HttpServer::Impl::end_when_drained(Clock::time_point deadline) {
+  const auto wait_for_answers = [this](Clock::time_point until) -> asio::awaitable<void> {
+    while (!under_way.empty() && Clock::now() < until) {
+      look.expires_after(std::chrono::milliseconds(20));
+      co_await look.async_wait(use_tuple);
+    }
+  };
+  co_await wait_for_answers(deadline);
+  // Whoever waits longer hears that his answer is cut short.
+  for (Exchange* exchange : under_way) exchange->stop();
+  co_await wait_for_answers(Clock::now() + kLastWords);
   for (Exchange* exchange : under_way) {
     exchange->leave();
     exchange->end();
   }
-  const auto last = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-  while (n_connections > 0 && std::chrono::steady_clock::now() < last) {
+  const auto last = Clock::now() + kLastWords;
+  while (n_connections > 0 && Clock::now() < last) {
     look.expires_after(std::chrono::milliseconds(5));
     co_await look.async_wait(use_tuple);
   }
@@ -706,8 +714,7 @@ void HttpServer::run(const std::stop_token& stop, std::chrono::seconds drain) {
       std::ignore = impl.acceptor.close(ignored);
       std::ignore = impl.local_acceptor.close(ignored);
       for (PlainStream* stream : impl.idle) stream->cancel();
-      asio::co_spawn(impl.io, impl.end_when_drained(std::chrono::steady_clock::now() + drain),
-                     asio::detached);
+      asio::co_spawn(impl.io, impl.end_when_drained(Clock::now() + drain), asio::detached);
     });
   });
   impl.io.run();
