@@ -141,6 +141,14 @@ std::string sse_event(const base::OrderedJson& document, std::string_view name) 
   return out;
 }
 
+void EventStream::write(std::string event) {
+  if (started_) return reply_->write(std::move(event));
+  started_ = true;
+  Response head{.headers = headers_, .body = std::move(event)};
+  head.headers.add("Content-Type", "text/event-stream; charset=utf-8");
+  reply_->start(std::move(head));
+}
+
 int64_t unix_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(
              std::chrono::system_clock::now().time_since_epoch())

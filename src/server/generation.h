@@ -78,6 +78,21 @@ void settle_seed(Generation& generation, Headers& headers);
 /// "data: {...}\n\n", with "event: name\n" before it where there is a name.
 std::string sse_event(const base::OrderedJson& document, std::string_view name = {});
 
+/// The events of one streamed answer; the response's head, with `headers`, goes with the first.
+class EventStream {
+ public:
+  EventStream(std::shared_ptr<Reply> reply, Headers headers)
+      : reply_(std::move(reply)), headers_(std::move(headers)) {}
+  /// `event` as sse_event() makes it.
+  void write(std::string event);
+  [[nodiscard]] bool started() const { return started_; }
+
+ private:
+  std::shared_ptr<Reply> reply_;
+  Headers headers_;
+  bool started_ = false;
+};
+
 int64_t unix_seconds();
 
 }  // namespace lantern::server

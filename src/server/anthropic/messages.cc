@@ -96,19 +96,14 @@ class Sink final : public MessageSink {
   }
 
   void begin() {
-    if (started_) return;
+    if (events_.started()) return;
     write("message_start", {{"message", message_of(OrderedJson::array(), nullptr, nullptr, 0)}});
   }
 
   void write(std::string_view type, const OrderedJson& rest) {
     OrderedJson event = {{"type", type}};
     event.update(rest);
-    std::string text = sse_event(event, type);
-    if (started_) return reply_->write(std::move(text));
-    started_ = true;
-    Response head{.headers = headers_, .body = std::move(text)};
-    head.headers.add("Content-Type", "text/event-stream; charset=utf-8");
-    reply_->start(std::move(head));
+    events_.write(sse_event(event, type));
   }
 
   static OrderedJson content_of(const Block& block) {
@@ -134,7 +129,7 @@ class Sink final : public MessageSink {
   }
 
   void fail(const Error& error) {
-    if (!started_) return reply_->send(error_response(Api::kAnthropic, error));
+    if (!events_.started()) return reply_->send(error_response(Api::kAnthropic, error));
     reply_->write(sse_event(error_document(Api::kAnthropic, error), "error"));
     reply_->end();
   }
@@ -143,8 +138,8 @@ class Sink final : public MessageSink {
   const std::string id_, model_;
   const Headers headers_;
   const std::shared_ptr<Reply> reply_;
+  EventStream events_{reply_, headers_};
   int64_t n_prompt_tokens_ = 0;
-  bool started_ = false;
 };
 
 }  // namespace

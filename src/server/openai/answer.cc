@@ -123,14 +123,7 @@ class Sink final : public MessageSink {
     return out;
   }
 
-  void write(const OrderedJson& event) {
-    std::string text = sse_event(event);
-    if (started_) return reply_->write(std::move(text));
-    started_ = true;
-    Response head{.headers = options_.headers, .body = std::move(text)};
-    head.headers.add("Content-Type", "text/event-stream; charset=utf-8");
-    reply_->start(std::move(head));
-  }
+  void write(const OrderedJson& event) { events_.write(sse_event(event)); }
 
   void write_opening(uint32_t choice, const OrderedJson& part) {
     OrderedJson waiting = std::exchange(tokens_[choice], OrderedJson::array());
@@ -148,7 +141,7 @@ class Sink final : public MessageSink {
   }
 
   void fail(const Error& error) {
-    if (!started_) return reply_->send(error_response(Api::kOpenAi, error));
+    if (!events_.started()) return reply_->send(error_response(Api::kOpenAi, error));
     reply_->write(sse_event(error_document(Api::kOpenAi, error)));
     reply_->end();
   }
@@ -189,8 +182,8 @@ class Sink final : public MessageSink {
 
   AnswerOptions options_;
   std::shared_ptr<Reply> reply_;
+  EventStream events_{reply_, options_.headers};
   const int64_t created_ = unix_seconds();
-  bool started_ = false;
   std::vector<bool> begun_;                 // by choice
   std::vector<OrderedJson> tokens_;         // likewise: log-probabilities not sent yet
   std::vector<std::vector<size_t>> calls_;  // likewise: the blocks that are calls

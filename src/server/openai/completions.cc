@@ -135,14 +135,7 @@ class Joined {
     return result.finish == engine::FinishReason::kLength ? "length" : "stop";
   }
 
-  void write(const OrderedJson& event) {
-    std::string text = sse_event(event);
-    if (started_) return reply_->write(std::move(text));
-    started_ = true;
-    Response head{.headers = options_.headers, .body = std::move(text)};
-    head.headers.add("Content-Type", "text/event-stream; charset=utf-8");
-    reply_->start(std::move(head));
-  }
+  void write(const OrderedJson& event) { events_.write(sse_event(event)); }
 
   void write_chunk(size_t index, std::string_view text, OrderedJson finish) {
     OrderedJson chunk = document();
@@ -162,7 +155,7 @@ class Joined {
 
   void fail(const Error& error) {
     failed_ = true;
-    if (!started_) return reply_->send(error_response(Api::kOpenAi, error));
+    if (!events_.started()) return reply_->send(error_response(Api::kOpenAi, error));
     reply_->write(sse_event(error_document(Api::kOpenAi, error)));
     reply_->end();
   }
@@ -203,6 +196,7 @@ class Joined {
 
   const CompletionOptions options_;
   const std::shared_ptr<Reply> reply_;
+  EventStream events_{reply_, options_.headers};
   std::stop_source cancel_;
   const int64_t created_ = unix_seconds();
   std::mutex mutex_;
@@ -210,7 +204,7 @@ class Joined {
   std::vector<gate::Answer> answers_;
   uint32_t open_;  // prompts without an answer
   std::vector<Choice> choices_;
-  bool started_ = false, failed_ = false;
+  bool failed_ = false;
   const std::stop_callback<std::function<void()>> gone_;
 };
 

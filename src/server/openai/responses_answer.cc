@@ -190,16 +190,11 @@ class Sink final : public MessageSink {
   void write(std::string_view type, OrderedJson fields) {
     OrderedJson event = {{"type", type}, {"sequence_number", sequence_++}};
     event.update(fields);
-    std::string text = sse_event(event, type);
-    if (started_) return reply_->write(std::move(text));
-    started_ = true;
-    Response head{.headers = options_.headers, .body = std::move(text)};
-    head.headers.add("Content-Type", "text/event-stream; charset=utf-8");
-    reply_->start(std::move(head));
+    events_.write(sse_event(event, type));
   }
 
   void begin() {
-    if (started_) return;
+    if (events_.started()) return;
     write("response.created", {{"response", response("in_progress")}});
     write("response.in_progress", {{"response", response("in_progress")}});
   }
@@ -227,7 +222,7 @@ class Sink final : public MessageSink {
   }
 
   void fail(const Error& error) {
-    if (!started_) return reply_->send(error_response(Api::kOpenAi, error));
+    if (!events_.started()) return reply_->send(error_response(Api::kOpenAi, error));
     const OrderedJson document = error_document(Api::kOpenAi, error)["error"];
     OrderedJson failed = response("failed");
     failed["error"] = {{"code", "server_error"}, {"message", error.message}};
@@ -239,10 +234,10 @@ class Sink final : public MessageSink {
 
   const ResponsesAnswer options_;
   const std::shared_ptr<Reply> reply_;
+  EventStream events_{reply_, options_.headers};
   const int64_t created_ = unix_seconds();
   std::vector<Block> blocks_;  // that are whole
   size_t closed_ = 0;          // of these, those whose end was told
-  bool started_ = false;
   int64_t sequence_ = 0;
 };
 
