@@ -1,6 +1,5 @@
 // A program with a zip archive behind it that holds a GGUF file, stored: a llamafile.
-#include <memory>
-
+#include "format/window_source.h"
 #include "format/zip_directory.h"
 #include "sensor/weights.h"
 
@@ -15,23 +14,6 @@ bool matches(const FileEnds& ends) {
          ends.tail.starts_with("PK\x05\x06");
 }
 
-class Part final : public format::Source {
- public:
-  Part(const format::Source& source, uint64_t begin, uint64_t size)
-      : source_(source), begin_(begin), size_(size) {}
-  [[nodiscard]] const std::string& name() const override { return source_.name(); }
-  [[nodiscard]] uint64_t size() const override { return size_; }
-  Status read_at(uint64_t offset, std::span<std::byte> out) const override {
-    if (offset > size_ || out.size() > size_ - offset)
-      return make_error(ErrorCode::kCorrupt, "{}: ends early", name());
-    return source_.read_at(begin_ + offset, out);
-  }
-
- private:
-  const format::Source& source_;
-  uint64_t begin_, size_;
-};
-
 Status read(const WeightInput& input, WeightFacts& facts) {
   const auto entries = format::read_zip_directory(input.source, {});
   if (!entries.ok()) return make_error(ErrorCode::kNotFound, "no archive that can be read");
@@ -42,7 +24,7 @@ Status read(const WeightInput& input, WeightFacts& facts) {
       largest = &entry;
   if (largest == nullptr)
     return make_error(ErrorCode::kNotFound, "a program with an archive that holds no model");
-  const Part part(input.source, largest->data_offset, largest->size);
+  const format::WindowSource part(input.source, largest->data_offset, largest->size);
   return read_gguf({.source = part, .have = largest->size}, facts);
 }
 

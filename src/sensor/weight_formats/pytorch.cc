@@ -5,6 +5,7 @@
 #include <cctype>
 #include <memory>
 
+#include "format/window_source.h"
 #include "format/zip.h"
 #include "sensor/weights.h"
 
@@ -25,25 +26,11 @@ constexpr auto kTypes = std::to_array<StorageType>({{"FloatStorage", "F32", 4},
 
 bool matches(const FileEnds& ends) { return ends.head.starts_with("PK\x03\x04"); }
 
-/// Another source, for a reader that owns its own.
-class Whole final : public format::Source {
- public:
-  explicit Whole(const format::Source& source) : source_(source) {}
-  [[nodiscard]] const std::string& name() const override { return source_.name(); }
-  [[nodiscard]] uint64_t size() const override { return source_.size(); }
-  Status read_at(uint64_t offset, std::span<std::byte> out) const override {
-    return source_.read_at(offset, out);
-  }
-
- private:
-  const format::Source& source_;
-};
-
 Status read(const WeightInput& input, WeightFacts& facts) {
   if (input.have < input.source.size())
     return make_error(ErrorCode::kNotFound, "its directory, at its end, cannot be read");
   // A broken archive may be anything's.
-  const auto opened = format::ZipFile::open(std::make_unique<Whole>(input.source));
+  const auto opened = format::ZipFile::open(std::make_unique<format::WindowSource>(input.source));
   if (!opened.ok()) return make_error(ErrorCode::kNotFound, "no archive that can be read");
   const format::ZipFile& zip = *opened;
   const format::ZipEntry* pickle = nullptr;

@@ -55,13 +55,6 @@ bool Input::looks_like_text() const {
   });
 }
 
-Status WindowSource::read_at(uint64_t offset, std::span<std::byte> out) const {
-  if (offset > size_ || out.size() > size_ - offset)
-    return make_error(ErrorCode::kCorrupt, "{}: {} bytes at {} lie past the end, {}", name(),
-                      out.size(), offset, size_);
-  return source_.read_at(begin_ + offset, out);
-}
-
 Scan::Scan(const Limits& limits)
     : limits_(limits), deadline_(std::chrono::steady_clock::now() + limits.time_max) {}
 

@@ -105,32 +105,4 @@ struct Scanner {
 
 std::span<const Scanner* const> all_scanners();
 
-/// A source that stays somebody else's.
-class BorrowedSource final : public format::Source {
- public:
-  explicit BorrowedSource(const format::Source& source) : source_(source) {}
-  [[nodiscard]] const std::string& name() const override { return source_.name(); }
-  [[nodiscard]] uint64_t size() const override { return source_.size(); }
-  Status read_at(uint64_t offset, std::span<std::byte> out) const override {
-    return source_.read_at(offset, out);
-  }
-
- private:
-  const format::Source& source_;
-};
-
-/// Bytes [begin, begin + size) of another source, which must have them.
-class WindowSource final : public format::Source {
- public:
-  WindowSource(const format::Source& source, uint64_t begin, uint64_t size)
-      : source_(source), begin_(begin), size_(size) {}
-  [[nodiscard]] const std::string& name() const override { return source_.name(); }
-  [[nodiscard]] uint64_t size() const override { return size_; }
-  Status read_at(uint64_t offset, std::span<std::byte> out) const override;
-
- private:
-  const format::Source& source_;
-  uint64_t begin_, size_;
-};
-
 }  // namespace lantern::supply::scan

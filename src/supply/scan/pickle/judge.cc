@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "format/window_source.h"
 #include "supply/scan/pickle/machine.h"
 #include "supply/scan/text_codes.h"
 
@@ -129,7 +130,7 @@ void PickleMachine::look_inside(std::string_view text) {
 
 void PickleMachine::look_inside_large(uint64_t at, uint64_t n) {
   if (options_.scan == nullptr) return;
-  const WindowSource window(source_, at, n);
+  const format::WindowSource window(source_, at, n);
   const Input input(window, "");
   if (!looks_like_payload(input.head().substr(0, 16))) return;
   options_.scan->judge_nested("string", window);

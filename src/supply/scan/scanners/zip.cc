@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "format/window_source.h"
 #include "format/zip.h"
 #include "supply/scan/inflate.h"
 #include "supply/scan/scanner.h"
@@ -43,7 +44,7 @@ void judge_entry(const format::ZipFile& zip, const Input& input, const format::Z
   if (entry.method == 0 && !entry.is_encrypted) {
     // Stored: judged where it lies, so that a tensor of gigabytes needs no memory.
     if (entry.data_offset > input.size() || entry.size > input.size() - entry.data_offset) return;
-    const WindowSource window(input.source(), entry.data_offset, entry.size);
+    const format::WindowSource window(input.source(), entry.data_offset, entry.size);
     scan.judge_nested(entry.name, window);
     return;
   }
@@ -100,7 +101,7 @@ void run(const Input& input, Scan& scan) {
   format::ZipLimits limits;
   limits.entries = scan.limits().entries;
   limits.ratio = scan.limits().ratio_max;
-  auto zip = format::ZipFile::open(std::make_unique<BorrowedSource>(input.source()), limits);
+  auto zip = format::ZipFile::open(std::make_unique<format::WindowSource>(input.source()), limits);
   if (!zip.ok()) {
     scan.unreadable("zip", zip.error());
     salvage(input, scan);
