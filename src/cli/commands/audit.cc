@@ -257,13 +257,13 @@ Result<Exit> verify(const Flags& flags) {
     LANTERN_TRY(print(visible(verdict_text(verdict))));
   }
   if (!verdict.consistent()) return Exit::kNo;
-  if (!flags.strict || !verdict.anchored_size)
-    return flags.strict ? Exit::kInconclusive : Exit::kDone;
   // The checkpoint that this account keeps beside its log would be put back together with it.
-  if (!flags.since_checkpoints.empty() || !flags.witness.empty()) return Exit::kDone;
-  tell(
-      "--strict: the checkpoint compared with is this account's own; --since names one from "
-      "outside");
+  const bool names_one = !flags.since_checkpoints.empty() || !flags.witness.empty();
+  if (!flags.strict || (verdict.anchored_size && names_one)) return Exit::kDone;
+  if (verdict.anchored_size)
+    tell(
+        "--strict: the checkpoint compared with is this account's own; --since names one from "
+        "outside");
   return Exit::kInconclusive;
 }
 
