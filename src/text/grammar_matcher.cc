@@ -33,9 +33,15 @@ std::shared_ptr<const GrammarVocabulary> GrammarVocabulary::create(
   for (TokenId id = 0; id < tokenizer.size(); ++id) {
     const TokenType type = tokenizer.type(id);
     if (type == TokenType::kUnused || type == TokenType::kUnknown) continue;
+    constexpr char kMark = static_cast<char>(grammar::kSpecialMark);
+    const bool is_special = tokenizer.is_special(id);
+    const std::string_view piece = tokenizer.piece(id);
+    // A byte-level vocabulary has the mark's byte as a token, with which a special one could be
+    // spelled; no text has it.
+    if (!is_special && piece.find(kMark) != std::string_view::npos) continue;
     std::string& text = bytes[static_cast<size_t>(id)];
-    if (tokenizer.is_special(id)) text = static_cast<char>(grammar::kSpecialMark);
-    text += tokenizer.piece(id);
+    if (is_special) text = kMark;
+    text += piece;
   }
   return create(bytes, end_ids);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "text/grammar/automaton.h"
 #include "text/grammar/testing.h"
 
@@ -292,6 +293,28 @@ TEST(GrammarTest, GeneratesExactlyTheValidInstances) {
   EXPECT_GT(n_valid, 500u);
 }
 
+TEST(GrammarTest, AnEnumMayBeLong) {
+  const auto list = [](size_t n) {
+    base::OrderedJson values = base::OrderedJson::array();
+    for (size_t i = 0; i < n; ++i)
+      values.push_back(base::to_hex(base::sha256(std::to_string(i))).substr(0, 32));
+    return base::OrderedJson{{"type", "object"},
+                             {"required", {"id"}},
+                             {"properties", {{"id", {{"type", "string"}, {"enum", values}}}}}};
+  };
+  const auto many = list(5'000);
+  const auto g = Grammar::from_json_schema(many);
+  ASSERT_TRUE(g.ok()) << g.error().message;
+  grammar::JsonGenerator generator(*g);
+  const base::OrderedJson& last = many["properties"]["id"]["enum"].back();
+  EXPECT_TRUE(generator.generate({{"id", last}}).has_value());
+  EXPECT_FALSE(generator.generate({{"id", last.get<std::string>() + "0"}}).has_value());
+
+  const auto too_many = Grammar::from_json_schema(list(20'000));
+  ASSERT_FALSE(too_many.ok());
+  EXPECT_THAT(too_many.error().message, ::testing::HasSubstr("states"));
+}
+
 TEST(GrammarTest, JsonSchemaRefusesByName) {
   for (const auto& [text, what] : std::vector<std::pair<std::string, std::string>>{
            {R"({"contains": {}})", "\"contains\""},
@@ -301,6 +324,9 @@ TEST(GrammarTest, JsonSchemaRefusesByName) {
            {R"({"items": {"regexp": "a+"}})", "\"regexp\""},
            {R"({"type": "strin"})", "\"type\""},
            {R"({"$ref": "other.json"})", "outside the document"},
+           {R"({"$ref": "#"})", "leads back to itself"},
+           {R"({"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}})",
+            "leads back to itself"},
            {R"({"$ref": "#/$defs/x"})", "nothing is at"},
            {R"({"type": "string", "format": "klingon"})", "klingon"},
            {R"x({"type": "string", "pattern": "(?=a)"})x", "look-ahead"},

@@ -58,6 +58,20 @@ SCHEMAS = [
     {"$ref": "#/$defs/x", "$defs": {"x": {"type": "object", "properties": {"a": {"$ref": "#/$defs/y"}}},
                                     "y": {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/x"}]}}},
     {"allOf": [{"properties": {"a": {"type": "integer"}}}, {"properties": {"a": {"minimum": 2}}, "required": ["a"]}]},
+    {"oneOf": [{"type": "integer", "minimum": 2}, {"type": "number", "maximum": 50}]},
+    {"oneOf": [{"type": "array", "items": {"type": "string"}}, {"type": "array", "items": {"type": "integer"}}]},
+    {"oneOf": [{"properties": {"a": {"type": "integer"}, "b": {}}, "required": ["a"], "additionalProperties": False},
+               {"properties": {"a": {}, "c": {}}, "required": ["a"], "additionalProperties": False}],
+     "type": "object"},
+    {"oneOf": [{"type": "object", "additionalProperties": {"type": "integer"}},
+               {"type": "object", "additionalProperties": {"type": "string"}}]},
+    {"type": "object", "not": {"patternProperties": {"^[ab]$": {"type": "integer"}}},
+     "properties": {"a": {}, "b": {}, "zz": {}}, "additionalProperties": False},
+    {"type": "object", "not": {"properties": {"a": {}, "b": {}}, "additionalProperties": False}},
+    {"type": "array", "not": {"prefixItems": [{"type": "string"}], "items": False}, "maxItems": 3},
+    {"not": {"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 7}, {"type": "array"}, {"type": "object"}]}},
+    {"not": {"if": {"type": "integer"}, "then": {"minimum": 7}, "else": {"type": "string"}},
+     "type": ["number", "string", "null"]},
 ]
 
 

@@ -65,10 +65,19 @@ class SchemaCompiler {
     for (const Branch& branch : branches) {
       LANTERN_ASSIGN(const auto values, facts_.values(branch));
       if (values) {
+        std::vector<std::string> listed;
         for (const Json& value : *values) {
+          if (value.is_string()) {
+            listed.push_back(value.get<std::string>());
+            continue;
+          }
           LANTERN_ASSIGN(const int32_t end, write_value(part.begin, value, 0));
           builder_.empty(end, part.end);
           LANTERN_TRY(budget_.spend(200));
+        }
+        if (!listed.empty()) {
+          LANTERN_ASSIGN(const int32_t text, quoted("a listed text", texts(listed), {}));
+          add(text);
         }
         continue;
       }
@@ -161,7 +170,7 @@ class SchemaCompiler {
   Result<int32_t> number_rule(const Branch& branch) {
     LANTERN_TRY(facts_.check_excluded(branch, branch.types & (kInteger | kFraction)));
     LANTERN_ASSIGN(const NumberBounds bounds, facts_.numbers(branch));
-    std::string key = bounds.integer ? "integer" : "number";
+    std::string key = bounds.integer ? "integer" : bounds.fraction ? "fraction" : "number";
     if (bounds.least)
       key += (bounds.least->exclusive ? " >" : " >=") + to_text(bounds.least->value);
     if (bounds.most) key += (bounds.most->exclusive ? " <" : " <=") + to_text(bounds.most->value);
@@ -274,7 +283,7 @@ class SchemaCompiler {
     LANTERN_TRY(facts_.check_excluded(whole, kObject));
     const Branch branch =
         only_with(whole, {"properties", "required", "patternProperties", "additionalProperties",
-                          "propertyNames", "minProperties", "maxProperties"});
+                          "propertyNames", "minProperties", "maxProperties", kSomeFurther});
     return once(key_of("object", branch.schemas), [&]() -> Result<int32_t> {
       LANTERN_ASSIGN(const ObjectFacts facts, facts_.objects(branch));
       LANTERN_ASSIGN(const int32_t extra, extra_rule(branch, facts));
@@ -401,13 +410,14 @@ class SchemaCompiler {
     for (int64_t count = 0; count <= cap; ++count) {
       const int32_t here = states[static_cast<size_t>(count)];
       if (here == kNone) continue;
-      if (count >= (least_matters ? facts.least : std::min<int64_t>(facts.least, 1)))
+      if (!facts.some_extra &&
+          count >= (least_matters ? facts.least : std::min<int64_t>(facts.least, 1)))
         builder_.empty(here, close);
       if (extra == kNone) continue;
       const int64_t room = most_matters ? facts.most - count : kUnbounded;
       if (room == 0) continue;
       if (count > 0) {
-        builder_.repeat(here, more, 1, room, close);
+        builder_.repeat(here, more, 1, room, close);  // at least one, as some_extra has it
         continue;
       }
       const int32_t first = builder_.add_state();

@@ -37,6 +37,26 @@ bool equal(const Json& a, const Json& b, int depth) {
   return a == b;
 }
 
+}  // namespace
+
+/// The same text for values that are equal: 1 and 1.0 are, and the order of members says nothing.
+std::string key_of(const Json& value) {
+  if (value.is_number()) {
+    const auto decimal = to_decimal(value);
+    return decimal ? to_text(*decimal) : value.dump();
+  }
+  if (!value.is_structured()) return value.dump();
+  std::vector<std::string> parts;
+  for (const auto& [key, one] : value.items())
+    parts.push_back(value.is_object() ? Json(key).dump() + ":" + key_of(one) : key_of(one));
+  if (value.is_object()) std::ranges::sort(parts);
+  std::string out(1, value.is_object() ? '{' : '[');
+  for (const std::string& part : parts) out += part + ",";
+  return out;
+}
+
+namespace {
+
 int64_t n_chars(std::string_view text) {
   int64_t n = 0;
   for (; !text.empty(); ++n) text.remove_prefix(decode_utf8(text).length);
@@ -44,6 +64,16 @@ int64_t n_chars(std::string_view text) {
 }
 
 }  // namespace
+
+/// Whether `list`, the enum of schema `id`, has `value`.
+Result<bool> SchemaFacts::is_listed(SchemaId id, const Json& list, const Json& value) {
+  const auto [keys, is_new] = listed_.try_emplace(id);
+  if (is_new) {
+    LANTERN_TRY(budget_.spend(list.size() * 50));
+    for (const Json& one : list) keys->second.insert(key_of(one));
+  }
+  return keys->second.contains(key_of(value));
+}
 
 Result<bool> SchemaFacts::admits(SchemaId id, const Json& value, int depth) {
   if (depth > kValueDepthMax)
@@ -65,9 +95,8 @@ Result<bool> SchemaFacts::admits(SchemaId id, const Json& value, int depth) {
   if (const Json* only = find(schema, "const"); only != nullptr && !equal(*only, value, 0))
     return false;
   if (const Json* list = find(schema, "enum")) {
-    LANTERN_TRY(budget_.spend(list->size() * 5));
-    if (std::ranges::none_of(*list, [&](const Json& v) { return equal(v, value, 0); }))
-      return false;
+    LANTERN_ASSIGN(const bool listed, is_listed(id, *list, value));
+    if (!listed) return false;
   }
   if (const Json* list = find(schema, kNotIn))
     if (std::ranges::any_of(*list, [&](const Json& v) { return equal(v, value, 0); })) return false;
@@ -151,6 +180,15 @@ Result<bool> SchemaFacts::admits_array(SchemaId id, const Json& value, int depth
     LANTERN_ASSIGN(const bool ok, admits(of, value[i], depth + 1));
     if (!ok) return false;
   }
+  if (const Json* some = find(schema, kSomeItem)) {
+    const SchemaId every = set_.child(id, kSomeItem, std::string("every"));
+    bool found = false;
+    for (size_t i = (*some)["from"].get<size_t>(); i < value.size() && !found; ++i) {
+      LANTERN_ASSIGN(const bool ok, admits(every, value[i], depth + 1));
+      found = !ok;
+    }
+    if (!found) return false;
+  }
   const Json* unique = find(schema, "uniqueItems");
   if (unique == nullptr || !unique->is_boolean() || !unique->get<bool>()) return true;
   LANTERN_TRY(budget_.spend(value.size() * value.size()));
@@ -158,6 +196,22 @@ Result<bool> SchemaFacts::admits_array(SchemaId id, const Json& value, int depth
     for (size_t j = 0; j < i; ++j)
       if (equal(value[i], value[j], 0)) return false;
   return true;
+}
+
+Result<bool> SchemaFacts::has_some_member(SchemaId id, const Json& value, int depth) {
+  const Json& some = *find(set_.at(id), kSomeMember);
+  const SchemaId every = set_.child(id, kSomeMember, std::string("every"));
+  for (const auto& [name, member] : value.items()) {
+    const auto has = [&, &of = name](const Json& text) {
+      return pattern(text.get<std::string>(), false)->matches(of);
+    };
+    if (std::ranges::find(some["names"], Json(name)) != some["names"].end() ||
+        !std::ranges::all_of(some["with"], has) || std::ranges::any_of(some["without"], has))
+      continue;
+    LANTERN_ASSIGN(const bool ok, admits(every, member, depth + 1));
+    if (!ok) return true;
+  }
+  return false;
 }
 
 Result<bool> SchemaFacts::admits_object(SchemaId id, const Json& value, int depth) {
@@ -194,6 +248,10 @@ Result<bool> SchemaFacts::admits_object(SchemaId id, const Json& value, int dept
       LANTERN_ASSIGN(const bool ok, admits(schema, member, depth + 1));
       if (!ok) return false;
     }
+  }
+  if (find(set_.at(id), kSomeMember) != nullptr) {
+    LANTERN_ASSIGN(const bool found, has_some_member(id, value, depth));
+    if (!found) return false;
   }
   for (const std::string_view keyword : {"dependencies", "dependentRequired", "dependentSchemas"}) {
     const Json* all = find(set_.at(id), keyword);

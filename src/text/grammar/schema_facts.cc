@@ -12,6 +12,8 @@ namespace {
 constexpr size_t kBranchesMax = 4096;
 constexpr size_t kPatternsMax = 5;  // of an object's names: a case for each subset
 constexpr size_t kPrefixMax = 2048;
+constexpr size_t kChainMax = 200;  // of references and combinations before a value
+constexpr std::string_view kFractionType = "fraction";
 
 const Json* find(const Json& schema, std::string_view name) {
   if (!schema.is_object()) return nullptr;
@@ -57,10 +59,11 @@ Result<uint8_t> SchemaFacts::types_named(SchemaId id) {
           {"array", kArray},
           {"object", kObject},
           {"number", kInteger | kFraction},
-          {"any", kAllTypes}};
+          {"any", kAllTypes},
+          {std::string(kFractionType), kFraction}};
       const auto known =
           name.is_string() ? kTypes.find(name.get_ref<const std::string&>()) : kTypes.end();
-      if (known == kTypes.end()) return false;
+      if (known == kTypes.end() || (name == kFractionType && !set_.is_ours(id))) return false;
       out |= known->second;
       return true;
     };
@@ -113,13 +116,17 @@ struct SchemaFacts::Open {
   Branch branch;
   std::vector<SchemaId> todo;
   std::vector<Choice> choices;
+  std::set<SchemaId> settled;  // see settle_next()
 };
 
 Result<std::vector<Branch>> SchemaFacts::branches(const Conjunction& conjunction,
                                                   Precision precision) {
   std::vector<Branch> out;
   std::vector<Open> work;
-  work.push_back({.branch = {}, .todo = {conjunction.rbegin(), conjunction.rend()}, .choices = {}});
+  work.push_back({.branch = {},
+                  .todo = {conjunction.rbegin(), conjunction.rend()},
+                  .choices = {},
+                  .settled = {}});
   while (!work.empty()) {
     if (work.size() + out.size() > kBranchesMax)
       return make_error(ErrorCode::kTooLarge,
@@ -136,6 +143,10 @@ Result<std::vector<Branch>> SchemaFacts::branches(const Conjunction& conjunction
       LANTERN_TRY(open_schema(id, precision, open, dead));
     }
     if (dead) continue;
+    if (open.choices.empty() && precision == Precision::kExact) {
+      LANTERN_ASSIGN(auto settled, settle_next(open.branch, open.settled));
+      if (settled) open.choices.push_back(*std::move(settled));
+    }
     if (open.choices.empty()) {
       out.push_back(std::move(open.branch));
       continue;
@@ -154,6 +165,8 @@ Result<std::vector<Branch>> SchemaFacts::branches(const Conjunction& conjunction
 
 Status SchemaFacts::open_schema(SchemaId id, Precision precision, Open& open, bool& dead) {
   LANTERN_TRY(set_.check(id));
+  std::vector<SchemaId> chain;
+  LANTERN_TRY(check_ends(id, chain));
   const Json& schema = set_.at(id);
   if (schema.is_boolean()) {
     dead = !schema.get<bool>();
@@ -236,6 +249,35 @@ Result<SchemaFacts::Choice> SchemaFacts::one_of(SchemaId id, Precision precision
   return out;
 }
 
+/// kInvalidArgument where a schema leads back to itself without a value between: nothing decides
+/// what it admits.
+Status SchemaFacts::check_ends(SchemaId id, std::vector<SchemaId>& open) {
+  if (end_.contains(id)) return {};
+  if (std::ranges::find(open, id) != open.end())
+    return set_.invalid(id, "$ref", "it leads back to itself, and never to a value");
+  if (open.size() > kChainMax)
+    return make_error(ErrorCode::kTooLarge, "JSON schema, {}: nested deeper than {}",
+                      base::printable(set_.path(id)), kChainMax);
+  LANTERN_TRY(budget_.spend(10));
+  open.push_back(id);
+  const Json& schema = set_.at(id);
+  if (find(schema, "$ref") != nullptr) {
+    LANTERN_ASSIGN(const SchemaId target, set_.resolve(id));
+    LANTERN_TRY(check_ends(target, open));
+  }
+  if (find(schema, "$ref") == nullptr || !set_.ref_stands_alone()) {
+    for (const std::string_view keyword : {"allOf", "anyOf", "oneOf"})
+      if (const Json* parts = find(schema, keyword); parts != nullptr && parts->is_array())
+        for (size_t i = 0; i < parts->size(); ++i)
+          LANTERN_TRY(check_ends(set_.child(id, keyword, i), open));
+    for (const std::string_view keyword : {"not", "if", "then", "else"})
+      if (find(schema, keyword) != nullptr) LANTERN_TRY(check_ends(set_.child(id, keyword), open));
+  }
+  open.pop_back();
+  end_.insert(id);
+  return {};
+}
+
 Result<SchemaFacts::Choice> SchemaFacts::implication(SchemaId id) {
   const Json& schema = set_.at(id);
   const SchemaId condition = set_.child(id, "if");
@@ -297,13 +339,14 @@ Result<std::optional<std::vector<Json>>> SchemaFacts::values(const Branch& branc
   }
   if (shortest == nullptr) return std::optional<std::vector<Json>>();
   std::vector<Json> out;
+  std::set<std::string> keys;
   for (const Json& value : *shortest) {
     bool admitted = (branch.types & type_of(value)) != 0;
     for (const SchemaId id : branch.schemas) {
       if (!admitted) break;
       LANTERN_ASSIGN(admitted, admits(id, value));
     }
-    if (admitted && std::ranges::find(out, value) == out.end()) out.push_back(value);
+    if (admitted && keys.insert(key_of(value)).second) out.push_back(value);
   }
   return std::optional(std::move(out));
 }
@@ -320,6 +363,7 @@ Status SchemaFacts::check_excluded(const Branch& branch, uint8_t types) {
 Result<NumberBounds> SchemaFacts::numbers(const Branch& branch) {
   NumberBounds out;
   out.integer = (branch.types & kFraction) == 0;
+  out.fraction = (branch.types & kInteger) == 0;
   for (const SchemaId id : branch.schemas) {
     const Json& schema = set_.at(id);
     const auto bound = [&](std::string_view keyword) -> Result<std::optional<Decimal>> {
@@ -513,6 +557,7 @@ Result<ObjectFacts> SchemaFacts::objects(const Branch& branch) {
       if (!all->is_object()) return set_.invalid(id, "patternProperties", "an object is needed");
       for (const auto& [text, value] : all->items()) patterns.insert(text);
     }
+    out.some_extra = out.some_extra || find(schema, kSomeFurther) != nullptr;
     if (find(schema, "propertyNames") != nullptr) {
       if (!out.names) out.names.emplace();
       add_to(*out.names, set_.child(id, "propertyNames"));

@@ -30,6 +30,8 @@ enum TypeBit : uint8_t {
   kAllTypes = 127,
 };
 TypeBit type_of(const Json& value);
+/// The same text for equal values.
+std::string key_of(const Json& value);
 
 /// Schemas whose own keywords all hold; references and combinations are resolved.
 struct Branch {
@@ -37,10 +39,16 @@ struct Branch {
   uint8_t types = kAllTypes;
 };
 
-/// Keywords of our own, in schemas that negation makes: values that are excluded, and a pattern
-/// that must not occur.
+/// Keywords of our own, in schemas that negation makes: values that are excluded, a pattern that
+/// must not occur, an item and a member that must be somewhere, and a member of a name that is not
+/// listed. The type "fraction" is a number that is no integer.
 inline constexpr std::string_view kNotIn = "not enum";
 inline constexpr std::string_view kNotPattern = "not pattern";
+inline constexpr std::string_view kSomeItem = "some item";
+inline constexpr std::string_view kSomeMember = "some member";
+inline constexpr std::string_view kSomeFurther = "some further member";
+inline constexpr std::string_view kOwnKeywords[] = {kNotIn, kNotPattern, kSomeItem, kSomeMember,
+                                                    kSomeFurther};
 
 struct StringFacts {
   LengthBounds length;
@@ -71,6 +79,7 @@ struct ObjectFacts {
   std::vector<Member> members;
   std::vector<Extra> extras;
   std::optional<Conjunction> names;  // propertyNames
+  bool some_extra = false;           // one at least
   int64_t least = 0, most = kUnbounded;
 };
 
@@ -107,9 +116,18 @@ class SchemaFacts {
   Status open_schema(SchemaId id, Precision precision, Open& open, bool& dead);
   Result<Choice> one_of(SchemaId id, Precision precision);
   Result<Choice> implication(SchemaId id);
+  static Json some_item(int64_t from, const Json& every);
+  static Json some_member(const Json& with, const Json& without, const Json& names,
+                          const Json& every);
+  Result<std::optional<Choice>> settle_next(const Branch& branch, std::set<SchemaId>& settled);
+  Result<Choice> some_items(const Branch& branch, SchemaId id);
+  Result<Choice> some_members(const Branch& branch, SchemaId id);
+  Status check_ends(SchemaId id, std::vector<SchemaId>& open);
   Status add_dependencies(SchemaId id, std::string_view keyword, Open& open);
   Result<SchemaId> negation(SchemaId id, int depth);
   Result<Json> negated(SchemaId id, int depth);
+  Result<Json> negated_members(SchemaId id, const std::string& keyword, const Json& value);
+  Result<Json> negated_one_of(SchemaId id, const Json& parts, int depth);
   Status negate_keyword(SchemaId id, const std::string& keyword, const Json& value, int depth,
                         Json& ways);
   bool surely_empty(const Conjunction& conjunction, int depth);
@@ -119,6 +137,8 @@ class SchemaFacts {
   Result<bool> admits_string(SchemaId id, const Json& value);
   Result<bool> admits_array(SchemaId id, const Json& value, int depth);
   Result<bool> admits_object(SchemaId id, const Json& value, int depth);
+  Result<bool> has_some_member(SchemaId id, const Json& value, int depth);
+  Result<bool> is_listed(SchemaId id, const Json& list, const Json& value);
   Result<bool> admits_combination(SchemaId id, const Json& value, int depth);
   Result<uint8_t> types_named(SchemaId id);
   Result<uint8_t> types(SchemaId id);
@@ -129,6 +149,8 @@ class SchemaFacts {
   std::map<std::pair<std::string, bool>, Result<CharDfa>> patterns_;
   std::map<SchemaId, Choice> one_of_;
   std::map<SchemaId, SchemaId> negations_;
+  std::set<SchemaId> end_;                            // schemas that do not lead back to themselves
+  std::map<SchemaId, std::set<std::string>> listed_;  // keys of the values that an enum lists
 };
 
 }  // namespace lantern::text::grammar

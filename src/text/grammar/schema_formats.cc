@@ -13,9 +13,9 @@ namespace {
   "(\\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|" \
   "02-(0[1-9]|1\\d|2[0-8]))|"                                                         \
   "(\\d\\d(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
-#define LANTERN_TIME                                                                \
-  "(([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)|" \
-  "23:59:60(\\.\\d+)?Z)"
+#define LANTERN_TIME                                                                   \
+  "(([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?([Zz]|[+-]([01]\\d|2[0-3]):[0-5]\\d)|" \
+  "23:59:60(\\.\\d+)?[Zz])"
 // RFC 3339, appendix A.
 #define LANTERN_DURATION                                                                 \
   "P((\\d+D|\\d+M(\\d+D)?|\\d+Y(\\d+M(\\d+D)?)?)(T(\\d+H(\\d+M(\\d+S)?)?|\\d+M(\\d+S)?|" \
@@ -41,13 +41,15 @@ namespace {
   "[A-Za-z0-9][A-Za-z0-9-]([A-Za-z0-9][A-Za-z0-9-]|-[A-Za-z0-9])" \
   "([A-Za-z0-9-]{0,58}[A-Za-z0-9])?)"
 #define LANTERN_HOSTNAME LANTERN_LABEL "(\\." LANTERN_LABEL ")*"
-// RFC 5321's Mailbox, without quoted local parts.
+// RFC 5321's Mailbox.
 #define LANTERN_ATEXT "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+#define LANTERN_QUOTED "\"([ !#-\\[\\]-~]|\\\\[ -~])*\""
 #define LANTERN_DOMAIN "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-#define LANTERN_EMAIL                                                            \
-  LANTERN_ATEXT "(\\." LANTERN_ATEXT ")*@(" LANTERN_DOMAIN "(\\." LANTERN_DOMAIN \
-                ")*|"                                                            \
-                "\\[" LANTERN_IPV4 "\\]|\\[IPv6:" LANTERN_IPV6 "\\])"
+#define LANTERN_EMAIL                                                              \
+  "(" LANTERN_ATEXT "(\\." LANTERN_ATEXT ")*|" LANTERN_QUOTED ")@(" LANTERN_DOMAIN \
+  "(\\." LANTERN_DOMAIN                                                            \
+  ")*|"                                                                            \
+  "\\[" LANTERN_IPV4 "\\]|\\[IPv6:" LANTERN_IPV6 "\\])"
 // RFC 3986, appendix A.
 #define LANTERN_PCT "%[0-9A-Fa-f]{2}"
 #define LANTERN_PCHAR "([A-Za-z0-9._~!$&'()*+,;=:@-]|" LANTERN_PCT ")"
@@ -69,7 +71,7 @@ namespace {
 #define LANTERN_POINTER "(/([^/~]|~[01])*)*"
 
 constexpr std::array<std::pair<std::string_view, Format>, 16> kFormats = {{
-    {"date-time", {LANTERN_DATE "T" LANTERN_TIME}},
+    {"date-time", {LANTERN_DATE "[Tt]" LANTERN_TIME}},
     {"date", {LANTERN_DATE}},
     {"time", {LANTERN_TIME}},
     {"duration", {LANTERN_DURATION}},

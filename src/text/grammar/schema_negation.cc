@@ -37,6 +37,8 @@ Json other_types(uint8_t types) {
   if ((types & kNull) == 0) out.push_back("null");
   if ((types & kBoolean) == 0) out.push_back("boolean");
   if ((types & (kInteger | kFraction)) == 0) out.push_back("number");
+  if ((types & kInteger) != 0 && (types & kFraction) == 0) out.push_back("fraction");
+  if ((types & kInteger) == 0 && (types & kFraction) != 0) out.push_back("integer");
   if ((types & kString) == 0) out.push_back("string");
   if ((types & kArray) == 0) out.push_back("array");
   if ((types & kObject) == 0) out.push_back("object");
@@ -48,6 +50,63 @@ bool says_nothing(const Json& schema) {
 }
 
 }  // namespace
+
+namespace {
+
+/// The items that have schemas of their own.
+const Json* item_tuple(const Json& schema) {
+  for (const char* keyword : {"prefixItems", "items"})
+    if (const auto it = schema.find(keyword); it != schema.end() && it->is_array()) return &*it;
+  return nullptr;
+}
+
+Json wrong_item(size_t index, const Json& schema) {
+  Json items = Json::array();
+  for (size_t i = 0; i < index; ++i) items.push_back(true);
+  items.push_back(Json{{"not", schema}});
+  return Json{{"type", "array"}, {"minItems", index + 1}, {"prefixItems", std::move(items)}};
+}
+
+}  // namespace
+
+/// None of the parts holds, or two of them do.
+Result<Json> SchemaFacts::negated_one_of(SchemaId id, const Json& parts, int depth) {
+  Json none = Json::array();
+  Json ways = Json::array();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    LANTERN_ASSIGN(Json opposite, negated(set_.child(id, "oneOf", i), depth + 1));
+    none.push_back(std::move(opposite));
+    for (size_t j = 0; j < i; ++j) {
+      LANTERN_TRY(budget_.spend(50));
+      ways.push_back(Json{{"allOf", Json::array({parts[j], parts[i]})}});
+    }
+  }
+  ways.push_back(Json{{"allOf", std::move(none)}});
+  return Json{{"anyOf", std::move(ways)}};
+}
+
+/// One way for each pattern, or for all that has none.
+Result<Json> SchemaFacts::negated_members(SchemaId id, const std::string& keyword,
+                                          const Json& value) {
+  const Json& schema = set_.at(id);
+  Json ways = Json::array();
+  if (keyword == "patternProperties") {
+    if (!value.is_object()) return set_.invalid(id, keyword, "an object is needed");
+    for (const auto& [text, every] : value.items())
+      if (!says_nothing(every))
+        ways.push_back(some_member(Json::array({text}), Json::array(), Json::array(), every));
+    return ways;
+  }
+  if (says_nothing(value)) return ways;
+  Json names = Json::array();
+  Json patterns = Json::array();
+  if (const auto all = schema.find("properties"); all != schema.end() && all->is_object())
+    for (const auto& [name, of] : all->items()) names.push_back(name);
+  if (const auto all = schema.find("patternProperties"); all != schema.end() && all->is_object())
+    for (const auto& [text, of] : all->items()) patterns.push_back(text);
+  ways.push_back(some_member(Json::array(), patterns, names, value));
+  return ways;
+}
 
 Result<SchemaId> SchemaFacts::negation(SchemaId id, int depth) {
   if (const auto known = negations_.find(id); known != negations_.end()) return known->second;
@@ -99,6 +158,31 @@ Status SchemaFacts::negate_keyword(SchemaId id, const std::string& keyword, cons
       ways.insert(ways.end(), parts.begin(), parts.end());
     else
       ways.push_back(Json{{"allOf", std::move(parts)}});
+  } else if (keyword == "oneOf" && value.is_array()) {
+    LANTERN_ASSIGN(Json way, negated_one_of(id, value, depth));
+    ways.push_back(std::move(way));
+  } else if (keyword == "items" || keyword == "additionalItems") {
+    const Json* tuple = item_tuple(set_.at(id));
+    if (keyword == "items" && value.is_array()) {
+      for (size_t i = 0; i < value.size(); ++i) ways.push_back(wrong_item(i, value[i]));
+    } else if ((keyword == "items") == (tuple == nullptr || !set_.at(id)["items"].is_array())) {
+      if (!says_nothing(value))
+        ways.push_back(some_item(tuple == nullptr ? 0 : std::ssize(*tuple), value));
+    }
+  } else if (keyword == "prefixItems" && value.is_array()) {
+    for (size_t i = 0; i < value.size(); ++i) ways.push_back(wrong_item(i, value[i]));
+  } else if (keyword == "additionalProperties" || keyword == "patternProperties") {
+    LANTERN_ASSIGN(const Json all, negated_members(id, keyword, value));
+    ways.insert(ways.end(), all.begin(), all.end());
+  } else if (keyword == "if") {
+    for (const auto& [then, holds] : {std::pair("then", true), std::pair("else", false)}) {
+      const auto consequence = set_.at(id).find(then);
+      if (consequence == set_.at(id).end() || says_nothing(*consequence)) continue;
+      ways.push_back(Json{{"allOf", Json::array({holds ? value : Json{{"not", value}},
+                                                 Json{{"not", *consequence}}})}});
+    }
+  } else if (keyword == "then" || keyword == "else") {
+    // Said with `if`, without which they say nothing.
   } else if (keyword == "not") {
     ways.push_back(value);
   } else if (!says_nothing(value)) {
@@ -124,9 +208,6 @@ Result<Json> SchemaFacts::negated(SchemaId id, int depth) {
     if (keyword == "$ref" || SchemaSet::says_nothing(keyword)) continue;
     if (keyword == "type") {
       LANTERN_ASSIGN(const uint8_t own, types_named(id));
-      const uint8_t number = own & (kInteger | kFraction);
-      if (number != 0 && number != (kInteger | kFraction))
-        return set_.unsupported(id, "type", "the opposite of \"integer\" cannot be said");
       Json others = other_types(own);
       if (!others.empty()) ways.push_back(Json{{"type", std::move(others)}});
       continue;

@@ -302,6 +302,14 @@ void NumberBounds::at_most(Bound bound) {
 }
 
 Result<CharDfa> number_language(const NumberBounds& bounds, Budget& budget) {
+  if (bounds.fraction && !bounds.integer) {
+    NumberBounds all = bounds;
+    all.fraction = false;
+    LANTERN_ASSIGN(const CharDfa numbers, number_language(all, budget));
+    LANTERN_ASSIGN(const CharDfa fractions, compile_regex("-?(0|[1-9][0-9]*)\\.[0-9]*[1-9][0-9]*",
+                                                          RegexMatch::kWhole, budget));
+    return intersection(numbers, fractions, budget);
+  }
   if (!bounds.least && !bounds.most && bounds.multiples.empty())
     return compile_regex(
         bounds.integer ? "0|-?[1-9][0-9]*" : "-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?",

@@ -33,7 +33,8 @@ struct NumberBounds {
     Decimal value;
     bool exclusive = false;
   };
-  bool integer = false;
+  bool integer = false;   // no others
+  bool fraction = false;  // no integers, where `integer` is not set either
   std::optional<Bound> least, most;
   std::vector<Decimal> multiples;
 

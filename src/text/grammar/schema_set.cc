@@ -96,6 +96,11 @@ const std::set<std::string_view> kRefusedOfOthers = {
     "uniqueItemProperties",
 };
 
+// Keywords whose members are schemas, whatever their names.
+const std::set<std::string_view> kByName = {
+    "$defs", "definitions", "dependencies", "dependentSchemas", "properties", "patternProperties",
+};
+
 // Keywords of some draft that say nothing about which values are valid.
 const std::set<std::string_view> kAnnotations = {
     "$anchor",         "$comment",         "$defs",         "$id",     "$schema",     "$vocabulary",
@@ -194,14 +199,18 @@ SchemaSet::SchemaSet(const Json& root) : root_(root) {
       ref_stands_alone_ = dialect.find("draft-0") != std::string::npos;
     }
   }
-  find_names(root, "#", base, 0);
+  // Where a name is there twice, the one where schemas are is meant.
+  find_names(root, base, Where::kSchema, 0);
+  find_names(root, base, Where::kAnywhere, 0);
 }
 
-void SchemaSet::find_names(const Json& value, const std::string& path, const std::string& base,
-                           int depth) {
+void SchemaSet::find_names(const Json& value, const std::string& base, Where where, int depth) {
   if (depth > kSetDepthMax || !value.is_structured()) return;
   std::string here = base;
-  if (value.is_object()) {
+  if (value.is_object() && where == Where::kSchemasByName) {
+    for (const auto& [key, member] : value.items())
+      find_names(member, here, Where::kSchema, depth + 1);
+  } else if (value.is_object()) {
     for (const std::string_view keyword : {"$id", "id"}) {
       const auto it = value.find(keyword);
       if (it == value.end() || !it->is_string()) continue;
@@ -216,10 +225,14 @@ void SchemaSet::find_names(const Json& value, const std::string& path, const std
       names_.emplace(here + "#" + it->get<std::string>(), &value);
     for (const auto& [key, member] : value.items()) {
       if (key == "enum" || key == "const" || key == "default" || key == "examples") continue;
-      find_names(member, path, here, depth + 1);
+      const bool is_known =
+          kApplied.contains(key) || kRefused.contains(key) || kByName.contains(key);
+      if (where == Where::kSchema && !is_known) continue;
+      const bool by_name = where == Where::kSchema && kByName.contains(key);
+      find_names(member, here, by_name ? Where::kSchemasByName : where, depth + 1);
     }
   } else {
-    for (const Json& member : value) find_names(member, path, here, depth + 1);
+    for (const Json& member : value) find_names(member, here, where, depth + 1);
   }
 }
 
@@ -343,7 +356,7 @@ Status SchemaSet::check(SchemaId id) {
   for (const auto& [key, value] : schema.items()) {
     if (alone && key != "$ref") continue;
     if (kApplied.contains(key) || is_annotation(key)) continue;
-    if (entry.ours && (key == kNotIn || key == kNotPattern)) continue;
+    if (entry.ours && std::ranges::find(kOwnKeywords, key) != std::end(kOwnKeywords)) continue;
     return make_error(ErrorCode::kUnsupported,
                       "JSON schema, {}: the keyword \"{}\" is not supported",
                       base::printable(entry.path), base::printable(key));

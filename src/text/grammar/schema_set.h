@@ -32,6 +32,8 @@ class SchemaSet {
   [[nodiscard]] const std::string& path(SchemaId id) const {
     return schemas_[static_cast<size_t>(id)].path;
   }
+  /// Made, not of the document.
+  [[nodiscard]] bool is_ours(SchemaId id) const { return schemas_[static_cast<size_t>(id)].ours; }
   [[nodiscard]] SchemaId root() const { return 0; }
   /// The member `name` of schema `id`, which is there.
   SchemaId child(SchemaId id, std::string_view name);
@@ -63,7 +65,8 @@ class SchemaSet {
     bool checked = false;
   };
   SchemaId inside(SchemaId id, const Json& schema, const std::string& path_on);
-  void find_names(const Json& value, const std::string& path, const std::string& base, int depth);
+  enum class Where { kSchema, kSchemasByName, kAnywhere };
+  void find_names(const Json& value, const std::string& base, Where where, int depth);
   [[nodiscard]] const Json* follow(const Json& from, std::string_view pointer) const;
 
   const Json& root_;

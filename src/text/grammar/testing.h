@@ -2,6 +2,8 @@
 // for tests and benchmarks, whose values do not know the schema's order.
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,62 +27,105 @@ class JsonGenerator {
 
   /// Compact; nullopt where the grammar does not.
   std::optional<std::string> generate(const base::OrderedJson& value) {
-    text_.clear();
+    written_.clear();
     n_tried_ = 0;
-    const auto end = write(automaton_.start(), value);
-    if (end == Automaton::kDead || !automaton_.may_end(end)) return std::nullopt;
-    return text_;
+    const Written all = write(automaton_.start(), value);
+    if (all.at == Automaton::kDead || !automaton_.may_end(all.at)) return std::nullopt;
+    return all.text;
   }
 
  private:
+  using At = Automaton::Configuration;
+  /// Where a text leads to.
+  struct Written {
+    At at;
+    std::string text;
+  };
+  using Members = std::vector<std::pair<std::string, const base::OrderedJson*>>;
+
   static std::string number_text(const base::OrderedJson& value) {
     const auto decimal = to_decimal(value);
     return decimal ? to_text(*decimal) : value.dump();
   }
-  using At = Automaton::Configuration;
-
-  At put(At at, std::string_view text) {
-    text_ += text;
-    return automaton_.step(at, text);
+  void put(Written& to, std::string_view text) {
+    if (to.at == Automaton::kDead) return;
+    to.text += text;
+    to.at = automaton_.step(to.at, text);
   }
-  At write(At at, const base::OrderedJson& value) {
-    if (at == Automaton::kDead) return at;
-    if (value.is_string()) return put(at, "\"" + json_escaped(value.get<std::string>()) + "\"");
-    if (value.is_number()) return put(at, number_text(value));
+  void put_value(Written& to, const base::OrderedJson& value) {
+    if (to.at == Automaton::kDead) return;
+    const auto [known, is_new] = written_.try_emplace({to.at, &value});
+    if (is_new) known->second = write(to.at, value);
+    to.at = known->second.at;
+    to.text += known->second.text;
+  }
+  Written write(At at, const base::OrderedJson& value) {
+    Written out{at, {}};
     if (value.is_object()) {
-      at = put(at, "{");
-      std::vector<std::pair<std::string, const base::OrderedJson*>> members;
+      put(out, "{");
+      Members members;
       for (const auto& [key, member] : value.items()) members.emplace_back(key, &member);
-      return write_members(at, std::move(members), true);
+      return write_members(std::move(out), members);
     }
-    if (!value.is_array()) return put(at, value.dump());
-    at = put(at, "[");
-    for (size_t i = 0; i < value.size() && at != Automaton::kDead; ++i)
-      at = write(i == 0 ? at : put(at, ","), value[i]);
-    return at == Automaton::kDead ? at : put(at, "]");
-  }
-  At write_members(At at, std::vector<std::pair<std::string, const base::OrderedJson*>> left,
-                   bool first) {
-    if (left.empty()) return put(at, "}");
-    const size_t length = text_.size();
-    for (size_t i = 0; i < left.size() && n_tried_ < 20'000; ++i) {
-      ++n_tried_;
-      At next = put(at, first ? "\"" : ",\"");
-      if (next != Automaton::kDead) next = put(next, json_escaped(left[i].first) + "\":");
-      if (next != Automaton::kDead) next = write(next, *left[i].second);
-      if (next != Automaton::kDead) {
-        auto rest = left;
-        rest.erase(rest.begin() + static_cast<ptrdiff_t>(i));
-        next = write_members(next, std::move(rest), false);
+    if (value.is_array()) {
+      put(out, "[");
+      for (size_t i = 0; i < value.size(); ++i) {
+        if (i > 0) put(out, ",");
+        put_value(out, value[i]);
       }
-      if (next != Automaton::kDead) return next;
-      text_.resize(length);
+      put(out, "]");
+    } else {
+      put(out, value.is_string()   ? "\"" + json_escaped(value.get<std::string>()) + "\""
+               : value.is_number() ? number_text(value)
+                                   : value.dump());
     }
-    return Automaton::kDead;
+    return out;
+  }
+  /// `begun`, and one of the members after it.
+  Written with(const Written& begun, const Members& members, size_t i) {
+    Written out = begun;
+    put(out, begun.text.back() == '{' ? "\"" : ",\"");
+    put(out, json_escaped(members[i].first) + "\":");
+    put_value(out, *members[i].second);
+    return out;
+  }
+  Written write_members(Written begun, const Members& left) {
+    if (left.empty()) {
+      put(begun, "}");
+      return begun;
+    }
+    // Those first after which the most of the others that may come now may still come: the schema's
+    // own members in their order, then the rest.
+    struct Next {
+      size_t i;
+      Written written;
+      size_t n_lost;
+    };
+    std::vector<Next> order;
+    for (size_t i = 0; i < left.size(); ++i) {
+      Written written = with(begun, left, i);
+      if (written.at != Automaton::kDead) order.push_back({i, std::move(written), 0});
+    }
+    for (Next& one : order)
+      for (const Next& other : order) {
+        Written name{one.written.at, {}};
+        put(name, ",\"");
+        put(name, json_escaped(left[other.i].first) + "\":");
+        one.n_lost += other.i != one.i && name.at == Automaton::kDead ? 1 : 0;
+      }
+    std::ranges::stable_sort(order, {}, &Next::n_lost);
+    for (Next& next : order) {
+      if (++n_tried_ > 20'000) break;
+      Members rest = left;
+      rest.erase(rest.begin() + static_cast<ptrdiff_t>(next.i));
+      Written all = write_members(std::move(next.written), rest);
+      if (all.at != Automaton::kDead) return all;
+    }
+    return {Automaton::kDead, {}};
   }
 
   Automaton automaton_;
-  std::string text_;
+  std::map<std::pair<At, const base::OrderedJson*>, Written> written_;
   int n_tried_ = 0;
 };
 
