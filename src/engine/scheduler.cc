@@ -2,9 +2,12 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <climits>
+#include <cmath>
 #include <condition_variable>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <tuple>
@@ -27,6 +30,8 @@ constexpr int64_t kStepTokensMax = 1 << 16;
 /// Where users are more than places, one who has a place keeps it for so many tokens more than one
 /// who has none: what is run again when it comes back is little beside them.
 constexpr int64_t kSliceTokens = 256;
+/// Whoever is told to come back later is told to within so long.
+constexpr int64_t kRetryMax_s = 60;
 
 /// A request from submit() to on_done.
 struct Request {
@@ -40,6 +45,7 @@ struct Request {
   FairShares::Share* share = nullptr;  // from when the scheduler's thread has seen it
   bool charged = false;                // its prompt, to the share
   Stopwatch waiting = {};              // since it came, or lost its place
+  bool lifted = false;                 // its priority, because it had waited for too long
 };
 
 /// A request that has a place.
@@ -116,6 +122,7 @@ struct Scheduler::Impl {
   void end_cancelled();
   void end_all();
   void admit();
+  void lift_who_starves();
   [[nodiscard]] bool fits(const Request& request) const;
   Running* must_yield_to(const Request& request);
   void embed();
@@ -149,7 +156,9 @@ struct Scheduler::Impl {
   std::vector<std::unique_ptr<Running>> running;
   std::vector<float> logits;  // [sequences_max + kGuessesMax, n_vocab]
   std::vector<arch::SequenceStep> steps;
-  SchedulerStats counted;  // by this thread
+  SchedulerStats counted;                   // by this thread
+  std::optional<Stopwatch> since_last_end;  // since there was something to do without a pause
+  double seconds_between_ends = 0;          // of late
 
   mutable std::mutex mutex;
   std::condition_variable arrived;
@@ -158,6 +167,7 @@ struct Scheduler::Impl {
   std::vector<std::unique_ptr<Request>> arrivals;
   std::vector<EmbedJob> embed_arrivals;
   SchedulerStats shown;
+  int64_t retry_after_s = 1;
   uint64_t submitted = 0;
   uint64_t refused = 0;
   bool draining = false;
@@ -191,6 +201,7 @@ bool Scheduler::Impl::take_arrivals() {
       return stopping || trim_wanted || !arrivals.empty() || !embed_arrivals.empty() ||
              !waiting.empty() || !running.empty() || !embedder.idle();
     });
+    if (waiting.empty() && running.empty() && embedder.idle()) since_last_end.emplace();
     taken.swap(arrivals);
     jobs.swap(embed_arrivals);
     shown.waiting += std::ssize(taken) + std::ssize(jobs);
@@ -227,6 +238,8 @@ void Scheduler::Impl::publish() {
   shown.waiting = std::ssize(waiting) + embedder.n_jobs();
   shown.kv_bytes_in_use = impl.kv->bytes_in_use();
   shown.cache_bytes = cache.bytes();
+  retry_after_s =
+      std::clamp(static_cast<int64_t>(std::ceil(seconds_between_ends)), int64_t{1}, kRetryMax_s);
   if (running.empty() && shown.waiting == 0 && arrivals.empty() && embed_arrivals.empty())
     emptied.notify_all();
 }
@@ -234,6 +247,11 @@ void Scheduler::Impl::publish() {
 void Scheduler::Impl::end(std::unique_ptr<Request> request, Result<GenerateResult> result) {
   if (request->share != nullptr) shares.leave(*request->share);
   ++counted.ended;
+  if (since_last_end) {
+    const double seconds = since_last_end->seconds();
+    seconds_between_ends += (seconds - seconds_between_ends) / (seconds_between_ends == 0 ? 1 : 4);
+  }
+  since_last_end.emplace();
   request->on_done(std::move(result));
 }
 
@@ -292,7 +310,33 @@ bool Scheduler::Impl::fits(const Request& request) const {
   return impl.kv->may_hold(bytes);
 }
 
+/// Priorities are strict, so others of a higher one could keep a request waiting for ever: one at a
+/// time, the one that has waited longest and for too long, goes on as of the highest, to its end.
+void Scheduler::Impl::lift_who_starves() {
+  int highest = INT_MIN;
+  for (const auto& r : running) {
+    if (r->request->lifted) return;
+    highest = std::max(highest, r->request->priority);
+  }
+  for (const auto& request : waiting) {
+    if (request->lifted) return;
+    highest = std::max(highest, request->priority);
+  }
+  const double too_long = std::chrono::duration<double>(options.starving).count();
+  Request* longest = nullptr;
+  for (const auto& request : waiting) {
+    const double seconds = request->waiting.seconds();
+    if (request->priority < highest && seconds >= too_long &&
+        (longest == nullptr || seconds > longest->waiting.seconds()))
+      longest = request.get();
+  }
+  if (longest == nullptr) return;
+  longest->lifted = true;
+  longest->priority = highest;
+}
+
 void Scheduler::Impl::admit() {
+  lift_who_starves();
   while (!waiting.empty()) {
     const auto next = std::ranges::min_element(
         waiting, [](const auto& a, const auto& b) { return is_next(*a, *b); });
@@ -622,13 +666,17 @@ const Engine& Scheduler::engine() const { return impl_->engine; }
 
 /// kExhausted where one more may not wait. Under the mutex.
 Status Scheduler::Impl::check_queue() {
-  const auto n_waiting = shown.waiting + std::ssize(arrivals) + std::ssize(embed_arrivals);
+  const auto n_here = shown.waiting + std::ssize(arrivals) + std::ssize(embed_arrivals);
+  // Of these, so many have a place as soon as this thread's next step is made.
   const int64_t n_free = std::max<int64_t>(0, options.sequences_max - shown.running);
-  if (!draining && n_waiting < options.queue_max + n_free) return {};
+  const int64_t n_waiting = std::max<int64_t>(0, n_here - n_free);
+  if (!draining && n_here < options.queue_max + n_free) return {};
   ++refused;
   if (draining) return make_error(ErrorCode::kExhausted, "the service is ending and takes no more");
-  return make_error(ErrorCode::kExhausted,
-                    "{} requests wait already, the most that may; try again later", n_waiting);
+  return make_error(
+      ErrorCode::kExhausted,
+      "{} answers are under way and {} requests wait, as many as may; retry after {} s",
+      shown.running + n_here - n_waiting, n_waiting, retry_after_s);
 }
 
 Status Scheduler::submit(EmbedJob job) {

@@ -38,6 +38,9 @@ struct SchedulerOptions {
   std::chrono::milliseconds step_time_max{150};
   /// How long a request waits before it takes the place of one of a user who has more.
   std::chrono::milliseconds patience{1000};
+  /// How long a request waits for others of a higher priority before it counts as one of them, to
+  /// its end; one at a time.
+  std::chrono::milliseconds starving{10'000};
   /// Of prefixes kept for requests to come, within what the engine's cache has; 0: none are.
   uint64_t cache_bytes = uint64_t{1} << 30;
   Speculation speculation = Speculation::kAuto;  // of requests that do not say another

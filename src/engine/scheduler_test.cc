@@ -286,6 +286,8 @@ TEST_F(QueueTest, IsBounded) {
   auto refused = submit(*scheduler, {junk(3, 0), {}}).get();
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kExhausted);
+  EXPECT_EQ(refused.error().message,
+            "1 answers are under way and 3 requests wait, as many as may; retry after 1 s");
   EXPECT_EQ(scheduler->stats().refused, 1u);
   EXPECT_EQ(scheduler->stats().waiting, 3);
   gate_.open();
@@ -325,6 +327,19 @@ TEST_F(QueueTest, HigherPriorityGoesFirst) {
   for (size_t i = 0; i < 12; ++i)
     EXPECT_EQ(order[i], i < 4 ? "high" : i < 8 ? "usual" : "low") << i;
   EXPECT_TRUE(held.get().ok());
+}
+
+TEST_F(QueueTest, OneOfLowPriorityIsNotKeptWaitingForEver) {
+  auto scheduler =
+      start({.sequences_max = 1, .patience = std::chrono::hours(1), .starving = milliseconds(0)});
+  auto held = hold(*scheduler);
+  note(*scheduler, "first", "h", 1);
+  note(*scheduler, "low", "l", -1);
+  note(*scheduler, "second", "h", 1);
+  gate_.open();
+  EXPECT_TRUE(held.get().ok());
+  EXPECT_TRUE(scheduler->drain(milliseconds(10'000)));
+  EXPECT_EQ(ended(), (std::vector<std::string>{"first", "low", "second"}));
 }
 
 TEST_F(QueueTest, CancelsWhatWaitsAndWhatRuns) {

@@ -29,6 +29,9 @@ struct TinyModel {
   int32_t eos = kEos;
   bool add_bos = true;
   std::string spare = "<|spare|>";
+  std::vector<std::string> more_tokens = {};  // special ones, after all others
+
+  [[nodiscard]] int64_t n_vocab() const { return kVocab + std::ssize(more_tokens); }
 
   [[nodiscard]] format::Metadata metadata() const {
     format::Metadata m;
@@ -45,8 +48,8 @@ struct TinyModel {
     set("tokenizer.ggml.model", std::string("gpt2"));
     set("tokenizer.ggml.pre", std::string("gpt-2"));
     set("tokenizer.ggml.tokens", tokens());
-    std::vector<int64_t> types(kVocab, 1);
-    for (size_t i = kBos; i < kVocab; ++i) types[i] = 3;
+    std::vector<int64_t> types(static_cast<size_t>(n_vocab()), 1);
+    for (size_t i = kBos; i < types.size(); ++i) types[i] = 3;
     m.set("tokenizer.ggml.token_type", std::move(types), format::MetadataType::kInt32);
     set("tokenizer.ggml.merges",
         format::StringArray{"t h", "th e", byte_spelling(0xC3) + " " + byte_spelling(0xA9)});
@@ -61,9 +64,9 @@ struct TinyModel {
   [[nodiscard]] std::filesystem::path write(const format::TemporaryFolder& folder,
                                             const std::string& name = "tiny.gguf") const {
     std::vector<format::TensorPlan> plan = {
-        {"token_embd.weight", quant::DType::kF32, {kVocab, kEmbd}},
+        {"token_embd.weight", quant::DType::kF32, {n_vocab(), kEmbd}},
         {"output_norm.weight", quant::DType::kF32, {kEmbd}},
-        {"output.weight", quant::DType::kF32, {kVocab, kEmbd}}};
+        {"output.weight", quant::DType::kF32, {n_vocab(), kEmbd}}};
     for (int64_t l = 0; l < kLayers; ++l) {
       auto add = [&](const char* part, std::vector<int64_t> shape) {
         plan.push_back(
@@ -117,6 +120,7 @@ struct TinyModel {
           std::string("<s>"), std::string("</s>"), std::string("<|im_start|>"),
           std::string("<|im_end|>"), spare})
       out.push_back(s);
+    for (const std::string& s : more_tokens) out.push_back(s);
     return out;
   }
 };
