@@ -13,6 +13,7 @@
 #include <array>
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -25,6 +26,7 @@
 #include "json_schema.h"
 #include "program.h"
 #include "served_program.h"
+#include "served_tiny.h"
 #include "server/socket_client.h"
 
 namespace lantern::tests {
@@ -225,6 +227,84 @@ TEST(ServeAccess, ARevokedKeyEndsWithinASecond) {
   read_from(fd);
   EXPECT_LT(Clock::now() - revoked, std::chrono::milliseconds(1500));
   ::close(fd);
+}
+
+/// What each API answers with at length, and a whole answer, when `ends` cuts them.
+std::vector<std::string> long_answers(const Served& served, const std::string& headers,
+                                      const std::function<void()>& ends) {
+  // A model may end where it likes, but not before it has said so many numbers.
+  const std::string schema =
+      R"({"type":"object","properties":{"a":{"type":"array","minItems":9000,"items":{"enum":[1]}}},)"
+      R"("required":["a"],"additionalProperties":false})";
+  const std::string model = fmt::format(R"({{"model":"{}",)", served.name_);
+  const std::string question = R"("messages":[{"role":"user","content":"Hi"}],)";
+  const std::string openai = R"("ignore_eos":true,"max_tokens":30000)";
+  const std::pair<const char*, std::string> asked[] = {
+      {"/v1/chat/completions", model + question + openai + R"(,"stream":true})"},
+      {"/v1/completions", model + R"("prompt":"Hi",)" + openai + R"(,"stream":true})"},
+      {"/v1/responses", model + R"("input":"Hi","stream":true,"text":{"format":{"type":)" +
+                            R"("json_schema","name":"n","schema":)" + schema + "}}}"},
+      {"/v1/messages", model + question + R"("max_tokens":30000,"stream":true,"tools":[{"name":)" +
+                           R"("n","input_schema":)" + schema +
+                           R"(}],"tool_choice":{"type":"any"}})"},
+      {"/api/chat", model + question + R"("think":false,"format":)" + schema + "}"},
+      {"/v1/chat/completions", model + question + openai + "}"}};
+  std::vector<int> open;
+  for (const auto& [path, body] : asked) {
+    open.push_back(served.connect());
+    send_all(open.back(), http_request("POST", path, body, headers));
+  }
+  const auto patience = Clock::now() + kPatience;
+  while (served.metric("lantern_answers_running") < 6 && Clock::now() < patience)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ends();
+  std::vector<std::string> answers;
+  for (const int fd : open) {
+    answers.push_back(read_from(fd));
+    ::close(fd);
+  }
+  return answers;
+}
+
+engine::TinyModel long_winded() {
+  std::ifstream in(LANTERN_SOURCE_DIR "/src/text/testdata/tool_templates/hermes.jinja");
+  engine::TinyModel tiny;
+  tiny.chat_template = {std::istreambuf_iterator<char>(in), {}};
+  tiny.context = 32'768;
+  return tiny;
+}
+
+TEST(ServeAccess, EachApiSaysThatTheKeyWasRevoked) {
+  const ScopedHome home("serve-key-said");
+  const std::string key = new_key({"--name", "ci"});
+  const Served served({}, long_winded());
+  const auto answers = long_answers(served, bearer(key), [] {
+    ASSERT_EQ(run_lantern({"key", "revoke", "ci"}).exit_code, 0);
+  });
+  const std::string openai = R"("code":"invalid_api_key")";
+  const std::string own[] = {openai,        openai, "invalid_api_key", "authentication_error",
+                             "{\"error\":", openai};
+  for (size_t i = 0; i < answers.size(); ++i) {
+    EXPECT_THAT(answers[i], StartsWith(i < 5 ? "HTTP/1.1 200" : "HTTP/1.1 401")) << i;
+    EXPECT_THAT(answers[i], HasSubstr("the API key is revoked")) << i;
+    EXPECT_THAT(answers[i], HasSubstr(own[i])) << i;
+  }
+}
+
+TEST(ServeAccess, EachApiNamesTheRuleByWhichItsModelWasRevoked) {
+  const ScopedHome home("serve-model-said");
+  const Served served({}, long_winded());
+  const std::string id = served.get_json("/v1/models")["data"][0]["digest"];
+  const auto answers = long_answers(served, {}, [&] {
+    ASSERT_EQ(run_lantern({"revoke", id, "--reason", "test"}).exit_code, 0);
+  });
+  const std::string openai = R"("type":"permission_error")";
+  const std::string own[] = {openai, openai, "denied_by_policy", openai, "{\"error\":", openai};
+  for (size_t i = 0; i < answers.size(); ++i) {
+    EXPECT_THAT(answers[i], StartsWith(i < 5 ? "HTTP/1.1 200" : "HTTP/1.1 403")) << i;
+    EXPECT_THAT(answers[i], HasSubstr("lantern.revoked")) << i;
+    EXPECT_THAT(answers[i], HasSubstr(own[i])) << i;
+  }
 }
 
 TEST(ServeAccess, AnAnswerThatIsEndedIsNoWholeOne) {

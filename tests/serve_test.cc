@@ -18,7 +18,6 @@
 
 #include "base/json.h"
 #include "engine/tiny_model.h"
-#include "json_schema.h"
 #include "program.h"
 #include "served_tiny.h"
 
@@ -458,106 +457,6 @@ TEST_F(Serve, AResponseStreamsTheEventsOfItsText) {
               HasSubstr("images cannot be read"));
 }
 
-/// A tiny model whose template knows tools and reasoning.
-engine::TinyModel tools_model() {
-  std::ifstream in(std::string(LANTERN_SOURCE_DIR) +
-                   "/src/text/testdata/tool_templates/hermes.jinja");
-  engine::TinyModel tiny;
-  tiny.chat_template = {std::istreambuf_iterator<char>(in), {}};
-  tiny.context = 4096;
-  return tiny;
-}
-
-constexpr const char* kTools =
-    R"(,"tools":[{"type":"function","function":{"name":"weather","description":"of a day",
-"parameters":{"type":"object","properties":{"city":{"enum":["Rome","Oslo"]},
-"days":{"type":"integer","minimum":1,"maximum":9}},"required":["city","days"],
-"additionalProperties":false}}}])";
-
-TEST(ServeTools, TellsReasoningApartWholeAndStreamed) {
-  const ScopedHome home("serve-reasoning");
-  const Served served({}, tools_model());
-  const std::string thinking = R"(,"chat_template_kwargs":{"enable_thinking":true})";
-  const OrderedJson message = body_of(served.chat("Hi", thinking))["choices"][0]["message"];
-  EXPECT_EQ(message["content"], "");
-  EXPECT_NE(message["reasoning_content"], "");
-  const std::string events = served.chat("Hi", thinking + R"(,"stream":true)");
-  std::string streamed;
-  for (size_t at = events.find("data: {"); at != std::string::npos;
-       at = events.find("data: {", at + 1)) {
-    const auto event = base::parse_ordered_json(
-        std::string_view(events).substr(at + 6, events.find("\n\n", at) - at - 6), "event");
-    ASSERT_TRUE(event.ok());
-    streamed += (*event)["choices"][0]["delta"].value("reasoning_content", "");
-  }
-  EXPECT_EQ(streamed, message["reasoning_content"].get<std::string>());
-  const OrderedJson none =
-      body_of(served.chat("Hi", R"(,"reasoning_effort":"none")"))["choices"][0]["message"];
-  EXPECT_FALSE(none.contains("reasoning_content"));
-}
-
-TEST(ServeTools, ShowsToolsAndEarlierCallsToTheModel) {
-  const ScopedHome home("serve-tools");
-  const Served served({}, tools_model());
-  const auto tokens = [&](const std::string& more) {
-    const OrderedJson counted = body_of(served.post(
-        "/v1/messages/count_tokens", fmt::format(R"({{"model":"{}",{}}})", served.name_, more)));
-    return counted.value("input_tokens", int64_t{-1});
-  };
-  const std::string question = R"("messages":[{"role":"user","content":"Rome?"})";
-  const std::string tool =
-      R"(,"tools":[{"name":"weather","description":"of a day","input_schema":{"type":"object"}}])";
-  const int64_t plain = tokens(question + "]");
-  const int64_t with_tool = tokens(question + "]" + tool);
-  const int64_t with_call = tokens(
-      question +
-      R"(,{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"weather","input":{"city":"Rome"}}]},
-{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"sunny"}]}])" +
-      tool);
-  EXPECT_GT(plain, 0);
-  EXPECT_GT(with_tool, plain + 60);
-  EXPECT_GT(with_call, with_tool + 60);
-  EXPECT_EQ(tokens(question + "]" + tool + R"(,"tool_choice":{"type":"none"})"), plain);
-}
-
-TEST(ServeTools, AForcedCallIsValidAndTheSameAgain) {
-  const ScopedHome home("serve-forced");
-  const Served served({}, tools_model());
-  const std::string more =
-      std::string(kTools) +
-      R"(,"tool_choice":"required","parallel_tool_calls":false,"max_tokens":400)"
-      R"(,"reasoning_effort":"none")";
-  const OrderedJson choice = body_of(served.post(
-      "/v1/chat/completions",
-      fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"Hi"}}],"seed":7{}}})",
-                  served.name_, more)))["choices"][0];
-  ASSERT_EQ(choice["finish_reason"], "tool_calls") << choice.dump();
-  EXPECT_TRUE(choice["message"]["content"].is_null());
-  const OrderedJson calls = choice["message"]["tool_calls"];
-  ASSERT_GE(calls.size(), 1u);
-  for (const OrderedJson& call : calls) {
-    EXPECT_EQ(call["function"]["name"], "weather");
-    const auto arguments =
-        base::parse_json(call["function"]["arguments"].get<std::string>(), "arguments");
-    ASSERT_TRUE(arguments.ok());
-    EXPECT_EQ(schema_violations(
-                  base::Json::parse(std::string(kTools).substr(9))[0]["function"]["parameters"],
-                  *arguments),
-              "");
-  }
-}
-
-TEST(ServeTools, AToolWhoseSchemaIsNotSupportedIsRefusedByItsName) {
-  const ScopedHome home("serve-schema");
-  const Served served({}, tools_model());
-  const std::string answer = served.chat(
-      "Hi",
-      R"(,"tools":[{"type":"function","function":{"name":"odd","parameters":{"type":"object","unevaluatedItems":false}}}])");
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 400"));
-  EXPECT_THAT(answer, HasSubstr("odd"));
-  EXPECT_THAT(answer, HasSubstr("unevaluatedItems"));
-}
-
 TEST(ServeAlone, ListensWhereOthersReachItOnlyWithKeys) {
   const ScopedHome home("serve-open");
   const Ran ran = run_lantern({"serve", "nothing", "--listen", "0.0.0.0:0"});
@@ -693,6 +592,85 @@ TEST(ServeModels, HonoursWhatOllamasClientsAskOfModels) {
               StartsWith("HTTP/1.1 404"));
 }
 
+TEST(ServeModels, WhatIsRefusedHasNoSayInHowLongAModelStays) {
+  const ScopedHome home("serve-keep-alive");
+  const format::TemporaryFolder folder;
+  pull_models(folder);
+  const Ran made = run_lantern({"key", "create", "--name", "k", "--models", "two"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const std::string bearer =
+      "Authorization: Bearer " + made.out.substr(0, made.out.find('\n')) + "\r\n";
+  const Served served({}, {}, Served::Named::kNone);
+  ASSERT_THAT(served.chat_with("one", "Hi"), StartsWith("HTTP/1.1 200"));
+  const auto stays_for_ever = [&] {
+    const OrderedJson loaded = served.get_json("/api/ps");
+    return loaded["models"][0]["expires_at"].get<std::string>().starts_with("9999");
+  };
+  const auto chat = [&](const char* more) {
+    return served.post("/api/chat",
+                       fmt::format(R"({{"model":"one","stream":false,"keep_alive":-1,"messages":)"
+                                   R"([{{"role":"user","content":"Hi"}}]{}}})",
+                                   more));
+  };
+  EXPECT_THAT(chat(R"(,"options":{"num_ctx":4096})"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(chat(R"(,"tools":[{"type":"function","function":{"name":"f"}}])"),
+              StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(served.post("/api/generate", R"({"model":"one","keep_alive":-1})", bearer),
+              StartsWith("HTTP/1.1 403"))
+      << "a key for another model";
+  EXPECT_FALSE(stays_for_ever());
+  EXPECT_THAT(chat(R"(,"options":{"num_predict":2})"), StartsWith("HTTP/1.1 200"));
+  EXPECT_TRUE(stays_for_ever());
+  EXPECT_THAT(served.chat_with("one", "Hi"), StartsWith("HTTP/1.1 200"));
+  EXPECT_TRUE(stays_for_ever()) << "until a request says otherwise";
+}
+
+TEST(ServeAlone, AModelOfTheCommandLineStaysWhateverIsSaid) {
+  const ScopedHome home("serve-stays");
+  const Served served;
+  const auto ask = [&](const char* more) {
+    return served.post(
+        "/api/generate",
+        fmt::format(R"({{"model":"{}","keep_alive":0,"stream":false{}}})", served.name_, more));
+  };
+  EXPECT_THAT(ask(R"(,"prompt":"Hi","options":{"num_predict":2})"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(body_of(ask(""))["done_reason"], "load");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_THAT(served.models("/api/ps"), ::testing::ElementsAre(served.name_));
+}
+
+TEST(ServeModels, AHeaderThatCouldNotBeReadIsReadAgain) {
+  const ScopedHome home("serve-header");
+  const format::TemporaryFolder folder;
+  pull_models(folder);
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(home.path())) {
+    std::array<char, 4> magic{};
+    if (std::ifstream(entry.path()).read(magic.data(), magic.size()) &&
+        std::string_view(magic.data(), magic.size()) == "GGUF")
+      files.push_back(entry.path());
+  }
+  ASSERT_GE(files.size(), 3u);
+  const auto aside = [&](const std::filesystem::path& file) {
+    return folder.path() / file.filename();
+  };
+  for (const std::filesystem::path& file : files) {
+    std::filesystem::rename(file, aside(file));
+    std::ofstream(file) << "no model";
+  }
+  const Served served({}, {}, Served::Named::kNone);
+  const auto families = [&] {
+    std::string all;
+    const OrderedJson tags = served.get_json("/api/tags");
+    for (const OrderedJson& model : tags["models"])
+      all += model["details"]["family"].get<std::string>() + " ";
+    return all;
+  };
+  EXPECT_EQ(families(), "   ");
+  for (const std::filesystem::path& file : files) std::filesystem::rename(aside(file), file);
+  EXPECT_EQ(families(), "llama llama llama ");
+}
+
 TEST(ServeAlone, AFullQueueSaysWhenToComeBack) {
   const ScopedHome home("serve-full");
   const Served served({"--sequences", "1", "--queue", "1"});
@@ -714,6 +692,8 @@ TEST(ServeAlone, AFullQueueSaysWhenToComeBack) {
     if (answer.starts_with("HTTP/1.1 429")) {
       ++n_refused;
       EXPECT_THAT(answer, HasSubstr("Retry-After: "));
+      EXPECT_THAT(answer, HasSubstr("1 answers are under way and 1 requests wait"));
+      EXPECT_EQ(body_of(answer)["error"]["code"], "queue_full");
     } else {
       EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
     }

@@ -130,6 +130,18 @@ std::string limit_text(int64_t value, std::string_view unit) {
   return fmt::format("{}{}", value, unit);
 }
 
+constexpr std::string_view kRefusal = "denied by rule lantern.key: ";
+
+Error refused(std::string_view why) {
+  return make_error(ErrorCode::kDenied, "{}{}; `lantern key create` makes one", kRefusal, why);
+}
+
+Status standing(const ApiKeyRecord& key) {
+  if (key.revoked) return refused("the API key is revoked");
+  if (!key.stands(base::utc_clock())) return refused("the API key has expired");
+  return {};
+}
+
 }  // namespace
 
 Result<int64_t> tokens_a_day_from_text(std::string_view text) {
@@ -253,11 +265,11 @@ bool ApiKeys::is_key(std::string_view text) {
          text[kPrefix.size() + kIdDigits] == '_' && is_lower_hex(secret_in(text));
 }
 
+bool ApiKeys::is_refusal(const Error& error) {
+  return error.code == ErrorCode::kDenied && error.message.starts_with(kRefusal);
+}
+
 Result<std::shared_ptr<const KeyGrant>> ApiKeys::check(std::string_view presented) {
-  const auto refused = [](std::string_view why) {
-    return make_error(ErrorCode::kDenied,
-                      "denied by rule lantern.key: {}; `lantern key create` makes one", why);
-  };
   if (!is_key(presented)) return refused("this is no API key of Lantern");
   const std::lock_guard lock(mutex_);
   LANTERN_TRY(refresh());
@@ -268,8 +280,7 @@ Result<std::shared_ptr<const KeyGrant>> ApiKeys::check(std::string_view presente
   const base::Digest hash = hash_of(found->salt, secret_in(presented));
   const bool same = CRYPTO_memcmp(hash.data(), found->hash.data(), hash.size()) == 0;
   if (!same || found == &kNobody) return refused("the API key is not known");
-  if (found->revoked) return refused("the API key is revoked");
-  if (!found->stands(base::utc_clock())) return refused("the API key has expired");
+  LANTERN_TRY(standing(*found));
   return std::make_shared<const KeyGrant>(
       KeyGrant{.id = found->id,
                .name = found->name,
@@ -281,12 +292,11 @@ Result<std::shared_ptr<const KeyGrant>> ApiKeys::check(std::string_view presente
                .expires = found->expires});
 }
 
-bool ApiKeys::stands(std::string_view id) {
+Status ApiKeys::stands(std::string_view id) {
   const std::lock_guard lock(mutex_);
-  if (!refresh().ok()) return false;
-  const base::UtcTime now = base::utc_clock();
-  return std::any_of(keys_.begin(), keys_.end(),
-                     [&](const ApiKeyRecord& key) { return key.id == id && key.stands(now); });
+  LANTERN_TRY(refresh());
+  const auto found = std::ranges::find(keys_, id, &ApiKeyRecord::id);
+  return found == keys_.end() ? refused("the API key is not known") : standing(*found);
 }
 
 Result<bool> ApiKeys::any() {

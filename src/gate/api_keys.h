@@ -65,8 +65,11 @@ class ApiKeys {
   /// What `presented` allows. Takes as long for an unknown key as for a wrong one. kDenied, with
   /// the rule lantern.key; what cannot be read is an error too.
   Result<std::shared_ptr<const KeyGrant>> check(std::string_view presented);
-  /// Whether the key with that id still stands; false also where that cannot be told.
-  bool stands(std::string_view id);
+  /// Whether `error` says that a key does not stand, or that there is none: the rule lantern.key.
+  static bool is_refusal(const Error& error);
+  /// Whether the key with that id still stands. kDenied as check() says it; what cannot be read is
+  /// an error too.
+  Status stands(std::string_view id);
   /// Whether any key stands.
   Result<bool> any();
   /// Records that somebody was turned away; of many within a second one entry, with their number.

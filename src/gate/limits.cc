@@ -62,8 +62,8 @@ int64_t retry_after(Governance& governance, policy::Facts facts, const Usage::Us
 int64_t retry_after_seconds(const Error& error) {
   std::string_view text = error.message;
   const size_t at = text.rfind(kRetry);
-  if (error.code != ErrorCode::kDenied || at == std::string_view::npos || !text.ends_with(kUnit))
-    return 0;
+  const bool is_in_time = error.code == ErrorCode::kDenied || error.code == ErrorCode::kExhausted;
+  if (!is_in_time || at == std::string_view::npos || !text.ends_with(kUnit)) return 0;
   text.remove_prefix(at + kRetry.size());
   text.remove_suffix(kUnit.size());
   int64_t seconds = 0;

@@ -9,7 +9,7 @@
 
 namespace lantern::gate {
 
-/// N of an error by such a denial; 0 for another.
+/// N of an error by such a denial, or by a queue that is full; 0 for another.
 int64_t retry_after_seconds(const Error& error);
 
 /// Whether a decision about this caller depends on what was used: then it stands for one request.

@@ -126,9 +126,8 @@ Result<Target> ModelHost::Impl::target(std::string_view name) const {
 }
 
 /// Under the shared mutex.
-ModelUse ModelHost::Impl::hold(const SlotPtr& slot, const UseOptions& use) {
+ModelUse ModelHost::Impl::hold(const SlotPtr& slot) {
   ++slot->uses;
-  slot->keep_alive = use.keep_alive.value_or(slot->named ? kForever : options.keep_alive);
   return ModelUse(
       std::shared_ptr<ServedModel>(slot->model.get(), [slot, shared = shared](ServedModel*) {
         const std::lock_guard lock(shared->mutex);
@@ -138,12 +137,11 @@ ModelUse ModelHost::Impl::hold(const SlotPtr& slot, const UseOptions& use) {
       }));
 }
 
-std::optional<ModelUse> ModelHost::Impl::hold_usable(const std::string& key,
-                                                     const UseOptions& use) {
+std::optional<ModelUse> ModelHost::Impl::hold_usable(const std::string& key) {
   const std::lock_guard lock(shared->mutex);
   const auto found = shared->slots.find(key);
   if (found == shared->slots.end() || !found->second->is_usable()) return std::nullopt;
-  return hold(found->second, use);
+  return hold(found->second);
 }
 
 // The door.
@@ -197,7 +195,7 @@ void ModelHost::Impl::let_in(const Target& target, Waiter waiter) {
   SlotPtr& slot = shared->slots[target.key];
   if (!slot) slot = std::make_shared<Slot>(Slot{.target = target});
   if (slot->is_usable()) {
-    return tell(std::move(waiter.then), hold(slot, waiter.options));
+    return tell(std::move(waiter.then), hold(slot));
   }
   if (std::ssize(slot->waiters) >= options.scheduler.queue_max) {
     return tell(
@@ -348,7 +346,7 @@ void ModelHost::Impl::load_wanted(const SlotPtr& slot, Lock& lock, const std::st
   uses.reserve(waiters.size());
   if (model.ok()) {
     put(slot, std::move(*model));
-    for (const Waiter& waiter : waiters) uses.emplace_back(hold(slot, waiter.options));
+    for (size_t i = 0; i < waiters.size(); ++i) uses.emplace_back(hold(slot));
   } else {
     slot->phase = Phase::kAbsent;
     if (!slot->named) shared->slots.erase(slot->target.key);
@@ -445,7 +443,7 @@ Result<ModelUse> ModelHost::Impl::use_base(const Target& target, const LoadOptio
     SlotPtr& there = shared->slots[target.key];
     if (!there) there = std::make_shared<Slot>(Slot{.target = target});
     slot = there;
-    if (slot->is_usable()) return hold(slot, {.keep_alive = slot->keep_alive});
+    if (slot->is_usable()) return hold(slot);
     if (slot->phase != Phase::kAbsent)
       return make_error(ErrorCode::kExhausted, "{}: it is being unloaded; try again later",
                         target.name);
@@ -460,12 +458,12 @@ Result<ModelUse> ModelHost::Impl::use_base(const Target& target, const LoadOptio
     return std::move(model).error();
   }
   put(slot, std::move(*model));
-  Result<ModelUse> use = hold(slot, {});
+  Result<ModelUse> use = hold(slot);
   // Who asked for it meanwhile has waited for this load.
   const std::vector<Waiter> waiters = std::exchange(slot->waiters, {});
   std::vector<Result<ModelUse>> uses;
   uses.reserve(waiters.size());
-  for (const Waiter& waiter : waiters) uses.emplace_back(hold(slot, waiter.options));
+  for (size_t w = 0; w < waiters.size(); ++w) uses.emplace_back(hold(slot));
   lock.unlock();
   for (size_t w = 0; w < waiters.size(); ++w) waiters[w].then(std::move(uses[w]));
   return use;
@@ -565,7 +563,8 @@ Result<ModelUse> ModelHost::Impl::load_named(const Target& target, const LoadOpt
     if (!there) there = std::make_shared<Slot>(Slot{.target = target});
     slot = there;
     slot->named = true;
-    if (slot->is_usable()) return hold(slot, {});
+    slot->keep_alive = kForever;
+    if (slot->is_usable()) return hold(slot);
     slot->phase = Phase::kLoading;
   }
   auto model = load_model(target, how);
@@ -575,7 +574,7 @@ Result<ModelUse> ModelHost::Impl::load_named(const Target& target, const LoadOpt
     return std::move(model).error();
   }
   put(slot, std::move(*model));
-  return hold(slot, {});
+  return hold(slot);
 }
 
 Result<ModelUse> ModelHost::load(const std::string& reference, const LoadOptions& options) {
@@ -604,7 +603,7 @@ Result<ModelUse> ModelHost::load_adapter(const AdapterSpec& spec, const LoadOpti
 void ModelHost::use(std::string_view name, UseOptions options, Then then) {
   Result<Target> target = impl_->target(name);
   if (!target.ok()) return then(std::move(target).error());
-  if (auto use = impl_->hold_usable(target->key, options)) return then(std::move(*use));
+  if (auto use = impl_->hold_usable(target->key)) return then(std::move(*use));
   {
     const std::lock_guard lock(impl_->door_mutex);
     if (impl_->at_the_door.size() < kAtTheDoorMax) {
@@ -620,10 +619,17 @@ void ModelHost::use(std::string_view name, UseOptions options, Then then) {
 std::optional<ModelUse> ModelHost::use_loaded(std::string_view name) {
   const Result<Target> target = impl_->target(name);
   if (!target.ok()) return std::nullopt;
+  return impl_->hold_usable(target->key);
+}
+
+bool ModelHost::keep_for(const ModelUse& use, std::chrono::seconds idle) {
   const std::lock_guard lock(impl_->shared->mutex);
-  const auto found = impl_->shared->slots.find(target->key);
-  if (found == impl_->shared->slots.end() || !found->second->is_usable()) return std::nullopt;
-  return impl_->hold(found->second, {.keep_alive = found->second->keep_alive});
+  for (const auto& [key, slot] : impl_->shared->slots) {
+    if (slot->model.get() != &*use || slot->named) continue;
+    slot->keep_alive = idle;
+    return true;
+  }
+  return false;
 }
 
 void ModelHost::let_go(const ModelUse& use) {

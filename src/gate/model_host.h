@@ -132,8 +132,6 @@ class ModelHost {
   struct UseOptions {
     Caller caller = {};
     policy::Action action = policy::Action::kChat;
-    /// How long it stays afterwards; absent: as the host says.
-    std::optional<std::chrono::seconds> keep_alive = {};
     std::stop_token gone = {};  // whoever asked is not there any more
   };
   /// A model by the name of one that was load()ed, or by name or digits in the store; ":latest" may
@@ -143,6 +141,9 @@ class ModelHost {
   void use(std::string_view name, UseOptions options, std::function<void(Result<ModelUse>)> then);
   /// Only if it is loaded: what is asked of it must not load it.
   [[nodiscard]] std::optional<ModelUse> use_loaded(std::string_view name);
+  /// How long the model stays loaded once nobody uses it, instead of what the host says; kForever.
+  /// False: it was load()ed, and stays whatever is said.
+  bool keep_for(const ModelUse& use, std::chrono::seconds idle);
 
   [[nodiscard]] std::vector<LoadedModel> loaded() const;
   /// What `caller` may chat with, the named ones first.

@@ -109,8 +109,8 @@ struct ModelHost::Impl {
   }
   Result<Target> target(std::string_view name) const;
   void describe_header(const supply::StoredModel& stored, ServableModel& out) const;
-  ModelUse hold(const SlotPtr& slot, const UseOptions& use);
-  std::optional<ModelUse> hold_usable(const std::string& key, const UseOptions& use);
+  ModelUse hold(const SlotPtr& slot);
+  std::optional<ModelUse> hold_usable(const std::string& key);
 
   void run_door(const std::stop_token& stop);
   Result<Composition> composition(const Target& target, const std::stop_token& stop);

@@ -22,16 +22,20 @@ Result<std::pair<ServableModel, Composition>> described(const supply::StoredMode
 
 }  // namespace
 
-/// A header that cannot be read says nothing; whoever asks for the model hears of it.
+/// A header that cannot be read says nothing; whoever asks for the model hears of it, and it is
+/// read again the next time.
 void ModelHost::Impl::describe_header(const supply::StoredModel& stored, ServableModel& out) const {
   const std::lock_guard lock(headers_mutex);
   auto found = headers.find(out.id);
   if (found == headers.end()) {
-    Header header;
-    if (const auto checkpoint = inspect(base::to_hex(stored.manifest.id)); checkpoint.ok())
-      if (const auto cost = engine::model_cost(**checkpoint); cost.ok())
-        header = {.architecture = cost->architecture, .is_made_to_embed = cost->is_made_to_embed};
-    found = headers.emplace(out.id, std::move(header)).first;
+    const auto checkpoint = inspect(base::to_hex(stored.manifest.id));
+    if (!checkpoint.ok()) return;
+    const auto cost = engine::model_cost(**checkpoint);
+    if (!cost.ok()) return;
+    found = headers
+                .emplace(out.id, Header{.architecture = cost->architecture,
+                                        .is_made_to_embed = cost->is_made_to_embed})
+                .first;
   }
   out.architecture = found->second.architecture;
   out.is_made_to_embed = found->second.is_made_to_embed;

@@ -134,9 +134,7 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
     if (model_.all_.stop_requested())
       return make_error(ErrorCode::kCancelled,
                         "{} was stopped before the answer was complete; ask again", model_.name_);
-    return make_error(ErrorCode::kCancelled,
-                      "the answer was ended before it was complete: the client has gone, its key "
-                      "was revoked, or the service ends");
+    return make_error(ErrorCode::kCancelled, "the answer was ended before it was complete");
   }
 
   /// Of all choices, once they are done.
@@ -479,9 +477,13 @@ void ServedModel::embed(EmbedRequest request,
       ->submit();
 }
 
+Status ServedModel::decide_on(const Caller& caller, policy::Action action) {
+  LANTERN_ASSIGN(const policy::Decision decision, decide(caller, action));
+  return decision.status();
+}
+
 Result<int64_t> ServedModel::count_tokens(AnswerRequest request) {
-  LANTERN_ASSIGN(const policy::Decision decision, decide(request.caller, request.action));
-  LANTERN_TRY(decision.status());
+  LANTERN_TRY(decide_on(request.caller, request.action));
   LANTERN_ASSIGN(const engine::Prompt prompt, prompt_of(request));
   return static_cast<int64_t>(prompt.ids.size());
 }

@@ -168,6 +168,8 @@ class ServedModel {
     return info().model.pooling != arch::Pooling::kNone || info().model.is_encoder;
   }
 
+  /// Whether `caller` may, as answer() would decide. Errors: kDenied with the rule (recorded), kIo.
+  Status decide_on(const Caller& caller, policy::Action action);
   /// The prompt's tokens, as answer() would count them; decided on and recorded as far as a
   /// refusal goes.
   Result<int64_t> count_tokens(AnswerRequest request);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "base/thread.h"
@@ -30,6 +31,12 @@ std::string_view scope_name(Scope scope) {
   return {};
 }
 
+/// Keys that cannot be read are this service's fault, not the request's.
+Error why_not(Error fault) {
+  if (fault.code != ErrorCode::kDenied) fault.code = ErrorCode::kIo;
+  return fault;
+}
+
 std::string_view without_scheme(std::string_view value) {
   constexpr std::string_view kBearer = "bearer ";
   if (value.size() < kBearer.size()) return {};
@@ -54,6 +61,7 @@ struct Access::Leases {
   struct Lease {
     std::string key_id;
     std::stop_source ended = {};
+    std::optional<Error> why = {};  // the key no longer stands
   };
   std::mutex mutex;
   std::condition_variable_any changed;
@@ -83,6 +91,10 @@ class Access::LeasedReply final : public Reply {
   void write(std::string piece) override { reply_->write(std::move(piece)); }
   void end() override { reply_->end(); }
   [[nodiscard]] std::stop_token gone() const override { return ended_.get_token(); }
+  [[nodiscard]] std::optional<Error> why_gone() const override {
+    const std::lock_guard lock(leases_->mutex);
+    return lease_->why ? lease_->why : reply_->why_gone();
+  }
 
  private:
   const std::shared_ptr<Leases> leases_;
@@ -114,34 +126,38 @@ Access::~Access() = default;
 
 void Access::watch(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    std::vector<std::pair<std::string, std::stop_source>> running;
+    std::set<std::string> ids;
     {
       std::unique_lock lock(leases_->mutex);
       leases_->changed.wait(lock, stop, [&] { return !leases_->all.empty(); });
       leases_->changed.wait_for(lock, stop, kLookAgain, [] { return false; });
-      for (const Leases::Lease& lease : leases_->all)
-        running.emplace_back(lease.key_id, lease.ended);
+      for (const Leases::Lease& lease : leases_->all) ids.insert(lease.key_id);
+    }
+    std::vector<std::stop_source> ended;
+    for (const std::string& id : ids) {
+      const Status stands = keys_->stands(id);
+      if (stands.ok()) continue;
+      const std::lock_guard lock(leases_->mutex);
+      for (Leases::Lease& lease : leases_->all) {
+        if (lease.key_id != id) continue;
+        lease.why = why_not(stands.error());
+        ended.push_back(lease.ended);
+      }
     }
     // Outside the mutex: whoever is stopped may let go of its reply at once.
-    std::string asked;
-    bool stands = true;
-    for (auto& [key_id, ended] : running) {
-      if (key_id != asked) stands = keys_->stands(key_id);
-      asked = key_id;
-      if (!stands) ended.request_stop();
-    }
+    for (std::stop_source& one : ended) one.request_stop();
   }
 }
 
-std::optional<Response> Access::refuse(const Endpoint& endpoint, const Request& request, int status,
+std::optional<Response> Access::refuse(const Endpoint& endpoint, const Request& request,
                                        const Error& error) {
   const std::string_view rule = error.message.find("lantern.key-scope") != std::string::npos
                                     ? "lantern.key-scope"
                                     : "lantern.key";
   if (error.code == ErrorCode::kDenied)
     keys_->record_refusal(request.identify(), rule, error.message);
-  Response response = json_response(status, error_document(endpoint.api, error, status));
-  if (status == 401) response.headers.add("WWW-Authenticate", "Bearer realm=\"lantern\"");
+  Response response = error_response(endpoint.api, error);
+  if (response.status == 401) response.headers.add("WWW-Authenticate", "Bearer realm=\"lantern\"");
   return response;
 }
 
@@ -155,7 +171,7 @@ std::optional<Response> Access::check(const Endpoint& endpoint, Request& request
   };
   if (endpoint.scope.kind == Scope::kAdmin) {
     if (request.peer_is_admin) return {};
-    return refuse(endpoint, request, 403,
+    return refuse(endpoint, request,
                   make_error(ErrorCode::kDenied,
                              "denied by rule lantern.admin-socket: {} answers the service's own "
                              "account and root alone, on its socket",
@@ -168,16 +184,14 @@ std::optional<Response> Access::check(const Endpoint& endpoint, Request& request
   if (presented == nullptr || (!required && !presented->starts_with(kMeantAsKey))) {
     if (!required) return {};
     if (presented == nullptr)
-      return refuse(endpoint, request, 401,
+      return refuse(endpoint, request,
                     make_error(ErrorCode::kDenied,
                                "denied by rule lantern.key: an API key is needed, as "
                                "`Authorization: Bearer KEY` or `x-api-key: KEY`; `lantern key "
                                "create` makes one"));
   }
   auto grant = keys_->check(*presented);
-  if (!grant.ok())
-    return refuse(endpoint, request, grant.error().code == ErrorCode::kDenied ? 401 : 503,
-                  grant.error());
+  if (!grant.ok()) return refuse(endpoint, request, why_not(grant.error()));
   request.identify = [peer = std::move(request.identify), grant = *grant] {
     gate::Caller caller = peer();
     caller.user = grant->user;
@@ -187,7 +201,7 @@ std::optional<Response> Access::check(const Endpoint& endpoint, Request& request
   };
   const std::string scope(scope_name(endpoint.scope));
   if (!(*grant)->scopes.contains(scope))
-    return refuse(endpoint, request, 403,
+    return refuse(endpoint, request,
                   make_error(ErrorCode::kDenied,
                              "denied by rule lantern.key-scope: key {} is not for \"{}\"; ask for "
                              "one made with --scopes {}",

@@ -49,7 +49,7 @@ class Access {
   class LeasedReply;
   Access(std::unique_ptr<gate::ApiKeys> keys, std::shared_ptr<gate::Usage> usage,
          bool keys_required);
-  std::optional<Response> refuse(const Endpoint& endpoint, const Request& request, int status,
+  std::optional<Response> refuse(const Endpoint& endpoint, const Request& request,
                                  const Error& error);
   void watch(const std::stop_token& stop);
 

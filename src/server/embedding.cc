@@ -83,7 +83,8 @@ void embed_with(Service& service, const gate::ModelUse& model, const Asker& aske
     if (result.ok() && dimensions > 0)
       if (Status cut = engine::shorten(result->vectors, dimensions); !cut.ok())
         result = std::move(cut).error();
-    if (!result.ok()) return reply->send(error_response(api, result.error()));
+    if (!result.ok())
+      return reply->send(error_response(api, why_cut(*reply, std::move(result).error())));
     service.metrics().count_answer({.model = model->name(),
                                     .operation = "embeddings",
                                     .prompt_tokens = result->n_tokens,

@@ -1,6 +1,7 @@
 // Errors as each API's clients read them.
 #include <algorithm>
 
+#include "gate/api_keys.h"
 #include "gate/limits.h"
 #include "server/endpoint.h"
 #include "server/fields.h"
@@ -53,6 +54,11 @@ std::string_view anthropic_type(int status) {
   }
 }
 
+/// A denial that time lifts.
+bool is_budget_used(const Error& error) {
+  return error.code == ErrorCode::kDenied && gate::retry_after_seconds(error) > 0;
+}
+
 base::OrderedJson or_null(std::string_view text) {
   return text.empty() ? base::OrderedJson() : base::OrderedJson(text);
 }
@@ -67,7 +73,8 @@ int status_of(const Error& error) {
     case ErrorCode::kTooLarge:
       return 400;
     case ErrorCode::kDenied:
-      return gate::retry_after_seconds(error) > 0 ? 429 : 403;
+      if (gate::ApiKeys::is_refusal(error)) return 401;
+      return is_budget_used(error) ? 429 : 403;
     case ErrorCode::kNotFound:
       return 404;
     case ErrorCode::kExhausted:
@@ -97,8 +104,8 @@ base::OrderedJson error_document(Api api, const Error& error, int status) {
                {{"message", error.message},
                 {"type", openai_type(status)},
                 {"param", or_null(status == 400 ? field_of(error.message) : std::string())},
-                {"code", or_null(gate::retry_after_seconds(error) > 0 ? "rate_limit_exceeded"
-                                                                      : openai_code(status))}}}};
+                {"code",
+                 or_null(is_budget_used(error) ? "rate_limit_exceeded" : openai_code(status))}}}};
     case Api::kAnthropic:
       return {{"type", "error"},
               {"error", {{"type", anthropic_type(status)}, {"message", error.message}}}};

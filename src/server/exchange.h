@@ -72,6 +72,10 @@ class Exchange final : public Reply, public std::enable_shared_from_this<Exchang
     wake();
   }
   [[nodiscard]] std::stop_token gone() const override { return gone_.get_token(); }
+  [[nodiscard]] std::optional<Error> why_gone() const override {
+    const std::lock_guard lock(mutex_);
+    return why_gone_;
+  }
 
   /// I/O thread: the connection is no longer this exchange's.
   bool over = false;
@@ -79,11 +83,17 @@ class Exchange final : public Reply, public std::enable_shared_from_this<Exchang
   /// The client went, or is given up: nothing more is sent.
   void leave() {
     left_ = true;
-    stop();
+    gone_.request_stop();
   }
   [[nodiscard]] bool left() const { return left_; }
-  /// The answer must end now; how it ends is still sent.
-  void stop() { gone_.request_stop(); }
+  /// The answer must end now, because of `why`; how it ends is still sent.
+  void stop(Error why) {
+    {
+      const std::lock_guard lock(mutex_);
+      why_gone_ = std::move(why);
+    }
+    gone_.request_stop();
+  }
 
   /// What there is to do next. I/O thread.
   struct Next {
@@ -127,7 +137,8 @@ class Exchange final : public Reply, public std::enable_shared_from_this<Exchang
   const size_t waiting_bytes_max_;
   std::stop_source gone_;
   std::atomic<bool> left_ = false;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::optional<Error> why_gone_;
   std::optional<Response> head_;
   bool head_taken_ = false, whole_ = false, ended_ = false;
   std::string pieces_;
@@ -152,6 +163,7 @@ class Guarded final : public Reply {
   void write(std::string piece) override { exchange_->write(std::move(piece)); }
   void end() override { exchange_->end(); }
   [[nodiscard]] std::stop_token gone() const override { return exchange_->gone(); }
+  [[nodiscard]] std::optional<Error> why_gone() const override { return exchange_->why_gone(); }
 
  private:
   std::shared_ptr<Exchange> exchange_;

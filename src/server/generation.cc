@@ -64,11 +64,17 @@ gate::AnswerRequest to_gate(Generation generation, const Asker& asker) {
   return out;
 }
 
-/// Measures what goes through it, and keeps the model loaded.
+/// Measures what goes through it, keeps the model loaded, and says why an answer was cut.
 class MeteredSink final : public gate::AnswerSink {
  public:
-  MeteredSink(Metrics& metrics, gate::ModelUse model, std::shared_ptr<gate::AnswerSink> sink)
-      : metrics_(metrics), model_(std::move(model)), sink_(std::move(sink)) {}
+  struct Of {
+    Service& service;
+    gate::ModelUse model;  // until the answer's end is told
+    std::shared_ptr<Reply> reply;
+    std::optional<std::chrono::seconds> keep_alive;
+  };
+  MeteredSink(Of of, std::shared_ptr<gate::AnswerSink> sink)
+      : of_(std::move(of)), sink_(std::move(sink)) {}
   void on_prompt(std::string_view text) override { sink_->on_prompt(text); }
   void on_accepted(int64_t n_prompt_tokens) override { sink_->on_accepted(n_prompt_tokens); }
   void on_text(uint32_t choice, std::string_view piece) override { sink_->on_text(choice, piece); }
@@ -79,22 +85,26 @@ class MeteredSink final : public gate::AnswerSink {
     sink_->on_token(choice, token);
   }
   void on_done(Result<gate::Answer> answer) override {
+    if (!answer.ok()) answer = why_cut(*of_.reply, std::move(answer).error());
+    // What is refused has no say in how long the model stays.
+    if (of_.keep_alive && (answer.ok() || answer.error().code == ErrorCode::kCancelled))
+      of_.service.host().keep_for(of_.model, *of_.keep_alive);
     if (answer.ok()) {
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
       for (const engine::GenerateResult& choice : answer->choices)
-        metrics_.count_answer({.model = model_->name(),
-                               .prompt_tokens = choice.prompt_tokens,
-                               .completion_tokens = static_cast<int64_t>(choice.ids.size()),
-                               .request_seconds = took.count(),
-                               .first_token_seconds = choice.first_token_seconds,
-                               .decode_seconds = choice.decode_seconds});
+        of_.service.metrics().count_answer(
+            {.model = of_.model->name(),
+             .prompt_tokens = choice.prompt_tokens,
+             .completion_tokens = static_cast<int64_t>(choice.ids.size()),
+             .request_seconds = took.count(),
+             .first_token_seconds = choice.first_token_seconds,
+             .decode_seconds = choice.decode_seconds});
     }
     sink_->on_done(std::move(answer));
   }
 
  private:
-  Metrics& metrics_;
-  const gate::ModelUse model_;  // until the answer's end is told
+  const Of of_;
   const std::shared_ptr<gate::AnswerSink> sink_;
   const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
 };
@@ -108,10 +118,7 @@ Asker asker_of(const Request& request) {
 void with_model(Service& service, const ModelWish& wish, const Asker& asker,
                 const std::shared_ptr<Reply>& reply, std::function<void(gate::ModelUse)> then) {
   service.host().use(wish.name,
-                     {.caller = asker.caller,
-                      .action = wish.action,
-                      .keep_alive = wish.keep_alive,
-                      .gone = reply->gone()},
+                     {.caller = asker.caller, .action = wish.action, .gone = reply->gone()},
                      [api = wish.api, reply, then = std::move(then)](Result<gate::ModelUse> model) {
                        if (!model.ok())
                          return reply->send(model_error_response(api, model.error()));
@@ -120,12 +127,18 @@ void with_model(Service& service, const ModelWish& wish, const Asker& asker,
 }
 
 void generate(Service& service, const gate::ModelUse& model, Generation generation,
-              const Asker& asker, const std::stop_token& gone,
+              const Asker& asker, const std::shared_ptr<Reply>& reply,
               std::shared_ptr<gate::AnswerSink> sink) {
+  MeteredSink::Of of{service, model, reply, generation.keep_alive};
   gate::AnswerRequest out = to_gate(std::move(generation), asker);
-  out.options.cancel = gone;
-  model->answer(std::move(out),
-                std::make_shared<MeteredSink>(service.metrics(), model, std::move(sink)));
+  if (!out.options.cancel.stop_possible()) out.options.cancel = reply->gone();
+  model->answer(std::move(out), std::make_shared<MeteredSink>(std::move(of), std::move(sink)));
+}
+
+Error why_cut(const Reply& reply, Error fault) {
+  if (fault.code != ErrorCode::kCancelled) return fault;
+  std::optional<Error> why = reply.why_gone();
+  return why ? *std::move(why) : std::move(fault);
 }
 
 Result<int64_t> count_prompt(gate::ServedModel& model, Generation generation, const Asker& asker) {

@@ -37,6 +37,7 @@ struct Generation {
   std::optional<AnswerShape> shape = {};  // what it must look like; see prepare_message()
   std::optional<bool> thinking = {};  // whether the model shall reason first; absent: its own way
   int64_t thinking_tokens_max = 0;    // of its reasoning; 0: as much as there is room for
+  std::optional<std::chrono::seconds> keep_alive = {};  // of its model, once it is answered
 };
 
 /// Gives a message's `content` as one string: a string, or an array of parts of type "text". Parts
@@ -58,16 +59,19 @@ struct ModelWish {
   std::string name = {};
   Api api = Api::kPlain;  // of the error, where the model is not to be had
   policy::Action action = policy::Action::kChat;
-  std::optional<std::chrono::seconds> keep_alive = {};
 };
 /// Calls `then` with the model, now or once it is loaded; or answers `reply` with the error.
 void with_model(Service& service, const ModelWish& wish, const Asker& asker,
                 const std::shared_ptr<Reply>& reply, std::function<void(gate::ModelUse)> then);
 
-/// Asks `model` on behalf of `asker`; the sink is told everything, and the service's metrics are.
+/// Asks `model` on behalf of `asker`, until the generation's own `cancel` or, where it has none,
+/// for as long as `reply` is not gone; the sink is told everything, and the service's metrics are.
 void generate(Service& service, const gate::ModelUse& model, Generation generation,
-              const Asker& asker, const std::stop_token& gone,
+              const Asker& asker, const std::shared_ptr<Reply>& reply,
               std::shared_ptr<gate::AnswerSink> sink);
+
+/// `fault`, or where it says no more than that the answer was cut: why `reply` is gone.
+Error why_cut(const Reply& reply, Error fault);
 
 /// The prompt's tokens, as generate() would run them. Errors: ServedModel::count_tokens()'s.
 Result<int64_t> count_prompt(gate::ServedModel& model, Generation generation, const Asker& asker);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -69,6 +70,9 @@ class Reply {
   virtual void end() = 0;
   /// Stops once the client has gone, or reads too slowly, or the service ends.
   [[nodiscard]] virtual std::stop_token gone() const = 0;
+  /// What there is to say of it to whoever still listens: that the service ends, or why his key no
+  /// longer stands. Empty where the client itself has gone, and before gone() stops.
+  [[nodiscard]] virtual std::optional<Error> why_gone() const { return std::nullopt; }
 };
 
 /// Splits a target into its decoded path and nothing else; kInvalidArgument for what is no absolute

@@ -688,7 +688,9 @@ asio::awaitable<void> HttpServer::Impl::end_when_drained(Clock::time_point deadl
   };
   co_await wait_for_answers(deadline);
   // Whoever waits longer hears that his answer is cut short.
-  for (Exchange* exchange : under_way) exchange->stop();
+  for (Exchange* exchange : under_way)
+    exchange->stop(make_error(ErrorCode::kCancelled,
+                              "the service ends, before the answer was complete; ask again"));
   co_await wait_for_answers(Clock::now() + kLastWords);
   for (Exchange* exchange : under_way) {
     exchange->leave();

@@ -287,7 +287,77 @@ TEST(ToolRequests, AreRefusedByTheFieldThatIsWrong) {
   refused(R"("tools":[)" + tool + R"(],"tool_choice":{"type":"function","function":{"name":"x"}})",
           "no tool is called \"x\"");
   refused(R"("tool_choice":"required")", "there are no tools");
-  refused(R"("functions":[{}])", "functions");
+  refused(R"("functions":[{}])", "functions[0].name");
+  refused(R"("functions":[{"name":"f"}],"tools":[)" + tool + "]", "functions");
+  refused(R"("functions":[{"name":"f"}],"function_call":{"name":"g"})", "function_call");
+  refused(R"("function_call":{"name":"g"})", "function_call");
+  refused(R"("functions":[{"name":"f"}],"function_call":"always")", "function_call");
+}
+
+TEST(OlderFunctions, AreReadAsTools) {
+  const auto parsed = openai::parse_chat(R"({"model":"m","messages":[
+    {"role":"user","content":"?"},
+    {"role":"assistant","content":null,"function_call":{"name":"weather","arguments":"{\"city\": \"Rome\"}"}},
+    {"role":"function","name":"weather","content":"sunny"}],
+    "functions":[{"name":"weather","parameters":{"type":"object"}},{"name":"get_time"}],
+    "function_call":{"name":"weather"}})");
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  const ToolUse& use = parsed->generation.tools;
+  EXPECT_TRUE(parsed->by_functions);
+  EXPECT_EQ(use.tools[1]["function"]["name"], "get_time");
+  EXPECT_EQ(use.choice.kind, ToolChoice::kNamed);
+  EXPECT_EQ(use.choice.name, "weather");
+  EXPECT_FALSE(use.several);
+  const auto& messages = std::get<text::RenderInput>(parsed->generation.prompt).messages;
+  EXPECT_EQ(messages[1]["tool_calls"][0]["function"]["arguments"]["city"], "Rome");
+  EXPECT_EQ(messages[2]["role"], "tool");
+  EXPECT_EQ(messages[2]["name"], "weather");
+  EXPECT_EQ(messages[2]["tool_call_id"], messages[1]["tool_calls"][0]["id"]);
+}
+
+TEST(OlderFunctions, AreAnsweredAsTheyWereAsked) {
+  for (const bool stream : {false, true}) {
+    MessageReading how = reading();
+    how.several_calls = false;
+    auto reply = std::make_shared<Kept>();
+    const auto sink = read_messages(
+        std::move(how),
+        openai::answer_sink({.stream = stream, .id = "x", .model = "m", .by_functions = true},
+                            reply));
+    play(*sink, kAnswer, 4);
+    OrderedJson call = {{"name", ""}, {"arguments", ""}};
+    std::string reason;
+    const auto add = [&](const OrderedJson& choice, const char* at) {
+      EXPECT_FALSE(choice[at].contains("tool_calls"));
+      if (choice[at].contains("function_call"))
+        for (const char* part : {"name", "arguments"})
+          call[part] = call[part].get<std::string>() + choice[at]["function_call"].value(part, "");
+      if (choice["finish_reason"].is_string()) reason = choice["finish_reason"];
+    };
+    if (stream)
+      for (const OrderedJson& event : events_of(reply->body, "data: "))
+        add(event["choices"][0], "delta");
+    else
+      add(base::parse_ordered_json(reply->body, "body")->at("choices")[0], "message");
+    EXPECT_EQ(call, (OrderedJson{{"name", "weather"}, {"arguments", R"({"city": "Rome"})"}}));
+    EXPECT_EQ(reason, "function_call");
+  }
+}
+
+TEST(RequestFields, WhatIsNoHintIsNotPassedOver) {
+  const std::string question = R"({"model":"m","messages":[{"role":"user","content":"?"}],)";
+  const auto chat = openai::parse_chat(
+      question + R"("stop":["a","b","c","d","e"],"prediction":{"type":"content","content":"x"},)"
+                 R"("verbosity":"low","service_tier":"auto","prompt_cache_retention":"24h"})");
+  ASSERT_TRUE(chat.ok()) << chat.error().message;
+  EXPECT_EQ(chat->generation.options.stop.size(), 5u);
+  for (const char* option : {"mirostat", "typical_p", "tfs_z"}) {
+    const auto ollama =
+        ollama::parse_chat(question + fmt::format(R"("options":{{"{}":0.5}}}})", option));
+    ASSERT_FALSE(ollama.ok()) << option;
+    EXPECT_THAT(ollama.error().message, HasSubstr(std::string("options.") + option));
+  }
+  EXPECT_TRUE(ollama::parse_chat(question + R"("options":{"mirostat":0,"typical_p":1}})").ok());
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ class MeteredReply final : public Reply {
   void write(std::string piece) override { reply_->write(std::move(piece)); }
   void end() override { reply_->end(); }
   [[nodiscard]] std::stop_token gone() const override { return reply_->gone(); }
+  [[nodiscard]] std::optional<Error> why_gone() const override { return reply_->why_gone(); }
 
  private:
   Metrics& metrics_;

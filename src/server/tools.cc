@@ -48,6 +48,20 @@ Status add_tool(ToolUse& use, const std::string& path, const std::string& name,
   return {};
 }
 
+namespace {
+
+Status add_function(ToolUse& use, const std::string& path, const OrderedJson& function) {
+  Fields fields(function, path);
+  std::string name, description;
+  fields.read("name", name, 1024);
+  fields.read("description", description);
+  const OrderedJson* schema = fields.object("parameters");
+  LANTERN_TRY(fields.status());
+  return add_tool(use, path, name, description, schema);
+}
+
+}  // namespace
+
 Status add_openai_tools(ToolUse& use, const OrderedJson& tools) {
   for (size_t i = 0; i < tools.size(); ++i) {
     const std::string path = fmt::format("tools[{}]", i);
@@ -59,14 +73,14 @@ Status add_openai_tools(ToolUse& use, const OrderedJson& tools) {
     const OrderedJson* function = fields.object("function");
     if (function == nullptr) fields.fail("function", "an object with the tool's name is needed");
     LANTERN_TRY(fields.status());
-    Fields inner(*function, path + ".function");
-    std::string name, description;
-    inner.read("name", name, 1024);
-    inner.read("description", description);
-    const OrderedJson* schema = inner.object("parameters");
-    LANTERN_TRY(inner.status());
-    LANTERN_TRY(add_tool(use, path + ".function", name, description, schema));
+    LANTERN_TRY(add_function(use, path + ".function", *function));
   }
+  return {};
+}
+
+Status add_openai_functions(ToolUse& use, const OrderedJson& functions) {
+  for (size_t i = 0; i < functions.size(); ++i)
+    LANTERN_TRY(add_function(use, fmt::format("functions[{}]", i), functions[i]));
   return {};
 }
 
@@ -123,6 +137,21 @@ Result<OrderedJson> past_openai_calls(const OrderedJson& json, const std::string
     calls.push_back(std::move(made));
   }
   return calls;
+}
+
+void fill_call_ids(OrderedJson& messages) {
+  size_t n_calls = 0, n_results = 0;
+  for (OrderedJson& message : messages) {
+    if (const auto calls = message.find("tool_calls"); calls != message.end())
+      for (OrderedJson& call : *calls) {
+        if (!call.contains("id")) call["id"] = fmt::format("call{:05d}", n_calls);
+        ++n_calls;
+      }
+    if (message["role"] != "tool") continue;
+    if (!message.contains("tool_call_id"))
+      message["tool_call_id"] = fmt::format("call{:05d}", n_results);
+    ++n_results;
+  }
 }
 
 void name_results(OrderedJson& messages) {

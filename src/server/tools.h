@@ -39,6 +39,8 @@ Status add_tool(ToolUse& use, const std::string& path, const std::string& name,
                 const std::string& description, const base::OrderedJson* schema);
 /// OpenAI's and Ollama's array of {"type": "function", "function": {...}}.
 Status add_openai_tools(ToolUse& use, const base::OrderedJson& tools);
+/// OpenAI's older `functions`: [{"name", "description"?, "parameters"?}, ...].
+Status add_openai_functions(ToolUse& use, const base::OrderedJson& functions);
 /// A choice that needs tools, or a tool that is not there.
 Status check_choice(const ToolUse& use);
 
@@ -47,6 +49,9 @@ Result<base::OrderedJson> past_call(const std::string& path, const std::string& 
                                     const std::string& name, const base::OrderedJson* arguments);
 /// OpenAI's and Ollama's array of {"id", "function": {"name", "arguments"}}.
 Result<base::OrderedJson> past_openai_calls(const base::OrderedJson& json, const std::string& path);
+/// Clients of some APIs have no ids, and some templates need them: the n-th result is the n-th
+/// call's.
+void fill_call_ids(base::OrderedJson& messages);
 /// Gives each tool's result the name of the tool that was called, as some templates want it.
 void name_results(base::OrderedJson& messages);
 

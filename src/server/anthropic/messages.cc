@@ -162,7 +162,7 @@ void answer(Service& service, const gate::ModelUse& model, Generation generation
                            .model = model->name(),
                            .headers = std::move(headers)},
                           reply);
-  generate(service, model, std::move(generation), asker, reply->gone(),
+  generate(service, model, std::move(generation), asker, reply,
            read_messages(std::move(*reading), std::move(sink)));
 }
 

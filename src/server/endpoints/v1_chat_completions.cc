@@ -14,7 +14,7 @@ const Endpoint k_v1_chat_completions = {
     .request_schema = R"({"type":"object","required":["model","messages"],"properties":{
 "model":{"type":"string"},
 "messages":{"type":"array","minItems":1,"maxItems":4096,"items":{"type":"object","required":["role"],"properties":{
-  "role":{"enum":["system","developer","user","assistant","tool"]},
+  "role":{"enum":["system","developer","user","assistant","tool","function"]},
   "content":{"anyOf":[{"type":"string"},{"type":"null"},{"type":"array","items":{"type":"object","required":["type","text"],
     "properties":{"type":{"const":"text"},"text":{"type":"string"}}}}]},
   "name":{"type":"string"},"reasoning_content":{"type":"string"},"tool_call_id":{"type":"string"},
@@ -25,6 +25,9 @@ const Endpoint k_v1_chat_completions = {
     "name":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$"},"description":{"type":"string"},"parameters":{"type":"object"}}}}}},
 "tool_choice":{"anyOf":[{"enum":["auto","none","required"]},{"type":"object","required":["type","function"],"properties":{
   "type":{"const":"function"},"function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}]},
+"functions":{"type":"array","maxItems":128,"items":{"type":"object","required":["name"],"properties":{
+  "name":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$"},"description":{"type":"string"},"parameters":{"type":"object"}}}},
+"function_call":{"anyOf":[{"enum":["auto","none"]},{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}]},
 "parallel_tool_calls":{"type":"boolean"},"reasoning_effort":{"enum":["none","minimal","low","medium","high"]},
 "chat_template_kwargs":{"type":"object"},
 "stream":{"type":"boolean"},"stream_options":{"type":"object","properties":{"include_usage":{"type":"boolean"}}},

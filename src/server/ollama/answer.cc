@@ -167,8 +167,12 @@ void answer(Service& service, const gate::ModelUse& model, Asked asked,
             const std::shared_ptr<Reply>& reply) {
   Generation& generation = asked.request.generation;
   if (asked.request.only_loads) {
-    const bool unload = asked.request.keep_alive == std::chrono::seconds(0);
-    return reply->send(nothing_said(asked.kind, generation.model, unload ? "unload" : "load"));
+    const Status allowed = model->decide_on(asked.asker.caller, policy::Action::kChat);
+    if (!allowed.ok()) return reply->send(error_response(Api::kOllama, allowed.error()));
+    const bool may_go =
+        generation.keep_alive && service.host().keep_for(model, *generation.keep_alive);
+    const bool goes = may_go && *generation.keep_alive == std::chrono::seconds(0);
+    return reply->send(nothing_said(asked.kind, generation.model, goes ? "unload" : "load"));
   }
   Headers headers;
   settle_seed(generation, headers);
@@ -176,7 +180,7 @@ void answer(Service& service, const gate::ModelUse& model, Asked asked,
   if (!reading.ok()) return reply->send(error_response(Api::kOllama, reading.error()));
   auto sink =
       answer_sink(asked.kind, generation.stream, generation.model, std::move(headers), reply);
-  generate(service, model, std::move(generation), asked.asker, reply->gone(),
+  generate(service, model, std::move(generation), asked.asker, reply,
            read_messages(std::move(*reading), std::move(sink)));
 }
 
@@ -186,10 +190,9 @@ void run(Service& service, const Request& request, const std::shared_ptr<Reply>&
          Result<TextRequest> parsed) {
   if (!parsed.ok()) return reply->send(error_response(Api::kOllama, parsed.error()));
   const Asker asker = asker_of(request);
-  const ModelWish wish{
-      .name = parsed->generation.model, .api = Api::kOllama, .keep_alive = parsed->keep_alive};
+  const ModelWish wish{.name = parsed->generation.model, .api = Api::kOllama};
   // To be told to forget a model that is not here is no reason to load it.
-  if (parsed->only_loads && parsed->keep_alive == std::chrono::seconds(0) &&
+  if (parsed->only_loads && parsed->generation.keep_alive == std::chrono::seconds(0) &&
       !service.host().use_loaded(wish.name)) {
     const auto found = service.host().find(wish.name, asker.caller);
     return reply->send(found.ok() ? nothing_said(kind, wish.name, "unload")

@@ -86,6 +86,16 @@ Status read_options(Fields& fields, Generation& to) {
     inner.read(name, penalty, -2.0f, 2.0f);
     if (penalty != 0) inner.fail(name, "not supported by this service; leave it out");
   }
+  // Other ways to draw, by what turns each off.
+  struct Other {
+    std::string_view name;
+    float off;
+  };
+  for (const auto& [name, off] : {Other{"mirostat", 0}, Other{"typical_p", 1}, Other{"tfs_z", 1}}) {
+    float value = off;
+    inner.read(name, value, 0.0f, 100.0f);
+    if (value != off) inner.fail(name, "not supported by this service; leave it out");
+  }
   // 0 turns top_p off there; ours says so with 1.
   if (sampler.top_p <= 0) sampler.top_p = 1;
   return inner.status();
@@ -94,8 +104,8 @@ Status read_options(Fields& fields, Generation& to) {
 void read_common(Fields& fields, TextRequest& request) {
   Generation& to = request.generation;
   if (const OrderedJson* keep_alive = fields.find("keep_alive")) {
-    request.keep_alive = keep_alive_of(*keep_alive);
-    if (!request.keep_alive)
+    to.keep_alive = keep_alive_of(*keep_alive);
+    if (!to.keep_alive)
       fields.fail("keep_alive", "seconds, or a duration such as \"5m\" or \"1h30m\"; -1: for ever");
   }
   to.stream = true;
@@ -141,23 +151,6 @@ Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
   return message;
 }
 
-/// Clients of this API may leave out ids, and some templates need them: the n-th result is the
-/// n-th call's.
-void fill_ids(OrderedJson& messages) {
-  size_t n_calls = 0, n_results = 0;
-  for (OrderedJson& message : messages) {
-    if (const auto calls = message.find("tool_calls"); calls != message.end())
-      for (OrderedJson& call : *calls) {
-        if (!call.contains("id")) call["id"] = fmt::format("call{:05d}", n_calls);
-        ++n_calls;
-      }
-    if (message["role"] != "tool") continue;
-    if (!message.contains("tool_call_id"))
-      message["tool_call_id"] = fmt::format("call{:05d}", n_results);
-    ++n_results;
-  }
-}
-
 }  // namespace
 
 Result<TextRequest> parse_chat(std::string_view body) {
@@ -175,7 +168,7 @@ Result<TextRequest> parse_chat(std::string_view body) {
     LANTERN_ASSIGN(OrderedJson message, message_of((*messages)[i], i));
     input.messages.push_back(std::move(message));
   }
-  fill_ids(input.messages);
+  fill_call_ids(input.messages);
   name_results(input.messages);
   if (const OrderedJson* tools = fields.array("tools"))
     LANTERN_TRY(add_openai_tools(out.generation.tools, *tools));

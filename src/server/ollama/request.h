@@ -12,7 +12,6 @@ struct TextRequest {
   Generation generation = {};
   bool only_loads = false;  // no prompt: asks that the model be loaded
   /// How long the model stays afterwards, gate::kForever; absent: as the service has it.
-  std::optional<std::chrono::seconds> keep_alive = {};
 };
 
 /// kInvalidArgument names the field. Fields that the API does not have are ignored, as Ollama does;

@@ -1,5 +1,6 @@
 #include "server/openai/answer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/endpoint.h"
@@ -9,11 +10,6 @@ namespace lantern::server::openai {
 namespace {
 
 using base::OrderedJson;
-
-std::string_view finish_reason(engine::FinishReason reason, const Message& message) {
-  if (reason == engine::FinishReason::kLength) return "length";
-  return message.has_calls() ? "tool_calls" : "stop";
-}
 
 std::string call_id(const Block& call) { return "call_" + call.id; }
 
@@ -29,6 +25,9 @@ class Sink final : public MessageSink {
   void on_block(uint32_t choice, size_t index, const Block& block) override {
     if (!options_.stream || block.kind != Block::Kind::kCall) return;
     begin(choice);
+    if (options_.by_functions)
+      return write(
+          chunk(choice, function_delta({{"name", block.name}, {"arguments", ""}}), nullptr));
     write(chunk(choice,
                 call_delta(choice, index,
                            {{"id", call_id(block)},
@@ -41,7 +40,9 @@ class Sink final : public MessageSink {
                 std::string_view piece) override {
     if (!options_.stream) return;
     begin(choice);
-    if (block.kind == Block::Kind::kCall)
+    if (block.kind == Block::Kind::kCall && options_.by_functions)
+      write(chunk(choice, function_delta({{"arguments", piece}}), nullptr));
+    else if (block.kind == Block::Kind::kCall)
       write(chunk(choice, call_delta(choice, index, {{"function", {{"arguments", piece}}}}),
                   nullptr));
     else
@@ -75,6 +76,13 @@ class Sink final : public MessageSink {
   }
 
  private:
+  [[nodiscard]] std::string_view finish_reason(engine::FinishReason reason,
+                                               const Message& message) const {
+    if (reason == engine::FinishReason::kLength) return "length";
+    if (!message.has_calls()) return "stop";
+    return options_.by_functions ? "function_call" : "tool_calls";
+  }
+
   /// A token that may end inside a character: its bytes say what it is.
   static OrderedJson spelled(std::string_view bytes, float logprob) {
     OrderedJson numbers = OrderedJson::array();
@@ -102,6 +110,10 @@ class Sink final : public MessageSink {
     if (piece.empty()) return {{"delta", OrderedJson::object()}};
     return {
         {"delta", {{kind == Block::Kind::kReasoning ? "reasoning_content" : "content", piece}}}};
+  }
+
+  static OrderedJson function_delta(const OrderedJson& part) {
+    return {{"delta", {{"function_call", part}}}};
   }
 
   /// Calls are counted apart from other blocks.
@@ -146,7 +158,7 @@ class Sink final : public MessageSink {
     reply_->end();
   }
 
-  static OrderedJson message_of(const Message& message) {
+  [[nodiscard]] OrderedJson message_of(const Message& message) const {
     const std::string text = message.text_of(Block::Kind::kText);
     const std::string reasoning = message.text_of(Block::Kind::kReasoning);
     const bool has_calls = message.has_calls();
@@ -155,6 +167,11 @@ class Sink final : public MessageSink {
                        {"refusal", nullptr}};
     if (!reasoning.empty()) out["reasoning_content"] = reasoning;
     if (!has_calls) return out;
+    if (options_.by_functions) {
+      const auto call = std::ranges::find(message.blocks, Block::Kind::kCall, &Block::kind);
+      out["function_call"] = {{"name", call->name}, {"arguments", call->text}};
+      return out;
+    }
     OrderedJson& calls = out["tool_calls"] = OrderedJson::array();
     for (const Block& block : message.blocks)
       if (block.kind == Block::Kind::kCall)

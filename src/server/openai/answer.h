@@ -22,6 +22,7 @@ struct AnswerOptions {
   std::string model = {};
   std::string fingerprint = {};  // what would make the same answer again
   uint32_t n_choices = 1;
+  bool by_functions = false;  // a call is `function_call`, the older form
   /// For the spelling of alternatives, where log-probabilities are wanted; else null.
   const text::Tokenizer* tokenizer = nullptr;
   Headers headers = {};

@@ -253,7 +253,8 @@ void answer_prompts(Service& service, const gate::ModelUse& model, const Asker& 
     // Equal prompts draw as the choices of one do: reproducibly, and apart.
     one.options.sampler.choice = static_cast<uint32_t>(p) * generation.n_choices;
     std::visit([&](auto& prompt) { one.prompt = std::move(prompt); }, asked.prompts[p]);
-    generate(service, model, std::move(one), asker, cancel.get_token(), sinks[p]);
+    one.options.cancel = cancel.get_token();
+    generate(service, model, std::move(one), asker, reply, sinks[p]);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "server/openai/request.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -27,7 +28,6 @@ void refuse_unless(Fields& fields, std::string_view name,
 bool is_zero(const OrderedJson& value) { return value.is_number() && value.get<double>() == 0; }
 bool is_false(const OrderedJson& value) { return value.is_boolean() && !value.get<bool>(); }
 bool is_empty(const OrderedJson& value) { return value.is_structured() && value.empty(); }
-bool is_no_function(const OrderedJson& value) { return value == "none" || value == "auto"; }
 bool is_text_only(const OrderedJson& value) { return value == OrderedJson::array({"text"}); }
 
 /// Fields that both APIs have.
@@ -101,6 +101,33 @@ Status read_tools(Fields& fields, ToolUse& use) {
   return check_choice(use);
 }
 
+/// What tools were called before there were any: one call an answer, and no ids.
+Status read_functions(Fields& fields, TextRequest& out) {
+  ToolUse& use = out.generation.tools;
+  const OrderedJson* functions = fields.array("functions");
+  const OrderedJson* choice = fields.find("function_call");
+  if (functions != nullptr && functions->empty()) functions = nullptr;
+  const bool is_name =
+      choice != nullptr && choice->is_object() && choice->value("name", OrderedJson()).is_string();
+  if (functions != nullptr && !use.tools.empty())
+    fields.fail("functions", "not together with tools, which took their place");
+  else if (choice != nullptr && *choice != "none" && *choice != "auto" && !is_name)
+    fields.fail("function_call",
+                "\"none\", \"auto\" or an object with a function's name is needed");
+  else if (is_name && functions == nullptr)
+    fields.fail("function_call", "there are no functions to choose");
+  LANTERN_TRY(fields.status());
+  if (functions == nullptr) return {};
+  LANTERN_TRY(add_openai_functions(use, *functions));
+  out.by_functions = true;
+  use.several = false;
+  if (is_name) use.choice = {.kind = ToolChoice::kNamed, .name = (*choice)["name"]};
+  if (choice != nullptr && *choice == "none") use.choice.kind = ToolChoice::kNone;
+  const Status chosen = check_choice(use);
+  if (!chosen.ok()) fields.fail("function_call", "no function has that name");
+  return fields.status();
+}
+
 /// Variables of the chat template: OpenAI's own field, and the one that other servers have.
 Status read_variables(Fields& fields, text::RenderInput& input) {
   std::string effort;
@@ -111,6 +138,11 @@ Status read_variables(Fields& fields, text::RenderInput& input) {
   return fields.status();
 }
 
+/// A message that calls or answers one of `functions`, without an id.
+bool is_of_functions(const OrderedJson& message) {
+  return message.value("role", OrderedJson()) == "function" || message.contains("function_call");
+}
+
 Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
   const std::string path = fmt::format("messages[{}]", index);
   Fields fields(json, path);
@@ -118,11 +150,13 @@ Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
   fields.read("role", role, 64);
   fields.read("name", name, 1024);
   LANTERN_TRY(fields.status());
-  static const std::set<std::string> kRoles = {"system", "developer", "user", "assistant", "tool"};
+  static const std::set<std::string> kRoles = {"system",    "developer", "user",
+                                               "assistant", "tool",      "function"};
   if (!kRoles.contains(role))
     return make_error(ErrorCode::kInvalidArgument,
                       "{}.role: system, developer, user, assistant or tool is needed", path);
   if (role == "developer") role = "system";
+  if (role == "function") role = "tool";
   OrderedJson message = {{"role", role}};
   if (const OrderedJson* content = fields.find("content")) {
     LANTERN_ASSIGN(message["content"], text_of_content(*content, path + ".content"));
@@ -134,6 +168,15 @@ Result<OrderedJson> message_of(const OrderedJson& json, size_t index) {
   if (!name.empty()) message["name"] = name;
   if (const OrderedJson* calls = fields.array("tool_calls"); calls != nullptr && !calls->empty()) {
     LANTERN_ASSIGN(message["tool_calls"], past_openai_calls(*calls, path + ".tool_calls"));
+  }
+  if (const OrderedJson* call = fields.object("function_call")) {
+    Fields inner(*call, path + ".function_call");
+    std::string called;
+    inner.read("name", called, 1024);
+    LANTERN_TRY(inner.status());
+    LANTERN_ASSIGN(OrderedJson made,
+                   past_call(path + ".function_call", {}, called, inner.find("arguments")));
+    message["tool_calls"].push_back(std::move(made));
   }
   std::string reasoning;
   fields.read("reasoning_content", reasoning, 16u << 20);
@@ -159,18 +202,18 @@ Result<TextRequest> parse_chat(std::string_view body) {
   fields.read("top_logprobs", top_logprobs, 0, engine::Logprobs::kTopMax);
   if (top_logprobs > 0 && !logprobs) fields.fail("top_logprobs", "only where logprobs is true");
   if (logprobs) out.generation.options.logprobs = static_cast<int>(top_logprobs);
-  refuse_unless(fields, "functions", is_empty);
-  refuse_unless(fields, "function_call", is_no_function);
   refuse_unless(fields, "modalities", is_text_only);
   refuse_unless(fields, "audio", is_empty);
   refuse_unless(fields, "web_search_options", [](const OrderedJson&) { return false; });
   refuse_unless(fields, "store", is_false);
-  // What these change is how the vendor's own service goes about it.
+  // What these change is how the vendor's own service goes about it, or how fast; docs/serve.md
+  // names them.
   fields.ignore({"metadata", "prediction", "service_tier", "verbosity", "safety_identifier",
-                 "prompt_cache_key"});
+                 "prompt_cache_key", "prompt_cache_retention"});
 
   text::RenderInput input;
   LANTERN_TRY(read_tools(fields, out.generation.tools));
+  LANTERN_TRY(read_functions(fields, out));
   LANTERN_TRY(read_variables(fields, input));
   const OrderedJson* messages = fields.array("messages");
   if (messages == nullptr || messages->empty() || messages->size() > kMessagesMax)
@@ -180,6 +223,7 @@ Result<TextRequest> parse_chat(std::string_view body) {
     LANTERN_ASSIGN(OrderedJson message, message_of((*messages)[i], i));
     input.messages.push_back(std::move(message));
   }
+  if (std::ranges::any_of(*messages, is_of_functions)) fill_call_ids(input.messages);
   name_results(input.messages);
   out.generation.prompt = std::move(input);
   return out;

@@ -12,6 +12,7 @@ namespace lantern::server::openai {
 struct TextRequest {
   Generation generation = {};
   bool include_usage = false;  // stream_options
+  bool by_functions = false;   // its tools are `functions`, the API's older form
   // Completions:
   std::vector<TextOrIds> prompts = {};  // instead of the generation's own
   bool echo = false;                    // the prompt before the answer

@@ -225,7 +225,9 @@ class Sink final : public MessageSink {
     if (!events_.started()) return reply_->send(error_response(Api::kOpenAi, error));
     const OrderedJson document = error_document(Api::kOpenAi, error)["error"];
     OrderedJson failed = response("failed");
-    failed["error"] = {{"code", "server_error"}, {"message", error.message}};
+    const OrderedJson& code = document["code"];
+    failed["error"] = {{"code", code.is_null() ? OrderedJson("server_error") : code},
+                       {"message", error.message}};
     write("error",
           {{"code", document["code"]}, {"message", error.message}, {"param", document["param"]}});
     write("response.failed", {{"response", std::move(failed)}});
@@ -286,7 +288,7 @@ void answer_with(Service& service, const gate::ModelUse& model, const Asker& ask
   options.asked = std::move(asked);
   Result<MessageReading> reading = prepare_message(*model, generation);
   if (!reading.ok()) return refuse(reading.error());
-  generate(service, model, std::move(generation), asker, reply->gone(),
+  generate(service, model, std::move(generation), asker, reply,
            read_messages(std::move(*reading), responses_sink(std::move(options), reply)));
 }
 

@@ -11,12 +11,13 @@ void answer_chat(Service& service, const gate::ModelUse& model, const Asker& ask
                         .id = asker.id,
                         .model = model->name(),
                         .fingerprint = fingerprint_of(*model),
-                        .n_choices = generation.n_choices};
+                        .n_choices = generation.n_choices,
+                        .by_functions = asked.by_functions};
   if (generation.options.logprobs >= 0) options.tokenizer = &model->text().tokenizer();
   settle_seed(generation, options.headers);
   Result<MessageReading> reading = prepare_message(*model, generation);
   if (!reading.ok()) return reply->send(error_response(Api::kOpenAi, reading.error()));
-  generate(service, model, std::move(generation), asker, reply->gone(),
+  generate(service, model, std::move(generation), asker, reply,
            read_messages(std::move(*reading), answer_sink(std::move(options), reply)));
 }
 
