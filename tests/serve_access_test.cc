@@ -328,7 +328,8 @@ TEST(ServeAccess, AnAnswerThatIsEndedIsNoWholeOne) {
       ++n_ended;
       continue;
     }
-    for (const auto& choice : body_of(answer)["choices"])
+    const OrderedJson choices = body_of(answer)["choices"];
+    for (const auto& choice : choices)
       EXPECT_EQ(choice["finish_reason"], "length") << answer;
   }
   EXPECT_GT(n_ended, 0u);

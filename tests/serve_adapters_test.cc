@@ -130,7 +130,8 @@ TEST_F(Adapters, AreServedUnderTheirNames) {
   for (const auto& model : models) parents[model["id"]] = model.value("parent", "");
   EXPECT_EQ(parents, (std::map<std::string, std::string>{
                          {"tiny.gguf", ""}, {"first", "tiny.gguf"}, {"second", "tiny.gguf"}}));
-  for (const auto& model : service.get_json("/api/tags")["models"])
+  const OrderedJson tags = service.get_json("/api/tags")["models"];
+  for (const auto& model : tags)
     EXPECT_EQ(model["details"]["parent_model"], parents[model["name"]]);
   const OrderedJson shown = body_of(service.post("/api/show", R"({"model":"first"})"));
   EXPECT_EQ(shown["details"]["parent_model"], "tiny.gguf") << shown.dump();
