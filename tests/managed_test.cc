@@ -311,6 +311,43 @@ TEST_F(Managed, UsersOfOtherAccountsAskTheServiceWhichAsksThePolicy) {
   EXPECT_THAT(log.out, HasSubstr("nobody-chats"));
 }
 
+TEST_F(Managed, CachedPrefixesAreSharedWithinAGroupThatThePolicyNamesAlone) {
+  std::ofstream(fs::path("/etc/passwd"), std::ios::app)
+      << "ann:x:20001:20001::/:/bin/false\nben:x:20002:20002::/:/bin/false\n"
+         "cid:x:20003:20003::/:/bin/false\nann2:x:20004:20004::/:/bin/false\n";
+  std::ofstream(fs::path("/etc/group"), std::ios::app)
+      << "support:x:20010:ann,ben\nann2:x:20004:\nother:x:20011:cid,ann2\n";
+  install_policy(1, "required = false",
+                 std::string("[prefix_cache]\ngroups = [\"support\"]\n") + kRules +
+                     "[[rules]]\nid = \"chats\"\neffect = \"allow\"\n"
+                     "action = [\"chat\", \"serve\"]\nmodel.approved = true\n");
+  const format::TemporaryFolder folder;
+  const std::string model = engine::TinyModel{.context = 1024}.write(folder).string();
+  const ServedProgram service({model, "--approve", "reviewed"});
+  std::map<std::string, std::string> keys;
+  for (const std::string user : {"ann", "ben", "cid", "ann2"}) {
+    const Ran made = run_lantern({"key", "create", "--name", user, "--user", user, "--json"});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    keys[user] = base::Json::parse(made.out)["keys"][0]["key"];
+  }
+  const auto cached = [&](const std::string& user, char letter) -> int64_t {
+    const base::Json ask = {
+        {"model", "tiny.gguf"}, {"prompt", std::string(500, letter)}, {"max_tokens", 2}};
+    const std::string answer = service.exchange(http_request(
+        "POST", "/v1/completions", ask.dump(),
+        "Authorization: Bearer " + keys[user] + "\r\nContent-Type: application/json\r\n"));
+    const auto body = body_of(answer);
+    EXPECT_TRUE(body.contains("usage")) << answer;
+    return body["usage"]["prompt_tokens_details"]["cached_tokens"];
+  };
+  EXPECT_EQ(cached("ann", 'a'), 0);
+  EXPECT_GT(cached("ben", 'a'), 400) << "of his group";
+  EXPECT_EQ(cached("cid", 'a'), 0) << "of another, which the policy does not name";
+  EXPECT_EQ(cached("ann2", 'a'), 0) << "of cid's, by which nothing is shared";
+  EXPECT_GT(cached("cid", 'a'), 400) << "his own";
+  EXPECT_LE(cached("ann", 'b'), 1) << "the token of the beginning at most";
+}
+
 TEST_F(Managed, NothingIsPulledThatThePolicyDoesNotLetIn) {
   const auto expect_refused_pull = [&](const std::string& rule) {
     const Ran explained =

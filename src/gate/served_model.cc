@@ -99,8 +99,7 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
         self->sink_->on_token(choice, token);
       };
     out.user = request_.caller.user;
-    // Nobody knows who else an unknown caller is: he shares with nobody.
-    out.cache_scope = request_.caller.user;
+    out.cache_scope = cache_scope();
     out.priority = decision_.priority == policy::Priority::kHigh  ? 1
                    : decision_.priority == policy::Priority::kLow ? -1
                                                                   : 0;
@@ -108,6 +107,13 @@ class ServedModel::UnderWay : public std::enable_shared_from_this<UnderWay> {
       self->finished(choice, std::move(result));
     };
     return out;
+  }
+
+  /// Nobody knows who else an unknown caller is: he shares with nobody.
+  [[nodiscard]] std::string cache_scope() const {
+    if (request_.caller.user.empty()) return {};
+    const std::string& group = decision_.prefix_group;
+    return group.empty() ? "user:" + request_.caller.user : "group:" + group;
   }
 
   void finished(uint32_t choice, Result<engine::GenerateResult> result) {

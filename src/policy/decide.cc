@@ -284,6 +284,7 @@ class Decider {
       decision.rule = allowance_->id;
       decision.reason = first_of({allowance_->reason, "the rule holds"});
       decision.priority = priority_.value_or(Priority::kNormal);
+      decision.prefix_group = prefix_group();
       return;
     }
     if (!denial_) {
@@ -298,6 +299,14 @@ class Decider {
       decision.reason += fmt::format(" or cannot be told ({})", denial_->why);
     decision.how_to_ask = first_of({denial_->ask, policy_.ask, kAskDefault});
     decision.is_final = !denial_->is_not_final;
+  }
+
+  /// The first that the policy names of those that the subject is known to be in.
+  [[nodiscard]] std::string prefix_group() const {
+    if (!facts_.groups) return {};
+    for (const std::string& group : policy_.prefix_cache.groups)
+      if (facts_.groups->contains(group)) return group;
+    return {};
   }
 
   const Policy& policy_;

@@ -81,6 +81,7 @@ struct Decision {
   std::string how_to_ask = {};  // one line, empty where it is allowed
   DataActions data_actions = {};
   Priority priority = Priority::kNormal;
+  std::string prefix_group = {};  // whose members share cached prefixes; empty: the user alone
   bool is_final = false;  // break-glass does not lift it
 
   [[nodiscard]] bool allowed() const { return effect == Effect::kAllow; }

@@ -217,6 +217,21 @@ TEST(Decide, PriorityIsTheHighestGranted) {
   EXPECT_EQ(of(low + high, good_facts()).priority, Priority::kHigh);
 }
 
+TEST(Decide, PrefixesAreSharedWithinTheFirstGroupThatThePolicyNames) {
+  const std::string text = "[prefix_cache]\ngroups = [\"support\", \"sales\"]\n" + kAllowAll;
+  Facts facts = good_facts();
+  facts.groups = {"sales", "staff"};
+  EXPECT_EQ(of(text, facts).prefix_group, "sales");
+  facts.groups = {"sales", "support"};
+  EXPECT_EQ(of(text, facts).prefix_group, "support");
+  EXPECT_EQ(of(kAllowAll, facts).prefix_group, "");
+  EXPECT_EQ(of(text + deny(""), facts).prefix_group, "") << "who is refused shares nothing";
+  facts.groups = {"staff"};
+  EXPECT_EQ(of(text, facts).prefix_group, "");
+  facts.groups.reset();
+  EXPECT_EQ(of(text, facts).prefix_group, "") << "a group that is not known is nobody's";
+}
+
 struct RequirementCase {
   const char* rule;
   std::string tables;

@@ -184,6 +184,7 @@ Json decision_to_json(const Decision& decision) {
           {"how_to_ask", decision.how_to_ask},
           {"final", decision.is_final},
           {"priority", priority_name(decision.priority)},
+          {"prefix_group", decision.prefix_group},
           {"data", std::move(data)}};
 }
 

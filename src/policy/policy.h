@@ -150,6 +150,11 @@ struct BreakGlassRequirements {
   int hours_max = 1;
 };
 
+struct PrefixSharing {
+  /// Members of one of these share with each other what a served model keeps of their prompts.
+  std::vector<std::string> groups = {};
+};
+
 struct AuditRequirements {
   /// Younger entries of the audit log are never dropped. Absent: none is.
   std::optional<int> keep_days_min = {};
@@ -175,6 +180,7 @@ struct Policy {
   RevocationRequirements revocations = {};
   BreakGlassRequirements break_glass = {};
   AuditRequirements audit = {};
+  PrefixSharing prefix_cache = {};
   std::vector<NamedKey> keys = {};
   std::vector<Rule> rules = {};
   std::map<std::string, base::Digest> pins = {};

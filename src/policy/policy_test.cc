@@ -28,7 +28,8 @@ TEST(PolicyText, ReadsEveryField) {
       ":CN=Acme\"]\nrecheck_certificates = true\n" +
       "[approvals]\napprovers_min = 2\nimporter_may_approve = true\nin_scripts = true\n"
       "days_max = 0\n[revocations]\nrequired = false\nversion_min = 4\nage_days_max = 7\n" +
-      "[break_glass]\npeople = [\"bob\"]\nhours_max = 4\n[audit]\nkeep_days_min = 365\n" +
+      "[break_glass]\npeople = [\"bob\"]\nhours_max = 4\n[audit]\nkeep_days_min = 365\n"
+      "[prefix_cache]\ngroups = [\"support\", \"sales\"]\n" +
       "[[keys]]\nname = \"release\"\nuses = [\"models\", \"revocations\"]\npem = \"\"\"\n" +
       release.to_pem() + "\"\"\"\n" +
       "[[keys]]\nname = \"bob\"\nuser = \"bob\"\nuses = [\"approvals\", \"break-glass\"]\npem = "
@@ -69,6 +70,7 @@ TEST(PolicyText, ReadsEveryField) {
   EXPECT_EQ(policy.revocations.age_days_max, 7);
   EXPECT_THAT(policy.break_glass.people, ::testing::ElementsAre("bob"));
   EXPECT_EQ(policy.break_glass.hours_max, 4);
+  EXPECT_THAT(policy.prefix_cache.groups, ::testing::ElementsAre("support", "sales"));
   EXPECT_EQ(policy.audit.keep_days_min, 365);
   ASSERT_EQ(policy.keys_for(KeyUse::kApprovals).size(), 1u);
   EXPECT_EQ(policy.keys_for(KeyUse::kApprovals)[0].id(), bob.id());
@@ -221,6 +223,9 @@ std::vector<BadCase> bad_cases() {
       {"audit_without_days", kHead + "[audit]\n", "keep_days_min: is missing"},
       {"audit_negative", kHead + "[audit]\nkeep_days_min = -1\n", "-1 is not within"},
       {"audit_unknown", kHead + "[audit]\nkeep_days_min = 1\nkeep = 1\n", "unknown key"},
+      {"prefix_cache_empty", kHead + "[prefix_cache]\n", "groups: is missing"},
+      {"prefix_cache_prefix", kHead + "[prefix_cache]\ngroups = [\"group:a\"]\n",
+       "write the name alone, without \"group:\""},
       {"break_glass_prefix", kHead + "[break_glass]\npeople = [\"user:a\"]\n",
        "write the name alone, without \"user:\""},
       {"subject_prefix", rule("subject.group = [\"group:a\"]\n"),

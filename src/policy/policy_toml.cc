@@ -83,6 +83,7 @@ class PolicyReader {
     read_revocations();
     read_break_glass();
     read_audit();
+    read_prefix_cache();
     read_rules();
     root_.finish();
     for (const std::string& alias : unpinned_) policy_.unpinned_aliases.push_back(alias);
@@ -228,6 +229,15 @@ class PolicyReader {
     table->require("keep_days_min");
     if (const auto days = table->integer("keep_days_min", 0, kDaysMax))
       policy_.audit.keep_days_min = static_cast<int>(*days);
+    table->finish();
+  }
+
+  void read_prefix_cache() {
+    auto table = root_.table("prefix_cache");
+    if (!table) return;
+    table->require("groups");
+    policy_.prefix_cache.groups =
+        table->texts("groups", account_fault).value_or(std::vector<std::string>{});
     table->finish();
   }
 
