@@ -26,12 +26,13 @@ const std::map<std::string, std::set<std::string>>& arrows() {
       {"policy", {"base"}},
       {"sensor", {"format", "quant", "base"}},
       {"audit", {"base"}},
+      {"delivery", {"base"}},
       {"gate",
        {"engine", "audit", "policy", "supply", "arch", "kernels", "quant", "text", "format",
         "base"}},
       // Engine and store reach the command line through gate/ alone (invariant 1).
       {"server", {"gate", "text", "base"}},
-      {"cli", {"server", "gate", "sensor", "text", "format", "base"}},
+      {"cli", {"server", "gate", "sensor", "delivery", "text", "format", "base"}},
   };
   return kArrows;
 }

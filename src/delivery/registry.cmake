@@ -1,0 +1,6 @@
+set(REGISTRY_FOLDER transports)
+set(REGISTRY_TYPE TransportKind)
+set(REGISTRY_HEADER delivery/transport.h)
+set(REGISTRY_NAMESPACE lantern::delivery)
+set(REGISTRY_FUNCTION transport_kinds)
+set(REGISTRY_PREFIX k_)
