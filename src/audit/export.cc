@@ -240,45 +240,26 @@ OrderedJson ocsf(const Record& record, const ExportSource& source) {
 
 // ---- syslog ----
 
-constexpr int kFacilityAudit = 13;  // "log audit", RFC 5424 table 1
-
-int syslog_severity(const Event& event) {  // RFC 5424 table 2
+base::SyslogSeverity syslog_severity(const Event& event) {
   switch (severity_of(event)) {
     case 4:
-      return 2;  // critical
+      return base::SyslogSeverity::kCritical;
     case 3:
-      return 4;  // warning
+      return base::SyslogSeverity::kWarning;
     case 2:
-      return 3;  // error
+      return base::SyslogSeverity::kError;
     default:
-      return 6;  // informational
+      return base::SyslogSeverity::kInformational;
   }
-}
-
-/// PARAM-VALUE: UTF-8 with ", \ and ] escaped. Control characters would break a line in two.
-std::string param_value(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '"' || c == '\\' || c == ']') out += '\\';
-    out += static_cast<unsigned char>(c) < ' ' || c == 127 ? ' ' : c;
-  }
-  return out;
-}
-
-/// HOSTNAME and the like: printable ASCII without spaces, else the nil value.
-std::string header_field(std::string_view text, size_t n_max) {
-  const bool fits = !text.empty() && text.size() <= n_max &&
-                    std::all_of(text.begin(), text.end(), [](char c) { return c > 32 && c < 127; });
-  return fits ? std::string(text) : "-";
 }
 
 std::string syslog(const Record& record, const ExportSource& source) {
   const Event& event = record.event;
-  std::string data =
-      fmt::format("[lantern@{} index=\"{}\" decision=\"{}\"", source.enterprise_number,
-                  record.index, decision_name(event.decision));
+  std::vector<std::pair<std::string, std::string>> params = {
+      {"index", std::to_string(record.index)},
+      {"decision", std::string(decision_name(event.decision))}};
   const auto add = [&](std::string_view name, std::string_view value) {
-    if (!value.empty()) data += fmt::format(" {}=\"{}\"", name, param_value(value));
+    if (!value.empty()) params.emplace_back(name, value);
   };
   add("origin", source.origin);
   add("user", event.actor.user);
@@ -288,12 +269,13 @@ std::string syslog(const Record& record, const ExportSource& source) {
     add("modelId", event.model->id);
   }
   add("rule", event.rule);
-  data += "]";
-  constexpr std::string_view kUtf8Mark = "\xef\xbb\xbf";  // RFC 5424, MSG-UTF8
-  return fmt::format("<{}>1 {} {} lantern - {} {} {}{}",
-                     kFacilityAudit * 8 + syslog_severity(event), format_time(event.time_ms),
-                     header_field(source.hostname, 255), action_name(event.action), data, kUtf8Mark,
-                     line_of(record.entry));
+  return base::syslog_line({.severity = syslog_severity(event),
+                            .timestamp = format_time(event.time_ms),
+                            .hostname = source.hostname,
+                            .name = action_name(event.action),
+                            .enterprise_number = source.enterprise_number,
+                            .params = params,
+                            .text = line_of(record.entry)});
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "audit/query.h"
 #include "base/result.h"
+#include "base/syslog.h"
 
 namespace lantern::audit {
 
@@ -15,8 +16,7 @@ enum class ExportFormat { kJsonLines, kOcsf, kSyslog };
 /// "jsonl", "ocsf", "syslog".
 Result<ExportFormat> export_format_from_name(std::string_view name);
 
-/// The number that RFC 5612 sets aside for documentation: this project has none of its own.
-inline constexpr uint32_t kExampleEnterprise = 32473;
+using base::kExampleEnterprise;
 
 /// Where the records come from, as the formats ask for it.
 struct ExportSource {

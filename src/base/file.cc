@@ -104,15 +104,33 @@ static Result<std::string> read_to_end(const ReadFile& file, uint64_t max_bytes)
   }
 }
 
-Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t max_bytes) {
-  LANTERN_ASSIGN(ReadFile file, ReadFile::open(path));
+namespace {
+
+Result<std::string> read_whole(const ReadFile& file, uint64_t max_bytes) {
   if (file.size() > max_bytes)
-    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read", path.string(),
-                      file.size(), max_bytes);
+    return make_error(ErrorCode::kTooLarge, "{}: {} bytes, at most {} are read",
+                      file.path().string(), file.size(), max_bytes);
   if (file.size() == 0) return read_to_end(file, max_bytes);
   std::string text(file.size(), '\0');
   LANTERN_TRY(file.read_at(0, std::as_writable_bytes(std::span(text))));
   return text;
+}
+
+}  // namespace
+
+Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t max_bytes) {
+  LANTERN_ASSIGN(const ReadFile file, ReadFile::open(path));
+  return read_whole(file, max_bytes);
+}
+
+Result<std::string> read_private_file(const std::filesystem::path& path, uint64_t max_bytes) {
+  LANTERN_ASSIGN(const ReadFile file, ReadFile::open(path));
+  struct stat info {};
+  if (::fstat(file.fd(), &info) != 0) return errno_error(errno, path.string());
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "{}: others than its owner may use this secret; chmod 600 it", path.string());
+  return read_whole(file, max_bytes);
 }
 
 Status sync_folder(const std::filesystem::path& folder) {

@@ -68,6 +68,9 @@ class ReadFile {
 /// The whole file. kTooLarge where it is larger than `max_bytes`.
 Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t max_bytes);
 
+/// The same of a file that holds a secret. kInvalidArgument where others than its owner may use it.
+Result<std::string> read_private_file(const std::filesystem::path& path, uint64_t max_bytes);
+
 /// Makes what was created, renamed or removed in `folder` durable.
 Status sync_folder(const std::filesystem::path& folder);
 

@@ -27,6 +27,14 @@ size_t utf8_sequence_length(std::string_view text) {
   return 4;
 }
 
+std::string cut_utf8(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return std::string(text);
+  constexpr std::string_view kMore = "...";
+  size_t end = bytes_max - std::min(bytes_max, kMore.size());
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return std::string(text.substr(0, end)).append(kMore.substr(0, bytes_max - end));
+}
+
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     size_t n = utf8_sequence_length(text);

@@ -15,6 +15,10 @@ std::string printable(std::string_view text, size_t max_bytes = 120);
 /// forms, surrogates and numbers past U+10FFFF are none).
 size_t utf8_sequence_length(std::string_view text);
 
+/// At most `bytes_max` of `text`, which is UTF-8: no sequence cut in two, "..." where any is
+/// missing.
+std::string cut_utf8(std::string_view text, size_t bytes_max);
+
 /// Whether all of `text` is UTF-8.
 bool is_utf8(std::string_view text);
 

@@ -22,6 +22,14 @@ std::string format_utc(UtcTime time) {
                      clock.hours().count(), clock.minutes().count(), clock.seconds().count());
 }
 
+std::string format_utc_us(int64_t time_us) {
+  const std::chrono::sys_time<std::chrono::microseconds> time{std::chrono::microseconds(time_us)};
+  const auto second = std::chrono::floor<std::chrono::seconds>(time);
+  std::string text = format_utc(second);
+  text.pop_back();
+  return fmt::format("{}.{:06}Z", text, (time - second).count());
+}
+
 Result<UtcTime> parse_utc(std::string_view text) {
   const auto wrong = [text] {
     return make_error(ErrorCode::kCorrupt,

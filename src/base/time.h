@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,9 @@ UtcTime utc_clock();
 
 /// "2026-01-31T12:00:00Z"
 std::string format_utc(UtcTime time);
+
+/// "2026-01-31T12:00:00.000001Z", of microseconds since 1970.
+std::string format_utc_us(int64_t time_us);
 
 /// RFC 3339 with "Z", whole seconds, years 1970 to 9999: the one form that format_utc() writes.
 /// kCorrupt.

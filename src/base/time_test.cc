@@ -17,6 +17,12 @@ TEST(Time, IsWrittenAsDateWritesIt) {
   }
 }
 
+TEST(Time, HasMicrosecondsWhereTheyAreAsked) {
+  EXPECT_EQ(format_utc_us(0), "1970-01-01T00:00:00.000000Z");
+  EXPECT_EQ(format_utc_us(1795380098'000'021), "2026-11-22T20:41:38.000021Z");
+  EXPECT_EQ(format_utc_us(-1), "1969-12-31T23:59:59.999999Z");
+}
+
 TEST(Time, OtherFormsAreRefused) {
   for (const std::string_view text :
        {"", "2026-01-31", "2026-01-31T12:00:00", "2026-01-31t12:00:00z", "2026-01-31T12:00:00.5Z",

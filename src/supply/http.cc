@@ -10,10 +10,10 @@
 #include <mutex>
 
 #include "base/ascii.h"
+#include "base/loopback.h"
 #include "base/printable.h"
 #include "base/progress.h"
 #include "supply/names.h"
-#include "supply/reference.h"
 #include "supply/staging.h"
 
 namespace lantern::supply {
@@ -215,7 +215,7 @@ void set_common(CURL* curl, const Url& url, const HttpOptions& options) {
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, long{options.stall_timeout_s});
   curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 512L << 10);
-  if (is_loopback_host(url.host)) curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+  if (base::is_loopback_host(url.host)) curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
   set_certificates(curl);
 }
 
@@ -283,8 +283,9 @@ Result<HttpClient::Outcome> HttpClient::attempt(const HttpRequest& request,
                         options_.redirects_max);
     LANTERN_ASSIGN(Url next, resolve_url(url, location));
     // A public server must not send us to this machine's own services either.
-    bool secure = next.scheme == "https" || (next.scheme == "http" && is_loopback_host(next.host) &&
-                                             is_loopback_host(url.host));
+    bool secure =
+        next.scheme == "https" || (next.scheme == "http" && base::is_loopback_host(next.host) &&
+                                   base::is_loopback_host(url.host));
     if (!secure)
       return make_error(ErrorCode::kIo, "{}: redirects to {}, which is not https: refused",
                         url.origin, base::printable(next.origin));

@@ -36,7 +36,4 @@ Result<Reference> parse_reference(std::string_view text);
 /// The reference without what must not be recorded: a URL's user, password, query and fragment.
 std::string recordable(const Reference& reference);
 
-/// Whether `host` is this machine itself: localhost, 127.0.0.0/8 or ::1.
-bool is_loopback_host(std::string_view host);
-
 }  // namespace lantern::supply

@@ -5,9 +5,9 @@
 #include <memory>
 
 #include "base/ascii.h"
+#include "base/loopback.h"
 #include "base/printable.h"
 #include "supply/names.h"
-#include "supply/reference.h"
 
 namespace lantern::supply {
 namespace {
@@ -66,7 +66,8 @@ Result<Url> resolve_url(const Url& base, std::string_view reference) {
 }
 
 Status check_scheme(const Url& url) {
-  if (url.scheme == "https" || (url.scheme == "http" && is_loopback_host(url.host))) return {};
+  if (url.scheme == "https" || (url.scheme == "http" && base::is_loopback_host(url.host)))
+    return {};
   if (url.scheme == "http")
     return make_error(
         ErrorCode::kInvalidArgument,
