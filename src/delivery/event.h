@@ -39,7 +39,11 @@ struct Event {
 /// A UUID of version 7 (RFC 9562): sorts by time, and is never made twice. kInternal where there
 /// are no random numbers.
 Result<std::string> new_event_id(int64_t time_us);
+/// Whether it has the form of one.
+bool is_event_id(std::string_view text);
 int64_t now_us();
+/// Whether it is within the years 1970 to 9999, as RFC 3339 writes them.
+bool is_event_time(int64_t time_us);
 
 /// Each form of an event is shorter than this.
 inline constexpr size_t kEventBytesMax = 256u << 10;

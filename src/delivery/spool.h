@@ -38,7 +38,7 @@ struct SpoolOptions {
   std::filesystem::path folder = {};  // made where it is missing
   uint64_t bytes_max = 64u << 20;     // of the file's pages in use
   /// A gap in the form of its receiver.
-  std::function<Result<std::string>(const Event&)> form = {};
+  std::function<std::string(const Event&)> form = {};
 };
 
 class Spool {
@@ -53,7 +53,7 @@ class Spool {
   Status append(std::span<const Spooled> events);
 
   /// The oldest, to be delivered in this order: at least one where any waits, then as many as
-  /// `count_max` and `bytes_max` allow. They stay where they are until settle().
+  /// `count_max` and `bytes_max` allow. They stay where they are until settle(), which must follow.
   Result<std::vector<Spooled>> take(size_t count_max, uint64_t bytes_max);
 
   enum class Rest { kMayHaveArrived, kDidNotArrive };
@@ -69,17 +69,21 @@ class Spool {
   [[nodiscard]] Counts counts() const;
 
  private:
-  struct Row;
   explicit Spool(SpoolOptions options) : options_(std::move(options)) {}
   // All with mutex_ held.
   Status open_database();
   Status open_or_move_aside();
-  Status move_aside(const Error& why);
+  Status move_aside();
   Status mended(const std::function<Status()>& work);
   Status make_room(uint64_t bytes);
   Result<bool> lose_oldest();
+  Status join_gaps(int64_t seq);
+  Status make_gap(int64_t seq);
+  Status take_rows(size_t count_max, uint64_t bytes_max, std::vector<Spooled>& events);
   Result<uint64_t> bytes_in_use();
   Status count_rows();
+  Status remove_done();
+  [[nodiscard]] int64_t done_until() const { return done_until_.value_or(INT64_MIN); }
 
   SpoolOptions options_;
   base::UniqueFd lock_;
@@ -87,9 +91,10 @@ class Spool {
   std::optional<base::Database> database_;
   struct Taken {
     int64_t seq = 0;
-    bool is_gap = false;
+    bool has_closed_gap = false;  // by being taken
   };
   std::vector<Taken> taken_;
+  std::optional<int64_t> done_until_;  // delivered, and not yet removed
   Counts counts_;
 };
 

@@ -14,8 +14,10 @@
 
 #include "base/result.h"
 #include "base/toml_reader.h"
+#include "delivery/address.h"
 #include "delivery/event.h"
 #include "delivery/spool.h"
+#include "delivery/stream.h"
 
 namespace lantern::delivery {
 
@@ -62,5 +64,17 @@ struct TransportKind {
   TransportSettings (*read)(base::TomlTable& table);
 };
 std::span<const TransportKind* const> transport_kinds();
+
+// For transports, what several of them read.
+
+/// "ca", "certificate" and "key": absolute paths, the last two together or not at all.
+TlsFiles read_tls_files(base::TomlTable& table);
+/// "timeout_s" of each step.
+std::chrono::seconds read_timeout(base::TomlTable& table);
+std::string check_absolute_path(std::string_view text);
+/// An address without a user or a password in it; what another address lacks is wrong with `key`.
+std::optional<Address> read_address(base::TomlTable& table, std::string_view key);
+/// wrong(key) where `address` is another machine's and "insecure" is not true.
+void refuse_plain(base::TomlTable& table, std::string_view key, const Address& address);
 
 }  // namespace lantern::delivery
