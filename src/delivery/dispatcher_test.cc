@@ -195,7 +195,6 @@ TEST_F(SyslogTest, AReceiverThatDiesInABatchGetsAllOfItAtLeastOnce) {
   EXPECT_EQ(received.size(), 237u) << "the 37 that it had read come again";
   EXPECT_EQ(first_of_each(received), ids);
   EXPECT_TRUE(server.faults().empty());
-  EXPECT_THAT(notices(), HasSubstr("broke off"));
 }
 
 TEST_F(SyslogTest, OverTcpTooAndAnotherMachineOnlyWhereItIsAllowed) {
@@ -221,7 +220,7 @@ TEST_F(SyslogTest, OverTcpTooAndAnotherMachineOnlyWhereItIsAllowed) {
 }
 
 TEST_F(SyslogTest, CertificatesThatAreNotRightAreToldAndNothingIsSent) {
-  const Certificate other_ca = make_ca();
+  const Certificate other_ca = make_ca("another CA");
   const Certificate expired({.begins_s = -7200, .ends_s = -60}, &ca_);
   const Certificate other_name({.alternative = "DNS:elsewhere.example,IP:127.0.0.2"}, &ca_);
   const Certificate other_issuer({}, &other_ca);

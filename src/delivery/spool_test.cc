@@ -247,15 +247,17 @@ INSTANTIATE_TEST_SUITE_P(Spool, DamagedSpool,
 
 TEST_F(SpoolTest, DamageWhileItIsOpenIsAGapToo) {
   auto spool = open().value();
-  for (int i = 1; i <= 400; ++i) ASSERT_TRUE(append(*spool, i, 2000).ok());
+  std::vector<Spooled> events;  // more than SQLite's cache holds
+  for (int i = 1; i <= 2000; ++i) events.push_back(spooled(i, 2000));
+  ASSERT_TRUE(spool->append(events).ok());
   spool.reset();
-  spool = open().value();  // nothing in SQLite's cache but the first page and what was counted
+  spool = open().value();
   const auto size = static_cast<off_t>(fs::file_size(folder() / "spool.db"));
   damage(4096, std::string(static_cast<size_t>(size - 4096), '\x5a'));
-  ASSERT_TRUE(append(*spool, 401).ok());
+  ASSERT_TRUE(append(*spool, 2001).ok());
   const auto numbers = drain(*spool);
   ASSERT_GE(numbers.size(), 2u);
-  EXPECT_EQ(numbers.back(), 401);
+  EXPECT_EQ(numbers.back(), 2001);
   EXPECT_NE(std::find(numbers.begin(), numbers.end(), -1'000'000), numbers.end());
 }
 
@@ -291,26 +293,24 @@ TEST_F(SpoolTest, AFullDiskIsSaidAndLosesNothing) {
       ::mount("none", folder_.path().c_str(), "tmpfs", 0, "size=1m") != 0)
     GTEST_SKIP() << "a mount of its own takes root";
   {
+    const fs::path filler = folder_.write("filler", std::string(400u << 10, 'x'));
     auto spool = open().value();
     int n = 0;
     Status appended;
     while ((appended = append(*spool, n + 1, 2000)).ok()) ++n;
     EXPECT_EQ(appended.error().code, ErrorCode::kExhausted) << appended.error().message;
     EXPECT_THAT(appended.error().message, HasSubstr("spool.db"));
-    EXPECT_GT(n, 50);
+    EXPECT_GT(n, 20);
     EXPECT_EQ(spool->counts().waiting, static_cast<uint64_t>(n));
-    // What is delivered now is not delivered twice, whether there is room to note it or not.
-    const auto taken = spool->take(5, 1u << 20).value();
-    ASSERT_EQ(taken.size(), 5u);
+    // What is delivered now is not taken again, though there is no room to note it.
+    ASSERT_EQ(spool->take(5, 1u << 20).value().size(), 5u);
     (void)spool->settle(5, Spool::Rest::kMayHaveArrived).ok();
-    EXPECT_EQ(number_of(spool->take(1, 1).value().at(0)), 6);
-    spool.reset();
-    spool = open().value();
-    const auto numbers = drain(*spool);
-    ASSERT_FALSE(numbers.empty());
-    EXPECT_LE(numbers.front(), 6);
-    EXPECT_EQ(numbers, range(numbers.front(), n));
+    ASSERT_EQ(number_of(spool->take(1, 1).value().at(0)), 6);
+    (void)spool->settle(0, Spool::Rest::kMayHaveArrived).ok();
+    fs::remove(filler);
+    EXPECT_EQ(drain(*spool), range(6, n));
     EXPECT_TRUE(append(*spool, n + 1, 2000).ok());
+    EXPECT_EQ(drain(*spool), range(n + 1, n + 1));
   }
   ::umount2(folder_.path().c_str(), MNT_DETACH);
 }

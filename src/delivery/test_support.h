@@ -147,7 +147,9 @@ class Certificate {
   Cert cert_;
 };
 
-inline Certificate make_ca() { return Certificate({.name = "test CA", .is_ca = true}, nullptr); }
+inline Certificate make_ca(const std::string& name = "test CA") {
+  return Certificate({.name = name, .is_ca = true}, nullptr);
+}
 
 /// A message of RFC 5424 with one element of structured data, read strictly; nothing for what is
 /// none.
