@@ -36,13 +36,14 @@ class DispatcherTest : public ::testing::Test {
   }
   std::vector<std::string> publish(Dispatcher& dispatcher, int first, int last,
                                    size_t n_bytes = 40) {
+    std::vector<Event> events;
     std::vector<std::string> ids;
     for (int i = first; i <= last; ++i) {
-      const Event event = sample_event(i, n_bytes);
-      ids.push_back(event.id);
-      const Status published = dispatcher.publish(event);
-      EXPECT_TRUE(published.ok()) << published.error().message;
+      events.push_back(sample_event(i, n_bytes));
+      ids.push_back(events.back().id);
     }
+    const Status published = dispatcher.publish(events);
+    EXPECT_TRUE(published.ok()) << published.error().message;
     return ids;
   }
   [[nodiscard]] std::string notices() const {

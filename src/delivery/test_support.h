@@ -48,8 +48,8 @@ class TestFolder {
     std::filesystem::remove_all(path_, ignored);
   }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::filesystem::path write(const std::string& name, std::string_view content,
-                                            mode_t mode = 0644) const {
+  std::filesystem::path write(const std::string& name, std::string_view content,
+                              mode_t mode = 0644) const {
     std::filesystem::path path = path_ / name;
     std::ofstream(path, std::ios::binary) << content;
     std::filesystem::permissions(path, std::filesystem::perms(mode));
