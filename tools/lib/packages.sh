@@ -27,6 +27,7 @@ build_packages=(
 check_packages=(
   "libgtest-dev|tests"
   "libgmock-dev|tests"
+  "rsyslog-openssl|a receiver of syslog that is not ours, for the tests of delivery (with rsyslog)"
   "libvalijson-dev|holds --json outputs against docs/schemas"
   "clang-format-14 clang-format|formatting"
   "clang-tidy-19 clang-tidy-18|static analysis"
