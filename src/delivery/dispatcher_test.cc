@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -117,6 +119,52 @@ TEST_F(DispatcherTest, AFileThatCannotBeWrittenIsToldAndTriedAgain) {
   EXPECT_TRUE(dispatcher->flush(seconds(30)));
   EXPECT_EQ(lines_of(log).size(), 3u);
   EXPECT_THAT(notices(), HasSubstr("takes events again"));
+}
+
+TEST_F(DispatcherTest, AFullDiskLeavesNoHalfLine) {
+  const fs::path disk = folder_.path() / "disk";
+  fs::create_directory(disk);
+  if (::geteuid() != 0 || ::unshare(CLONE_NEWNS) != 0 ||
+      ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount("none", disk.c_str(), "tmpfs", 0, "size=64k") != 0)
+    GTEST_SKIP() << "a mount of its own takes root";
+  const fs::path log = disk / "events.jsonl", filler = disk / "filler";
+  std::ofstream(filler) << std::string(40'000, 'x');
+  {
+    auto dispatcher =
+        start(fmt::format("[[receivers]]\nname='file'\nkind='json-lines'\npath='{}'", log.string()))
+            .value();
+    publish(*dispatcher, 1, 1, 1000);
+    ASSERT_TRUE(dispatcher->flush(seconds(30)));
+    publish(*dispatcher, 2, 30, 1000);
+    EXPECT_FALSE(dispatcher->flush(milliseconds(200)));
+    EXPECT_THAT(dispatcher->states()[0].last_error, HasSubstr("No space left"));
+    EXPECT_EQ(lines_of(log).size(), 1u);
+    fs::remove(filler);
+    ASSERT_TRUE(dispatcher->flush(seconds(30)));
+    const auto lines = lines_of(log);
+    ASSERT_EQ(lines.size(), 30u);
+    for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(Json::parse(lines[i])["number"], i + 1);
+  }
+  ::umount2(disk.c_str(), MNT_DETACH);
+}
+
+TEST_F(DispatcherTest, StdoutIsAReceiverToo) {
+  const fs::path out = folder_.path() / "stdout";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int fd = ::open(out.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ::dup2(fd, STDOUT_FILENO);
+    auto dispatcher = start("[[receivers]]\nname='out'\nkind='json-lines'\npath='-'").value();
+    publish(*dispatcher, 1, 3);
+    ::_exit(dispatcher->flush(seconds(30)) ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  const auto lines = lines_of(out);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(Json::parse(lines[2])["number"], 3);
 }
 
 // ---- syslog ----
@@ -434,6 +482,47 @@ TEST_F(HttpTest, AnotherMachineIsAskedOverTlsAlone) {
   EXPECT_THAT(config("ftp://siem.example/in").error().message, HasSubstr("https:// is needed"));
   EXPECT_EQ(config("https://siem.example:444/in?token=x").value()[0].target,
             "https://siem.example:444/in");
+}
+
+TEST_F(HttpTest, TheReceiversCertificateIsVerified) {
+  const Certificate ca = make_ca(), other_ca = make_ca("another CA");
+  const std::string ca_file = folder_.write("ca.pem", ca.cert_pem()).string();
+  const auto config = [&](const HttpServer& server, const std::string& host, int n) {
+    return fmt::format("[[receivers]]\nname='lake{}'\nkind='http'\nurl='{}'\nca='{}'", n,
+                       server.url(host), ca_file);
+  };
+  const Certificate good({}, &ca), expired({.begins_s = -7200, .ends_s = -60}, &ca),
+      other_name({.alternative = "DNS:elsewhere.example,IP:127.0.0.2"}, &ca),
+      other_issuer({}, &other_ca);
+  int n = 0;
+  for (const Certificate* bad : {&expired, &other_name, &other_issuer}) {
+    HttpServer server([&](const HttpAsked& asked) { return take(asked); }, bad);
+    server.start();
+    auto dispatcher = start(config(server, "localhost", ++n)).value();
+    publish(*dispatcher, 1, 3);
+    EXPECT_TRUE(eventually([&] { return !dispatcher->states()[0].last_error.empty(); }));
+    EXPECT_THAT(dispatcher->states()[0].last_error, HasSubstr("SSL"));
+    EXPECT_EQ(dispatcher->states()[0].waiting, 3u);
+  }
+  EXPECT_EQ(numbers_.size(), 0u);
+  for (const char* host : {"localhost", "127.0.0.1"}) {
+    HttpServer server([&](const HttpAsked& asked) { return take(asked); }, &good);
+    server.start();
+    auto dispatcher = start(config(server, host, ++n)).value();
+    publish(*dispatcher, 1, 3);
+    EXPECT_TRUE(dispatcher->flush(seconds(30))) << dispatcher->states()[0].last_error;
+  }
+  EXPECT_EQ(numbers_.size(), 6u);
+}
+
+TEST_F(HttpTest, AReceiverThatRefusesEverythingBlocksNothing) {
+  HttpServer server([](const HttpAsked&) { return std::string("413 Content Too Large"); });
+  server.start();
+  auto dispatcher = start(config(server)).value();
+  publish(*dispatcher, 1, 20);
+  ASSERT_TRUE(dispatcher->flush(seconds(30)));
+  EXPECT_EQ(dispatcher->states()[0].refused, 20u);
+  EXPECT_EQ(dispatcher->states()[0].delivered, 0u);
 }
 
 // ---- Several ----

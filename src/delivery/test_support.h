@@ -10,10 +10,12 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -239,6 +241,31 @@ class Listener {
   int port_ = 0;
 };
 
+/// The server's side of TLS on `fd`; null where the handshake fails.
+using TlsSession = std::unique_ptr<SSL, void (*)(SSL*)>;
+inline TlsSession accept_tls(int fd, const Certificate& certificate, const Certificate* client_ca) {
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_server_method()),
+                                                             SSL_CTX_free);
+  SSL_CTX_use_certificate(context.get(), certificate.cert());
+  SSL_CTX_use_PrivateKey(context.get(), certificate.key());
+  if (client_ca != nullptr) {
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), client_ca->cert());
+    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  }
+  TlsSession ssl(SSL_new(context.get()), SSL_free);
+  SSL_set_fd(ssl.get(), fd);
+  if (SSL_accept(ssl.get()) != 1) ssl.reset();
+  return ssl;
+}
+
+/// For threads that write to peers that may be gone.
+inline void ignore_sigpipe() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
 /// What a receiver was sent, in order.
 class Received {
  public:
@@ -278,10 +305,7 @@ class SyslogServer {
   void start() {
     listener_.listen();
     thread_ = std::jthread([this](const std::stop_token& stop) {
-      sigset_t set;
-      sigemptyset(&set);
-      sigaddset(&set, SIGPIPE);
-      pthread_sigmask(SIG_BLOCK, &set, nullptr);
+      ignore_sigpipe();
       while (!stop.stop_requested()) {
         const base::UniqueFd fd = listener_.accept(stop);
         if (fd.get() < 0) continue;
@@ -335,17 +359,8 @@ class SyslogServer {
   }
 
   void serve_tls(int fd, const std::stop_token& stop) {
-    const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_server_method()),
-                                                               SSL_CTX_free);
-    SSL_CTX_use_certificate(context.get(), options_.certificate->cert());
-    SSL_CTX_use_PrivateKey(context.get(), options_.certificate->key());
-    if (options_.client_ca != nullptr) {
-      X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), options_.client_ca->cert());
-      SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-    }
-    const std::unique_ptr<SSL, void (*)(SSL*)> ssl(SSL_new(context.get()), SSL_free);
-    SSL_set_fd(ssl.get(), fd);
-    if (SSL_accept(ssl.get()) != 1) return;
+    const TlsSession ssl = accept_tls(fd, *options_.certificate, options_.client_ca);
+    if (ssl == nullptr) return;
     const bool at_end = serve([&ssl](char* to, size_t n) -> ssize_t {
       return SSL_read(ssl.get(), to, static_cast<int>(n));
     });
@@ -367,11 +382,13 @@ class SyslogServer {
 struct HttpAsked {
   std::string head = {}, body = {};
 };
-/// A server that answers each request as `answer` says: "200 OK\r\nRetry-After: 1".
+/// A server that answers each request as `answer` says: "200 OK\r\nRetry-After: 1"; with
+/// `certificate` over TLS.
 class HttpServer {
  public:
   using Answer = std::function<std::string(const HttpAsked&)>;
-  explicit HttpServer(Answer answer) : answer_(std::move(answer)) {}
+  explicit HttpServer(Answer answer, const Certificate* certificate = nullptr)
+      : answer_(std::move(answer)), certificate_(certificate) {}
   ~HttpServer() {
     thread_.request_stop();
     if (thread_.joinable()) thread_.join();
@@ -379,28 +396,59 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  [[nodiscard]] std::string url() const {
-    return fmt::format("http://127.0.0.1:{}/events", listener_.port());
+  [[nodiscard]] std::string url(const std::string& host = "127.0.0.1") const {
+    return fmt::format("{}://{}:{}/events", certificate_ == nullptr ? "http" : "https", host,
+                       listener_.port());
   }
   void start() {
     listener_.listen();
     thread_ = std::jthread([this](const std::stop_token& stop) {
+      ignore_sigpipe();
       while (!stop.stop_requested()) {
         const base::UniqueFd fd = listener_.accept(stop);
-        if (fd.get() >= 0) serve(fd.get(), stop);
+        if (fd.get() < 0) continue;
+        // Short reads, so that a connection that is kept open does not outlive a stop.
+        timeval patience{.tv_sec = 0, .tv_usec = 50'000};
+        if (certificate_ != nullptr) {
+          timeval handshake{.tv_sec = 20, .tv_usec = 0};
+          ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &handshake, sizeof handshake);
+          const TlsSession ssl = accept_tls(fd.get(), *certificate_, nullptr);
+          if (ssl == nullptr) continue;
+          ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+          serve(
+              stop,
+              [&ssl](char* to, size_t n) -> ssize_t {
+                const int done = SSL_read(ssl.get(), to, static_cast<int>(n));
+                if (done <= 0 && SSL_get_error(ssl.get(), done) == SSL_ERROR_WANT_READ)
+                  errno = EAGAIN;
+                else if (done <= 0)
+                  errno = EPIPE;
+                return done > 0 ? done : -1;
+              },
+              [&ssl](std::string_view text) {
+                SSL_write(ssl.get(), text.data(), static_cast<int>(text.size()));
+              });
+        } else {
+          ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+          serve(
+              stop, [&fd](char* to, size_t n) { return ::recv(fd.get(), to, n, 0); },
+              [&fd](std::string_view text) {
+                (void)::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+              });
+        }
       }
     });
   }
 
  private:
-  void serve(int fd, const std::stop_token& stop) const {
+  void serve(const std::stop_token& stop, const std::function<ssize_t(char*, size_t)>& read,
+             const std::function<void(std::string_view)>& write) const {
     std::string bytes;
     const auto more = [&] {
       while (!stop.stop_requested()) {
-        pollfd one{.fd = fd, .events = POLLIN, .revents = 0};
-        if (::poll(&one, 1, 20) <= 0) continue;
         char piece[65536];
-        const ssize_t n = ::recv(fd, piece, sizeof piece, 0);
+        const ssize_t n = read(piece, sizeof piece);
+        if (n < 0 && errno == EAGAIN) continue;
         if (n <= 0) return false;
         bytes.append(piece, static_cast<size_t>(n));
         return true;
@@ -420,12 +468,12 @@ class HttpServer {
       bytes.erase(0, end + 4 + length);
       const std::string answer = answer_(asked);
       if (answer.empty()) return;  // breaks off
-      const std::string reply = "HTTP/1.1 " + answer + "\r\nContent-Length: 0\r\n\r\n";
-      (void)::send(fd, reply.data(), reply.size(), MSG_NOSIGNAL);
+      write("HTTP/1.1 " + answer + "\r\nContent-Length: 0\r\n\r\n");
     }
   }
 
   Answer answer_;
+  const Certificate* certificate_;
   Listener listener_;
   std::jthread thread_;
 };
