@@ -68,10 +68,7 @@ class Dispatcher::Worker {
                                 .form = [transport = worker->transport_.get()](const Event& event) {
                                   return transport->form(event);
                                 }}));
-    if (worker->spool_->counts().lost_unknown)
-      worker->tell(
-          "its spool was damaged: it is kept beside the new one as spool.db.kept, and the "
-          "receiver is told of a gap");
+    worker->tell_of_losses();
     return worker;
   }
 
@@ -85,11 +82,9 @@ class Dispatcher::Worker {
     std::vector<Spooled> spooled;
     for (const Event& event : events)
       spooled.push_back({event.id, event.time_us, transport_->form(event)});
-    const uint64_t lost_before = spool_->counts().lost;
     if (Status appended = spool_->append(spooled); !appended.ok())
       return std::move(appended).error().within("receiver " + receiver_.name);
-    if (lost_before == 0 && spool_->counts().lost > 0)
-      tell("its spool is full: the oldest events go, and a gap counts them");
+    tell_of_losses();
     wake();
     return {};
   }
@@ -136,6 +131,22 @@ class Dispatcher::Worker {
     if (notice_) notice_(receiver_.name, message);
   }
 
+  /// Once each.
+  void tell_of_losses() {
+    const Spool::Counts counts = spool_->counts();
+    bool is_full = false, was_damaged = false;
+    {
+      const std::lock_guard lock(mutex_);
+      is_full = counts.lost > 0 && !std::exchange(told_.lost, counts.lost > 0);
+      was_damaged = counts.lost_unknown && !std::exchange(told_.lost_unknown, counts.lost_unknown);
+    }
+    if (is_full) tell("its spool is full: the oldest events go, and a gap counts them");
+    if (was_damaged)
+      tell(
+          "its spool was damaged: it is kept beside the new one as spool.db.kept, and the "
+          "receiver is told of a gap");
+  }
+
   /// Whoever waits looks again at what it waits for.
   void wake() {
     { const std::lock_guard lock(mutex_); }
@@ -178,6 +189,7 @@ class Dispatcher::Worker {
       if (stop.stop_requested()) return milliseconds(0);
       return failed(*outcome.fault, outcome.retry_after);
     }
+    tell_of_losses();
     succeeded();
     return {};
   }
@@ -223,6 +235,9 @@ class Dispatcher::Worker {
   bool hurry_ = false;
   uint64_t delivered_ = 0, refused_ = 0;
   std::string last_error_;
+  struct Told {
+    bool lost = false, lost_unknown = false;
+  } told_;
   std::jthread thread_;  // last: it uses what is above
 };
 

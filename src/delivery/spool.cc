@@ -109,33 +109,38 @@ Status Spool::open_database() {
   database_.reset();
   const fs::path path = options_.folder / kFile;
   const std::string_view migrations[] = {kSchema};
-  LANTERN_ASSIGN(database_, base::Database::open(path, migrations));
+  LANTERN_ASSIGN(base::Database database, base::Database::open(path, migrations));
   const auto wrong = [&path](std::string_view fault) {
     return make_error(ErrorCode::kCorrupt, "{}: {}", path.string(), fault);
   };
-  LANTERN_TRY(database_->run("PRAGMA quick_check(1)", {}, [&](const Row& row) -> Status {
+  LANTERN_TRY(database.run("PRAGMA quick_check(1)", {}, [&](const Row& row) -> Status {
     if (row.text(0) != "ok") return wrong(base::printable(row.text(0)));
     return {};
   }));
-  LANTERN_TRY(database_->run("SELECT count(*), max(sql) FROM sqlite_schema", {},
-                             [&](const Row& row) -> Status {
-                               if (row.number(0) != 1 || row.text(1) != kSchema)
-                                 return wrong("not the tables of a spool");
-                               return {};
-                             }));
-  // A gap is made before it is moved on: a crash in between makes two of it, never none.
+  LANTERN_TRY(database.run("SELECT count(*), max(sql) FROM sqlite_schema", {},
+                           [&](const Row& row) -> Status {
+                             if (row.number(0) != 1 || row.text(1) != kSchema)
+                               return wrong("not the tables of a spool");
+                             return {};
+                           }));
+  // The gap is there before its cause is put away: a crash in between makes two of it, never none.
   const fs::path damaged = options_.folder / kDamaged;
   if (fs::exists(damaged)) {
     const int64_t time_us = now_us();
     LANTERN_ASSIGN(const std::string id, new_event_id(time_us));
-    LANTERN_TRY(database_->run(
+    LANTERN_TRY(database.run(
         "INSERT INTO queue VALUES ((SELECT coalesce(min(seq), 1) - 1 FROM queue), ?, ?, x'', 1, ?, "
         "0, 0, 1)",
         {id, time_us, Gap::kUnknown}));
     LANTERN_TRY(move_files(damaged, options_.folder / kKept));
     counts_.lost_unknown = true;
   }
-  return count_rows();
+  LANTERN_TRY(database.run("SELECT count(*) FROM queue", {}, [this](const Row& row) -> Status {
+    counts_.waiting = static_cast<uint64_t>(row.number(0));
+    return {};
+  }));
+  database_ = std::move(database);
+  return {};
 }
 
 Status Spool::open_or_move_aside() {
@@ -163,14 +168,6 @@ Status Spool::mended(const std::function<Status()>& work) {
 Status Spool::remove_done() {
   if (!done_until_) return {};
   return database_->run("DELETE FROM queue WHERE seq <= ?", {*done_until_});
-}
-
-Status Spool::count_rows() {
-  return database_->run("SELECT count(*) FROM queue WHERE seq > ?", {done_until()},
-                        [this](const Row& row) -> Status {
-                          counts_.waiting = static_cast<uint64_t>(row.number(0));
-                          return {};
-                        });
 }
 
 Result<uint64_t> Spool::bytes_in_use() {
@@ -204,8 +201,9 @@ Status Spool::append(std::span<const Spooled> events) {
         LANTERN_TRY(database_->run(
             "INSERT INTO queue SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, 0, 0, 0, 0, 0 FROM queue",
             {event.id, event.time_us, blob(event.payload)}));
+        ++counts_.waiting;
       }
-      return count_rows();
+      return {};
     });
     if (done.ok())
       done_until_.reset();
@@ -268,6 +266,7 @@ Status Spool::join_gaps(int64_t seq) {
                        "1000000000000000), min(first_us), "
                        "max(last_us) FROM queue WHERE seq IN (?, ?)) WHERE seq = ?",
                        {first, second, first}));
+    --counts_.waiting;
     return database_->run("DELETE FROM queue WHERE seq = ?", {second});
   };
   LANTERN_TRY(
@@ -319,6 +318,7 @@ Status Spool::settle(size_t n_done, Rest rest) {
   // Remembered first: what was delivered is not taken again where the disk has no room to say so.
   const size_t n = std::min(n_done, taken_.size());
   if (n > 0) done_until_ = taken_[n - 1].seq;
+  counts_.waiting -= n;
   const std::vector<Taken> left(taken_.begin() + static_cast<std::ptrdiff_t>(n), taken_.end());
   taken_.clear();
   Status settled = mended([&]() -> Status {
@@ -327,7 +327,7 @@ Status Spool::settle(size_t n_done, Rest rest) {
       for (const Taken& taken : left)
         if (taken.has_closed_gap && rest == Rest::kDidNotArrive)
           LANTERN_TRY(database_->run("UPDATE queue SET is_closed = 0 WHERE seq = ?", {taken.seq}));
-      return count_rows();
+      return {};
     });
   });
   if (settled.ok()) done_until_.reset();

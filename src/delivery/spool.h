@@ -62,7 +62,7 @@ class Spool {
   Status settle(size_t n_done, Rest rest);
 
   struct Counts {
-    uint64_t waiting = 0;       // rows
+    uint64_t waiting = 0;       // events and gaps
     uint64_t lost = 0;          // since this was opened
     bool lost_unknown = false;  // a damaged spool was moved aside, too
   };
@@ -81,7 +81,6 @@ class Spool {
   Status make_gap(int64_t seq);
   Status take_rows(size_t count_max, uint64_t bytes_max, std::vector<Spooled>& events);
   Result<uint64_t> bytes_in_use();
-  Status count_rows();
   Status remove_done();
   [[nodiscard]] int64_t done_until() const { return done_until_.value_or(INT64_MIN); }
 

@@ -28,6 +28,11 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{50};  // how soon a stop is seen
 constexpr uint64_t kPemBytesMax = 1u << 20;
+constexpr size_t kDiscardedBytesMax = 64u << 10;  // a receiver of syslog has nothing to say
+
+Error says_too_much(std::string_view peer) {
+  return make_error(ErrorCode::kIo, "{}: answers what is no syslog", peer);
+}
 
 Error no_answer(std::string_view peer) {
   return make_error(ErrorCode::kIo, "{}: no answer in time", peer);
@@ -130,14 +135,16 @@ class TcpStream : public Stream {
       return wait_until_confirmed(fd_.get(), deadline, patience_.stop, peer_);
     if (::shutdown(fd_.get(), SHUT_WR) != 0) return broke_off(errno);
     char discarded[4096];
-    for (;;) {
+    for (size_t n_discarded = 0; n_discarded < kDiscardedBytesMax;) {
       const ssize_t n = ::recv(fd_.get(), discarded, sizeof discarded, 0);
       if (n == 0) return {};
+      if (n > 0) n_discarded += static_cast<size_t>(n);
       if (n < 0 && errno == EAGAIN)
         LANTERN_TRY(wait_for(fd_.get(), POLLIN, deadline, patience_.stop, peer_));
       else if (n < 0 && errno != EINTR)
         return broke_off(errno);
     }
+    return says_too_much(peer_);
   }
 
  private:
@@ -165,47 +172,50 @@ class TlsStream : public Stream {
         patience_(std::move(patience)) {}
 
   Status handshake() {
-    return step(patience_.connect, [this] { return SSL_connect(ssl_.get()); });
+    return step(Clock::now() + patience_.connect, [this] { return SSL_connect(ssl_.get()); });
   }
 
   Status write(std::string_view bytes) override {
-    size_t n = 0;
     if (bytes.empty()) return {};
-    Status written = step(patience_.write,
+    size_t n = 0;
+    Status written = step(Clock::now() + patience_.write,
                           [&] { return SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &n); });
-    if (written.ok() || is_cancelled(written)) return written;
+    if (written.ok() || written.error().code == ErrorCode::kCancelled) return written;
     // A peer that refuses says why before it closes.
-    Status read = step(milliseconds(200), [this] { return discard(); });
-    return read.ok() || is_cancelled(read) || !has_alert_ ? written : read;
+    Status read = step(Clock::now() + milliseconds(200), [this] { return discard(); });
+    return has_alert_ ? read : written;
   }
 
   Status finish(Acknowledge acknowledge) override {
-    if (acknowledge == Acknowledge::kKernel)
-      LANTERN_TRY(
-          wait_until_confirmed(fd_.get(), Clock::now() + patience_.close, patience_.stop, peer_));
+    const auto deadline = Clock::now() + patience_.close;
+    if (acknowledge == Acknowledge::kKernel) {
+      LANTERN_TRY(wait_until_confirmed(fd_.get(), deadline, patience_.stop, peer_));
+      // Closing with session tickets unread would reset the connection.
+      while (may_read() && discard() > 0) continue;
+      return {};
+    }
     // Done with our close_notify alone (0); the other's is waited for below.
-    LANTERN_TRY(step(patience_.close, [this] { return SSL_shutdown(ssl_.get()) < 0 ? -1 : 1; }));
-    if (acknowledge == Acknowledge::kKernel) return {};
-    while ((SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) == 0)
-      LANTERN_TRY(step(patience_.close, [this] { return discard(); }));
-    return {};
+    LANTERN_TRY(step(deadline, [this] { return SSL_shutdown(ssl_.get()) < 0 ? -1 : 1; }));
+    while (may_read()) LANTERN_TRY(step(deadline, [this] { return discard(); }));
+    return has_ended() ? Status() : says_too_much(peer_);
   }
 
  private:
-  static bool is_cancelled(const Status& status) {
-    return !status.ok() && status.error().code == ErrorCode::kCancelled;
+  [[nodiscard]] bool has_ended() const {
+    return (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
   }
+  [[nodiscard]] bool may_read() const { return !has_ended() && n_discarded_ < kDiscardedBytesMax; }
 
   int discard() {
     char bytes[4096];
     const int n = SSL_read(ssl_.get(), bytes, sizeof bytes);
+    if (n > 0) n_discarded_ += static_cast<size_t>(n);
     return n <= 0 && SSL_get_error(ssl_.get(), n) == SSL_ERROR_ZERO_RETURN ? 1 : n;
   }
 
   /// One operation of OpenSSL, which gives more than 0 once it is done.
   template <typename Operation>
-  Status step(milliseconds time, const Operation& operation) {
-    const auto deadline = Clock::now() + time;
+  Status step(Clock::time_point deadline, const Operation& operation) {
     for (;;) {
       ERR_clear_error();
       errno = 0;
@@ -239,6 +249,7 @@ class TlsStream : public Stream {
   std::string peer_;
   Patience patience_;
   bool has_alert_ = false;
+  size_t n_discarded_ = 0;
 };
 
 Status use_client_key(SSL_CTX* context, const std::string& path) {

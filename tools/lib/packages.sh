@@ -27,7 +27,6 @@ build_packages=(
 check_packages=(
   "libgtest-dev|tests"
   "libgmock-dev|tests"
-  "rsyslog-openssl|a receiver of syslog that is not ours, for the tests of delivery (with rsyslog)"
   "libvalijson-dev|holds --json outputs against docs/schemas"
   "clang-format-14 clang-format|formatting"
   "clang-tidy-19 clang-tidy-18|static analysis"
@@ -40,6 +39,11 @@ check_packages=(
 # 124 MB, with what it needs: ./check --full alone.
 browser_packages=(
   "chromium|the chat page's tests"
+)
+
+# A daemon that a machine may not want: ./check --full alone.
+receiver_packages=(
+  "rsyslog-openssl|a receiver of syslog that is not ours, for the tests of delivery"
 )
 
 # First of the candidates that is installed already or that apt knows.
