@@ -6,9 +6,11 @@
 #include <condition_variable>
 #include <mutex>
 #include <random>
+#include <set>
 #include <stop_token>
 #include <thread>
 
+#include "base/printable.h"
 #include "base/thread.h"
 #include "delivery/spool.h"
 #include "delivery/transport.h"
@@ -62,8 +64,7 @@ class Dispatcher::Worker {
     std::unique_ptr<Worker> worker(new Worker(std::move(receiver), options));
     LANTERN_ASSIGN(worker->transport_, worker->receiver_.make());
     LANTERN_ASSIGN(worker->spool_,
-                   Spool::open({.folder = options.folder /
-                                          (worker->receiver_.name + "." + worker->receiver_.kind),
+                   Spool::open({.folder = options.folder / worker->folder_name(),
                                 .bytes_max = worker->receiver_.spool_bytes_max,
                                 .form = [transport = worker->transport_.get()](const Event& event) {
                                   return transport->form(event);
@@ -71,6 +72,8 @@ class Dispatcher::Worker {
     worker->tell_of_losses();
     return worker;
   }
+
+  [[nodiscard]] std::string folder_name() const { return receiver_.name + "." + receiver_.kind; }
 
   Status start() {
     LANTERN_ASSIGN(thread_, base::start_thread("deliver events",
@@ -252,8 +255,28 @@ Result<std::unique_ptr<Dispatcher>> Dispatcher::start(std::vector<Receiver> rece
     if (!worker.ok()) return std::move(worker).error().within("receiver " + name);
     dispatcher->workers_.push_back(*std::move(worker));
   }
+  dispatcher->tell_of_forsaken();
   for (const auto& worker : dispatcher->workers_) LANTERN_TRY(worker->start());
   return dispatcher;
+}
+
+/// Spools with events for receivers that are configured no more.
+void Dispatcher::tell_of_forsaken() const {
+  if (!options_.notice) return;
+  std::set<std::string> own;
+  for (const auto& worker : workers_) own.insert(worker->folder_name());
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(options_.folder, error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (own.contains(name)) continue;
+    const auto waiting = Spool::count_in(at->path());
+    if (waiting.ok() && *waiting > 0)
+      options_.notice(base::printable(name, 80),
+                      fmt::format("{} events wait here for a receiver that is not configured: name "
+                                  "it again, or remove {}",
+                                  *waiting, base::printable(at->path().string(), 300)));
+  }
 }
 
 Dispatcher::~Dispatcher() { stop(); }
@@ -281,6 +304,7 @@ void Dispatcher::stop() {
 
 std::vector<ReceiverState> Dispatcher::states() const {
   std::vector<ReceiverState> states;
+  states.reserve(workers_.size());
   for (const auto& worker : workers_) states.push_back(worker->state());
   return states;
 }

@@ -71,6 +71,7 @@ class Dispatcher {
  private:
   class Worker;
   explicit Dispatcher(DispatcherOptions options);
+  void tell_of_forsaken() const;
   DispatcherOptions options_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -433,7 +433,7 @@ TEST_F(HttpTest, OneEventThatIsRefusedDoesNotHoldUpTheOthers) {
 }
 
 TEST_F(HttpTest, WhatPassesIsTriedAgain) {
-  int n = 0;
+  std::atomic<int> n{0};
   const std::string faults[] = {"500 Internal Server Error", "503 Service Unavailable",
                                 "301 Moved Permanently\r\nLocation: http://127.0.0.1:1/",
                                 "401 Unauthorized", ""};
@@ -452,7 +452,7 @@ TEST_F(HttpTest, WhatPassesIsTriedAgain) {
 
 TEST_F(HttpTest, RetryAfterIsKeptEvenByAFlush) {
   std::atomic<int> n{0};
-  std::chrono::steady_clock::time_point first, second;
+  std::atomic<std::chrono::steady_clock::time_point> first, second;
   HttpServer server([&](const HttpAsked& asked) -> std::string {
     if (n++ == 0) {
       first = std::chrono::steady_clock::now();
@@ -466,7 +466,7 @@ TEST_F(HttpTest, RetryAfterIsKeptEvenByAFlush) {
   publish(*dispatcher, 1, 1);
   ASSERT_TRUE(eventually([&] { return n > 0; }));
   ASSERT_TRUE(dispatcher->flush(seconds(30)));
-  EXPECT_GE(second - first, milliseconds(990));
+  EXPECT_GE(second.load() - first.load(), milliseconds(990));
 }
 
 TEST_F(HttpTest, AnotherMachineIsAskedOverTlsAlone) {
@@ -599,6 +599,17 @@ TEST_F(DispatcherTest, AfterAKillTheSameEventsArriveWithTheSameIds) {
   auto received = ids_of(server.received());
   if (received.size() == ids.size() + 1) received.pop_back();  // durable, and not yet told
   EXPECT_EQ(received, ids);
+}
+
+TEST_F(DispatcherTest, EventsOfAReceiverThatIsConfiguredNoMoreAreTold) {
+  const auto config = [this](std::string_view name) {
+    return fmt::format("[[receivers]]\nname='{}'\nkind='json-lines'\npath='{}/no/such'", name,
+                       folder_.path().string());
+  };
+  publish(*start(config("old")).value(), 1, 3);
+  publish(*start(config("new")).value(), 4, 4);
+  EXPECT_THAT(notices(), HasSubstr("old.json-lines: 3 events wait here"));
+  EXPECT_EQ(notices().find("new.json-lines"), std::string::npos);
 }
 
 TEST_F(DispatcherTest, AnOverflowIsToldToTheReceiverInItsOwnForm) {

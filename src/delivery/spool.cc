@@ -334,6 +334,18 @@ Status Spool::settle(size_t n_done, Rest rest) {
   return settled;
 }
 
+Result<uint64_t> Spool::count_in(const fs::path& folder) {
+  const std::string_view migrations[] = {kSchema};
+  LANTERN_ASSIGN(base::Database database,
+                 base::Database::open_read_only(folder / kFile, migrations));
+  uint64_t n = 0;
+  LANTERN_TRY(database.run("SELECT count(*) FROM queue", {}, [&n](const Row& row) -> Status {
+    n = static_cast<uint64_t>(row.number(0));
+    return {};
+  }));
+  return n;
+}
+
 Spool::Counts Spool::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;

@@ -61,6 +61,9 @@ class Spool {
   /// receiver may have seen those behind them decides about gaps among them.
   Status settle(size_t n_done, Rest rest);
 
+  /// How many rows the spool in `folder` has, which nobody need have opened; nothing is changed.
+  static Result<uint64_t> count_in(const std::filesystem::path& folder);
+
   struct Counts {
     uint64_t waiting = 0;       // events and gaps
     uint64_t lost = 0;          // since this was opened
