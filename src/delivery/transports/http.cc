@@ -29,10 +29,10 @@ using Curl = std::unique_ptr<CURL, void (*)(CURL*)>;
 using HeaderLines = std::unique_ptr<curl_slist, void (*)(curl_slist*)>;
 
 Status add_line(HeaderLines& lines, const std::string& line) {
-  curl_slist* longer = curl_slist_append(lines.get(), line.c_str());
+  curl_slist* const shorter = lines.release();
+  curl_slist* const longer = curl_slist_append(shorter, line.c_str());
+  lines.reset(longer == nullptr ? shorter : longer);
   if (longer == nullptr) return make_error(ErrorCode::kExhausted, "no memory for headers");
-  (void)lines.release();
-  lines.reset(longer);
   return {};
 }
 
