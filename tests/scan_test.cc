@@ -1,22 +1,19 @@
-// The sensor on this very machine: programs of our own that use a model in every way that hides it
-// must be found, and programs that are no AI must not. Every test looks at processes that it
-// started itself; whatever else runs here is left out.
-#include <fcntl.h>
+// `lantern scan` on this very machine. Every test looks at processes that it started itself;
+// whatever else runs here is left out. (How models hide, and what must not be taken for one:
+// evasion_test.cc.)
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
-#include <list>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <set>
 #include <sstream>
 
-#include "format/gguf_writer.h"
+#include "evasion_programs.h"
 #include "json_schema.h"
 #include "program.h"
 
@@ -28,106 +25,6 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::json;
-
-std::string evasion(const std::string& name) {
-  return std::string(LANTERN_BUILD_DIR) + "/tests/evasion/" + name;
-}
-
-/// Two matrices of 16-bit numbers, 16 MiB of them: larger than any file that the sensor skips.
-fs::path write_model(const fs::path& path) {
-  format::Metadata metadata;
-  metadata.set("general.architecture", std::string("llama"));
-  metadata.set("general.name", std::string("Evasive 8M"));
-  metadata.set("general.license", std::string("apache-2.0"));
-  metadata.set("general.file_type", uint64_t{1});
-  metadata.set("llama.context_length", uint64_t{2048});
-  metadata.set("llama.attention.head_count", uint64_t{4});
-  metadata.set("tokenizer.ggml.model", std::string("gpt2"));
-  const std::vector<format::TensorPlan> plan = {
-      {.name = "blk.0.attn_q.weight", .type = quant::DType::kF16, .shape = {2048, 2048}},
-      {.name = "blk.0.attn_k.weight", .type = quant::DType::kF16, .shape = {2048, 2048}}};
-  auto writer = format::GgufWriter::create(path, metadata, plan);
-  EXPECT_TRUE(writer.ok()) << (writer.ok() ? "" : writer.error().message);
-  std::mt19937_64 random(7);
-  std::vector<uint64_t> data(2048 * 2048 * 2 / 8);
-  for (size_t i = 0; i < plan.size(); ++i) {
-    for (uint64_t& word : data) word = random();
-    EXPECT_TRUE(writer->write(i, std::as_bytes(std::span(data))).ok());
-  }
-  EXPECT_TRUE(writer->commit().ok());
-  return path;
-}
-
-constexpr uid_t kNobody = 65534;
-
-/// A program that runs until it goes out of scope, ready when the constructor returns.
-class Running {
- public:
-  explicit Running(const std::vector<std::string>& arguments, bool as_nobody = false) {
-    int in[2], out[2];
-    EXPECT_EQ(::pipe2(in, O_CLOEXEC), 0);
-    EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::dup2(in[0], 0);
-      ::dup2(out[1], 1);
-      if (as_nobody && (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0)) ::_exit(126);
-      std::vector<char*> argv;
-      argv.reserve(arguments.size() + 1);
-      for (const std::string& one : arguments) argv.push_back(const_cast<char*>(one.c_str()));
-      argv.push_back(nullptr);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-    ::close(in[0]);
-    ::close(out[1]);
-    input_ = in[1];
-    char line[64] = {};
-    EXPECT_GT(::read(out[0], line, sizeof line - 1), 0) << arguments[0];
-    EXPECT_THAT(line, HasSubstr("ready"));
-    ::close(out[0]);
-  }
-  ~Running() {
-    ::close(input_);
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  [[nodiscard]] int pid() const { return pid_; }
-
- private:
-  int pid_ = -1, input_ = -1;
-};
-
-Json scan_json(const std::vector<std::string>& more = {}) {
-  std::vector<std::string> arguments = {"scan", "--json"};
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  const Ran ran = run_lantern(arguments);
-  EXPECT_THAT(ran.exit_code, testing::AnyOf(0, 1)) << ran.err;
-  const Json report = Json::parse(ran.out, nullptr, false);
-  EXPECT_FALSE(report.is_discarded()) << ran.out;
-  return report;
-}
-
-/// The finding on a process; null where there is none.
-Json finding_of(const Json& report, int pid) {
-  for (const Json& finding : report["findings"])
-    if (finding["pid"] == pid) return finding;
-  return nullptr;
-}
-
-std::string attribute(const Json& weights, const std::string& name) {
-  for (const Json& one : weights["attributes"])
-    if (one["name"] == name) return one["value"];
-  return "";
-}
-
-fs::path copy_as(const std::string& program, const fs::path& to) {
-  fs::create_directories(to.parent_path());
-  fs::copy_file(evasion(program), to, fs::copy_options::overwrite_existing);
-  return to;
-}
 
 class ScanTest : public testing::Test {
  protected:
@@ -185,84 +82,6 @@ TEST_F(ScanTest, WhatTheRecordsSayOfAModelIsJoined) {
   EXPECT_EQ(weights["verdict"], "revoked");
 }
 
-/// One way to hide, and the process that hides so.
-struct Hidden {
-  Hidden(std::string way, const std::vector<std::string>& arguments)
-      : how(std::move(way)), running(arguments) {}
-  std::string how;
-  Running running;
-};
-
-TEST_F(ScanTest, HiddenModelsAreFound) {
-  std::list<Hidden> all;
-  const auto hide = [&](const std::string& how, const fs::path& program, const std::string& mode,
-                        const fs::path& model, const std::string& port = "") {
-    std::vector<std::string> arguments = {program.string(), mode, model.string()};
-    if (!port.empty()) arguments.push_back(port);
-    all.emplace_back(how, arguments);
-  };
-  const auto copy_model = [&](const std::string& name) {
-    fs::copy_file(model_, folder_ / name);
-    return folder_ / name;
-  };
-  hide("as it is", engine("engine"), "map", model_);
-  hide("renamed", engine("systemd-helper"), "map", model_);
-  hide("stripped and static", engine("static", "evasion_engine_static"), "map", model_);
-  hide("no extension", engine("e3"), "map", copy_model("blob"));
-  hide("another extension", engine("e4"), "map", copy_model("holiday.jpg"));
-  hide("hostile name", engine("e5"), "map", copy_model("a\n\x1b[2Jb (deleted)"));
-  hide("odd port", engine("e6"), "map", model_, "45123");
-  hide("read", engine("e7"), "read", model_);
-  hide("read, stripped and static", engine("kworker", "evasion_engine_static"), "read", model_);
-  const fs::path deleted = copy_model("gone.gguf");
-  hide("deleted while it runs", engine("e8"), "map", deleted);
-  fs::remove(deleted);
-  const fs::path program = engine("gone", "evasion_engine_static");
-  hide("its program deleted, too", program, "map", model_);
-  fs::remove(program);
-
-  const Json report = scan_json({"--disk", folder_.string()});
-  size_t n_found = 0;
-  for (const Hidden& one : all) {
-    SCOPED_TRACE(one.how);
-    const Json finding = finding_of(report, one.running.pid());
-    ASSERT_TRUE(finding.is_object());
-    EXPECT_EQ(finding["level"], "alert") << finding.dump(1);
-    ASSERT_FALSE(finding["weights"].empty());
-    EXPECT_EQ(attribute(finding["weights"][0], "architecture"), "llama");
-    n_found += finding["level"] == "alert";
-  }
-  RecordProperty("recall", fmt::format("{} of {}", n_found, all.size()));
-}
-
-TEST_F(ScanTest, WhatIsNoAiIsNoAlert) {
-  const auto write = [&](const std::string& name, std::string_view head) {
-    std::string bytes(20u << 20, 'x');
-    bytes.replace(0, head.size(), head);
-    std::ofstream(folder_ / name, std::ios::binary) << bytes;
-    return (folder_ / name).string();
-  };
-  const std::string bystander = copy_as("evasion_bystander", folder_ / "game").string();
-  std::vector<std::unique_ptr<Running>> all;
-  const auto run = [&](const std::vector<std::string>& arguments) {
-    all.push_back(std::make_unique<Running>(arguments));
-  };
-  run({bystander, "map", write("textures.pak", "PAK1")});
-  run({bystander, "map", write("archive.zip", std::string_view("PK\x03\x04", 4))});
-  run({bystander, "map", write("places.sqlite", "SQLite format 3")});
-  run({bystander, "map", write("zeros", std::string_view("\0\0\0\0\0\0\0\0", 8))});
-  run({bystander, "read", write("heap", "data")});
-  run({bystander, "read", write("more", "data"), "11434"});  // Ollama's port, nothing else
-  // What looks at a model without computing with it: a copy, a search, an indexer.
-  run({bystander, "read", model_.string()});
-  run({bystander, "map", model_.string()});
-  const Json report = scan_json({"--disk", folder_.string()});
-  for (const auto& one : all) {
-    const Json finding = finding_of(report, one->pid());
-    EXPECT_FALSE(finding.is_object() && finding["level"] == "alert") << finding.dump(1);
-  }
-}
-
 TEST_F(ScanTest, APromptInACommandLineIsNeverKept) {
   const std::string secret = "sk-live-0123456789 the secret plan";
   const Running engine_run({engine("llama-server").string(), "map", model_.string(), "45124",
@@ -284,6 +103,30 @@ TEST_F(ScanTest, ARecordedMachineIsSeenAsTheRealOneWas) {
   const Json replayed = scan_json({"--fast", "--replay", recording});
   EXPECT_EQ(finding_of(real, engine_run.pid()), finding_of(replayed, engine_run.pid()));
   EXPECT_EQ(real["processes"], replayed["processes"]);
+}
+
+/// Whoever stands out is asked on loopback, and bounds hold against whoever answers otherwise.
+TEST_F(ScanTest, SuspectsAreAskedWhichModelsTheyHave) {
+  std::map<std::string, std::unique_ptr<Running>> servers;
+  for (const std::string way : {"tags", "models", "props", "liar", "garbage", "hang", "endless"})
+    servers[way] = std::make_unique<Running>(
+        std::vector<std::string>{engine("e-" + way).string(), "map", model_.string(), "0", way});
+  const auto answer_of = [&](const Json& report, const std::string& way) {
+    const Json finding = finding_of(report, servers.at(way)->pid());
+    if (finding.is_object())
+      for (const Json& one : finding["evidence"])
+        if (one["class"] == "api") return one["text"].get<std::string>();
+    return std::string();
+  };
+  const Json report = scan_json({"--fast", "--probe"});
+  EXPECT_EQ(answer_of(report, "tags"), "answers /api/tags with 2 models, llama3.2:3b first");
+  EXPECT_EQ(answer_of(report, "models"), "answers /v1/models with org/a-model");
+  EXPECT_EQ(answer_of(report, "props"), "answers /props with secret-plan.gguf");
+  for (const std::string way : {"liar", "garbage", "hang", "endless"}) {
+    EXPECT_EQ(answer_of(report, way), "") << way;
+    EXPECT_TRUE(finding_of(report, servers.at(way)->pid()).is_object()) << way;
+  }
+  EXPECT_EQ(answer_of(scan_json({"--fast"}), "tags"), "") << "nobody is asked without --probe";
 }
 
 TEST_F(ScanTest, ModelsAtRestAreFoundByContent) {

@@ -31,6 +31,19 @@ std::string_view evidence_class_name(EvidenceClass value) {
 std::string_view basis_name(Basis value) { return kBasisNames[static_cast<size_t>(value)]; }
 std::string_view level_name(Level value) { return kLevelNames[static_cast<size_t>(value)]; }
 
+std::string whereabouts(const Finding& finding) {
+  if (finding.container)
+    return fmt::format("in {} {}", finding.container->engine, finding.container->id);
+  // A network or a user namespace alone is what browsers and services have.
+  std::string kinds;
+  bool apart = false;
+  for (const std::string& kind : finding.surroundings.namespaces) {
+    kinds += (kinds.empty() ? "" : ", ") + kind;
+    apart = apart || kind == "mnt" || kind == "pid" || kind == "net";
+  }
+  return apart ? "in other namespaces (" + kinds + ")" : "";
+}
+
 int score_of(std::span<const Evidence> evidence) {
   int sum = 0;
   for (const int strength : strongest(evidence)) sum += strength;

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "sensor/container.h"
 #include "sensor/evidence.h"
 #include "sensor/host.h"
 #include "sensor/runtime_rules.h"
@@ -45,12 +46,17 @@ struct Finding {
   std::string runtime = {};  // the rule's id; empty: an unknown one
   std::string runtime_name = {};
   RuntimeClass kind = RuntimeClass::kRuntime;
+  std::optional<Container> container = {};
+  Surroundings surroundings = {};
   std::vector<uint16_t> ports = {};  // it listens there
   std::vector<FoundWeights> weights = {};
   std::vector<Evidence> evidence = {};  // strongest first
   int score = 0;
   Level level = Level::kLabel;
 };
+
+/// "in docker 0123456789ab", "in other namespaces (mnt, pid)"; empty: it lives where we do.
+std::string whereabouts(const Finding& finding);
 
 /// The sum over classes of each one's strongest piece, at most 100.
 int score_of(std::span<const Evidence> evidence);

@@ -41,10 +41,11 @@ inline constexpr int kSuspectScore = 25;
 
 inline constexpr int kMappedWeights = 50;
 inline constexpr int kOpenWeights = 40;
-inline constexpr int kReadWeights = 25;    // so much memory was filled by reading as a model has
-inline constexpr int kEngineCode = 40;     // strings of an engine
-inline constexpr int kEngineLibrary = 30;  // a library by its name
-inline constexpr int kEmbeddedCode = 10;   // of libraries that many programs carry: browsers do
+inline constexpr int kDamagedWeights = 25;  // they begin as weights do, and no tensor can be read
+inline constexpr int kReadWeights = 25;     // so much memory was filled by reading as a model has
+inline constexpr int kEngineCode = 40;      // strings of an engine
+inline constexpr int kEngineLibrary = 30;   // a library by its name
+inline constexpr int kEmbeddedCode = 10;    // of libraries that many programs carry: browsers do
 inline constexpr int kApiAnswer = 40;
 inline constexpr int kAcceleratorOpen = 10;
 inline constexpr int kKnownName = 15;

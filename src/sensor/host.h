@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,14 @@ struct MappedFile {
   uint64_t begin = 0, end = 0, offset = 0;  // of the mapping nearest to the file's front
 };
 
+/// What a graphics or accelerator driver says of one open handle of its device.
+struct DrmUse {
+  std::string driver = {};
+  uint64_t memory_bytes = 0;  // in all its regions, resident where that is told
+  uint64_t engine_ns = 0;     // that its engines have worked for it
+  bool operator==(const DrmUse&) const = default;
+};
+
 struct OpenDescriptor {
   int fd = -1;
   std::string path = {};  // "/dev/nvidia0", "socket:[123]"
@@ -57,6 +66,7 @@ struct OpenDescriptor {
   bool regular = false;
   FileId id = {};
   uint64_t size = 0;  // of a regular file
+  std::optional<DrmUse> drm = {};
 };
 
 struct IoCounters {
@@ -68,6 +78,13 @@ struct Listener {
   uint16_t port = 0;
   bool loopback = false;  // reachable from this machine alone
   uint64_t socket_inode = 0;
+  bool own_network = true;  // in the sensor's own network namespace, so that it can be asked
+};
+
+/// What a process sees of the machine where that is not what the sensor sees.
+struct Surroundings {
+  std::vector<std::string> namespaces = {};  // that differ: "mnt", "net", "pid", "user"
+  std::optional<uint32_t> owner = {};        // the account whose user namespace it is in
 };
 
 /// A regular file, opened to be read. `have`: how much of its front can be: of a mapping that was
@@ -86,6 +103,7 @@ struct DirectoryEntry {
   bool regular = false;
   uint64_t size = 0;
   FileId id = {};
+  std::string link = {};  // of a link: where it leads
 };
 
 /// An account whose home may hold models.
@@ -107,10 +125,13 @@ class Host {
   virtual Result<std::vector<MappedFile>> mapped_files(int pid) = 0;
   virtual Result<std::vector<OpenDescriptor>> descriptors(int pid) = 0;
   virtual Result<IoCounters> io(int pid) = 0;
+  virtual Result<Surroundings> surroundings(int pid) = 0;
+  /// In every network namespace of the processes that may be seen.
   virtual Result<std::vector<Listener>> listeners() = 0;
 
   /// What a listener on this machine's loopback answers to an HTTP GET, its body alone, in a file
-  /// of its own. Whoever asks so may be seen doing it.
+  /// of its own. Whoever asks so may be seen doing it. kCorrupt for an answer of another status;
+  /// with any other error the next question would have no answer either.
   virtual Result<OpenedFile> ask(uint16_t port, std::string_view path) = 0;
 
   virtual Result<OpenedFile> open_mapped(int pid, const MappedFile& file) = 0;

@@ -16,6 +16,7 @@ class NoHost final : public Host {
   Result<std::vector<MappedFile>> mapped_files(int) override { return nothing(); }
   Result<std::vector<OpenDescriptor>> descriptors(int) override { return nothing(); }
   Result<IoCounters> io(int) override { return nothing(); }
+  Result<Surroundings> surroundings(int) override { return nothing(); }
   Result<std::vector<Listener>> listeners() override { return std::vector<Listener>(); }
   Result<OpenedFile> ask(uint16_t, std::string_view) override { return nothing(); }
   Result<OpenedFile> open_mapped(int, const MappedFile&) override { return nothing(); }

@@ -12,6 +12,7 @@
 #include "base/confined_child.h"
 #include "base/json.h"
 #include "format/source.h"
+#include "sensor/command_line.h"
 
 namespace lantern::sensor {
 namespace {
@@ -66,7 +67,8 @@ std::vector<ManifestEntry> read_manifest(const GivenFile& file) {
   return std::move(*entries);
 }
 
-/// GET /v1/models {"data": [{"id": ...}]} and GET /api/tags {"models": [{"name": ...}]}.
+/// GET /v1/models {"data": [{"id": ...}]}, GET /api/tags {"models": [{"name": ...}]} and GET /props
+/// {"model_path": ...}, of which the last component is kept.
 std::vector<ManifestEntry> read_model_list(const GivenFile& file) {
   std::string text(std::min<uint64_t>(file.have, kManifestBytesMax), '\0');
   const format::FdSource source("answer", file.fd, file.have);
@@ -82,6 +84,9 @@ std::vector<ManifestEntry> read_model_list(const GivenFile& file) {
           models.size() < kMatchesMax)
         models.push_back({.file = "", .label = one[name].get<std::string>()});
   }
+  if (const auto path = json->find("model_path"); path != json->end() && path->is_string())
+    models.push_back(
+        {.file = "", .label = std::string(base_name(path->get_ref<const std::string&>()))});
   return models;
 }
 

@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/nsfs.h>
 #include <pwd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -31,6 +33,7 @@ constexpr uint64_t kMapsBytesMax =
 constexpr uint64_t kMemoryHeadBytesMax = 32u << 20;  // a header with the largest vocabulary known
 constexpr size_t kDescriptorsMax = 65'536;
 constexpr size_t kEntriesMax = 100'000;
+constexpr size_t kNetworksMax = 4096;  // namespaces
 
 Error gone_or_denied(int error, const std::string& what) {
   // A process that ends under the reader's hands gives ESRCH.
@@ -102,6 +105,23 @@ Result<FileId> id_of_fd(int fd) {
   return id_of(info);
 }
 
+/// What the kernel knows already of an open file: a file server that is gone must not stop the
+/// sweep. Whether it is a graphics or accelerator device, whatever its node is called.
+bool look_at(int folder, const char* name, OpenDescriptor& descriptor) {
+  constexpr uint32_t kDrmMajor = 226, kAccelMajor = 261;  // Documentation/admin-guide/devices.txt
+  struct statx info {};
+  if (::statx(folder, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO | STATX_SIZE, &info) != 0)
+    return false;
+  if (S_ISREG(info.stx_mode)) {
+    descriptor.regular = true;
+    descriptor.id = {.device = (uint64_t{info.stx_dev_major} << 32) | info.stx_dev_minor,
+                     .inode = info.stx_ino};
+    descriptor.size = info.stx_size;
+  }
+  return S_ISCHR(info.stx_mode) &&
+         (info.stx_rdev_major == kDrmMajor || info.stx_rdev_major == kAccelMajor);
+}
+
 class ProcfsHost final : public Host {
  public:
   ProcfsHost(int64_t booted_at_s, std::vector<std::string> blind)
@@ -120,6 +140,7 @@ class ProcfsHost final : public Host {
   Result<std::vector<MappedFile>> mapped_files(int pid) override;
   Result<std::vector<OpenDescriptor>> descriptors(int pid) override;
   Result<IoCounters> io(int pid) override;
+  Result<Surroundings> surroundings(int pid) override;
   Result<std::vector<Listener>> listeners() override;
 
   Result<OpenedFile> ask(uint16_t port, std::string_view path) override;
@@ -207,16 +228,11 @@ Result<std::vector<OpenDescriptor>> ProcfsHost::descriptors(int pid) {
     constexpr std::string_view kDeleted = " (deleted)";
     descriptor.deleted = descriptor.path.ends_with(kDeleted);
     if (descriptor.deleted) descriptor.path.resize(descriptor.path.size() - kDeleted.size());
-    // What the kernel knows already: a file server that is gone must not stop the sweep.
-    struct statx info {};
-    if (descriptor.path.starts_with('/') && !descriptor.path.starts_with("/dev/") &&
-        ::statx(::dirfd(directory.get()), entry->d_name, AT_STATX_DONT_SYNC,
-                STATX_TYPE | STATX_INO | STATX_SIZE, &info) == 0 &&
-        S_ISREG(info.stx_mode)) {
-      descriptor.regular = true;
-      descriptor.id = {.device = (uint64_t{info.stx_dev_major} << 32) | info.stx_dev_minor,
-                       .inode = info.stx_ino};
-      descriptor.size = info.stx_size;
+    if (descriptor.path.starts_with('/')) {
+      if (look_at(::dirfd(directory.get()), entry->d_name, descriptor))
+        if (const auto text = read_proc(of(pid, fmt::format("fdinfo/{}", fd)), kSmallTextBytesMax);
+            text.ok())
+          descriptor.drm = parse_drm_fdinfo(*text);
     }
     descriptors.push_back(std::move(descriptor));
   }
@@ -229,14 +245,43 @@ Result<IoCounters> ProcfsHost::io(int pid) {
                     .read_bytes = status_number(text, "read_bytes")};
 }
 
-Result<std::vector<Listener>> ProcfsHost::listeners() {
-  std::vector<Listener> all;
-  for (const char* path : {"/proc/net/tcp", "/proc/net/tcp6"}) {
-    const auto text = read_proc(path, kMapsBytesMax);
-    if (!text.ok()) continue;  // a kernel without IPv6
-    const std::vector<Listener> some = parse_tcp(*text);
-    all.insert(all.end(), some.begin(), some.end());
+Result<Surroundings> ProcfsHost::surroundings(int pid) {
+  Surroundings around;
+  for (const char* kind : {"mnt", "net", "pid", "user"}) {
+    const std::string name = fmt::format("ns/{}", kind);
+    LANTERN_ASSIGN(const std::string theirs, read_link(of(pid, name)));
+    LANTERN_ASSIGN(const std::string ours, read_link("/proc/self/" + name));
+    if (theirs != ours) around.namespaces.emplace_back(kind);
   }
+  if (around.namespaces.empty() || around.namespaces.back() != "user") return around;
+  const UniqueFd space(::open(of(pid, "ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+  uid_t owner = 0;
+  if (space.get() >= 0 && ::ioctl(space.get(), NS_GET_OWNER_UID, &owner) == 0) around.owner = owner;
+  return around;
+}
+
+Result<std::vector<Listener>> ProcfsHost::listeners() {
+  // Each network namespace has tables of its own, which any process in it shows.
+  std::map<std::string, std::string> folders;
+  const auto own = read_link("/proc/self/ns/net");
+  if (own.ok()) folders[*own] = "/proc/self/net";
+  LANTERN_ASSIGN(const Directory proc, open_directory("/proc"));
+  while (const dirent* entry = ::readdir(proc.get())) {
+    const auto pid = process_number(entry->d_name);
+    if (!pid || folders.size() == kNetworksMax) continue;
+    if (const auto network = read_link(of(*pid, "ns/net")); network.ok())
+      folders.try_emplace(*network, of(*pid, "net"));
+  }
+  if (folders.empty()) folders[""] = "/proc/self/net";
+  std::vector<Listener> all;
+  for (const auto& [network, folder] : folders)
+    for (const char* table : {"/tcp", "/tcp6"}) {
+      const auto text = read_proc(folder + table, kMapsBytesMax);
+      if (!text.ok()) continue;  // a kernel without IPv6, a process that ended
+      std::vector<Listener> some = parse_tcp(*text);
+      for (Listener& one : some) one.own_network = !own.ok() || network == *own;
+      all.insert(all.end(), some.begin(), some.end());
+    }
   return all;
 }
 
@@ -334,6 +379,9 @@ Result<std::vector<DirectoryEntry>> ProcfsHost::list(const std::string& folder) 
                        .regular = S_ISREG(info.st_mode),
                        .size = static_cast<uint64_t>(info.st_size),
                        .id = id_of(info)});
+    if (S_ISLNK(info.st_mode))
+      if (auto target = read_link(folder + "/" + entry->d_name); target.ok())
+        entries.back().link = std::move(*target);
   }
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });

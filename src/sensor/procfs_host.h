@@ -17,8 +17,8 @@
 
 namespace lantern::sensor {
 
-/// For open_procfs_host(): the body of the answer to "GET `path`" from 127.0.0.1:`port`. kIo,
-/// kCorrupt for what is no answer of status 200, kTooLarge.
+/// For open_procfs_host(): the body of the answer to "GET `path`" from 127.0.0.1:`port`. kCorrupt
+/// for an answer of another status, kIo where none comes whole in time, kTooLarge.
 Result<std::string> ask_loopback(uint16_t port, std::string_view path);
 
 /// kUnsupported where /proc is not there, kIo.

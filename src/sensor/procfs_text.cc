@@ -169,6 +169,38 @@ std::vector<Listener> parse_tcp(std::string_view text) {
   return listeners;
 }
 
+std::optional<DrmUse> parse_drm_fdinfo(std::string_view text) {
+  constexpr size_t kDriverNameBytesMax = 64;
+  DrmUse use;
+  uint64_t resident = 0, memory = 0;
+  const auto add = [](uint64_t& sum, std::string_view value, std::string_view unit) {
+    const size_t digits = std::min(value.find_first_not_of("0123456789"), value.size());
+    const auto n = number<uint64_t>(value.substr(0, digits));
+    value.remove_prefix(digits);
+    value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
+    const int shift = value == "KiB" ? 10 : value == "MiB" ? 20 : 0;
+    const bool known = value == unit || (unit.empty() && shift > 0);
+    if (n && known && *n <= (UINT64_MAX >> shift)) sum += std::min(*n << shift, UINT64_MAX - sum);
+  };
+  while (!text.empty()) {
+    std::string_view line = next_line(text);
+    const size_t colon = line.find(':');
+    if (!line.starts_with("drm-") || colon == std::string_view::npos) continue;
+    const std::string_view key = line.substr(0, colon);
+    line.remove_prefix(colon + 1);
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    if (key == "drm-driver") use.driver = line.substr(0, kDriverNameBytesMax);
+    if (key.starts_with("drm-resident-")) add(resident, line, "");
+    if (key.starts_with("drm-memory-")) add(memory, line, "");
+    // "drm-engine-capacity-<name>" counts engines.
+    if (key.starts_with("drm-engine-") && !key.starts_with("drm-engine-capacity-"))
+      add(use.engine_ns, line, "ns");
+  }
+  if (use.driver.empty()) return std::nullopt;
+  use.memory_bytes = resident > 0 ? resident : memory;
+  return use;
+}
+
 std::string parse_cgroup(std::string_view text) {
   std::string_view last;
   while (!text.empty()) {

@@ -33,6 +33,9 @@ std::vector<MappedFile> parse_maps(std::string_view text);
 /// The listening sockets of /proc/net/tcp and tcp6.
 std::vector<Listener> parse_tcp(std::string_view text);
 
+/// /proc/PID/fdinfo/N of a DRM device's handle (the kernel's drm-usage-stats); nothing of others.
+std::optional<DrmUse> parse_drm_fdinfo(std::string_view text);
+
 /// The last path of /proc/PID/cgroup: "/system.slice/docker-<id>.scope".
 std::string parse_cgroup(std::string_view text);
 

@@ -87,5 +87,38 @@ TEST(ProcfsText, TheControlGroup) {
   EXPECT_EQ(parse_cgroup("junk"), "");
 }
 
+// The forms of the kernel's Documentation/gpu/drm-usage-stats.rst, as amdgpu, i915 and panfrost
+// write them.
+TEST(ProcfsText, DrmUse) {
+  const auto amd = parse_drm_fdinfo(
+      "pos:\t0\nflags:\t02100002\nmnt_id:\t26\nino:\t1\ndrm-driver:\tamdgpu\n"
+      "drm-client-id:\t17\ndrm-pdev:\t0000:03:00.0\npasid:\t32771\n"
+      "drm-memory-vram:\t4194304 KiB\ndrm-memory-gtt: \t2048 KiB\ndrm-memory-cpu: \t0 KiB\n"
+      "drm-engine-gfx:\t1000000 ns\ndrm-engine-compute:\t2000000000 ns\n");
+  ASSERT_TRUE(amd);
+  EXPECT_EQ(amd->driver, "amdgpu");
+  EXPECT_EQ(amd->memory_bytes, (uint64_t{4} << 30) + (2u << 20));
+  EXPECT_EQ(amd->engine_ns, 2'001'000'000u);
+  // Resident regions count once, though the older key stands beside them.
+  const auto intel = parse_drm_fdinfo(
+      "drm-driver: i915\ndrm-client-id: 7\ndrm-engine-render: 25662044495 ns\n"
+      "drm-engine-capacity-video: 2\ndrm-engine-video: 5 ns\n"
+      "drm-total-local0: 300 MiB\ndrm-resident-local0: 200 MiB\ndrm-memory-local0: 200 MiB\n"
+      "drm-resident-system0: 17\ndrm-cycles-gfx: 1234\n");
+  ASSERT_TRUE(intel);
+  EXPECT_EQ(intel->memory_bytes, (200u << 20) + 17);
+  EXPECT_EQ(intel->engine_ns, 25'662'044'500u);
+
+  EXPECT_FALSE(parse_drm_fdinfo("pos:\t0\nflags:\t0100002\nmnt_id:\t15\n"));
+  EXPECT_FALSE(parse_drm_fdinfo(""));
+  const auto hostile = parse_drm_fdinfo(
+      "drm-driver: x\ndrm-memory-a: 99999999999999999999 KiB\ndrm-memory-b: -1 KiB\n"
+      "drm-memory-c: 18446744073709551615\ndrm-memory-d: 18446744073709551615\n"
+      "drm-memory-e: 4 GiB\ndrm-engine-z: 7 s\ndrm-engine-\ndrm-");
+  ASSERT_TRUE(hostile);
+  EXPECT_EQ(hostile->memory_bytes, UINT64_MAX);
+  EXPECT_EQ(hostile->engine_ns, 0u);
+}
+
 }  // namespace
 }  // namespace lantern::sensor

@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "format/source.h"
 #include "sensor/disk_walk.h"
 #include "sensor/model_store.h"
@@ -39,6 +40,7 @@ struct RecordedProcess {
   std::optional<std::vector<MappedFile>> mapped = {};
   std::optional<std::vector<OpenDescriptor>> descriptors = {};
   std::optional<IoCounters> io = {};
+  std::optional<Surroundings> surroundings = {};
 };
 
 struct Recording {
@@ -57,14 +59,34 @@ struct Recording {
   }
 };
 
-// ---- As JSON. Names that are no UTF-8 come back with U+FFFD in them. ----
+// ---- As JSON. Names are bytes, JSON's texts are Unicode: a name that is no UTF-8 is written as
+// base64 behind a mark that begins with NUL, which no name holds. ----
+
+constexpr std::string_view kBytesMark("\0base64:", 8);
+
+std::string recorded(std::string_view name) {
+  if (base::is_utf8(name) && !name.starts_with(kBytesMark)) return std::string(name);
+  return std::string(kBytesMark) + base::to_base64(name);
+}
+
+/// Of a recording's hostile text; what is marked and is no base64 is left as it is.
+std::string name_from(const Json& json) {
+  const auto& text = json.get_ref<const std::string&>();
+  if (!text.starts_with(kBytesMark)) return text;
+  const auto bytes = base::from_base64(std::string_view(text).substr(kBytesMark.size()));
+  if (!bytes.ok()) return text;
+  return {reinterpret_cast<const char*>(bytes->data()), bytes->size()};
+}
 
 Json to_json(const FileId& id) { return Json::array({id.device, id.inode}); }
 Json to_json(const CommandLine& line) {
-  return {{"program", line.program},
-          {"script", line.script},
-          {"flags", line.flags},
-          {"variables", line.variables}};
+  Json flags = Json::array(), variables = Json::array();
+  for (const auto& [name, value] : line.flags) flags.push_back({recorded(name), recorded(value)});
+  for (const std::string& name : line.variables) variables.push_back(recorded(name));
+  return {{"program", recorded(line.program)},
+          {"script", recorded(line.script)},
+          {"flags", std::move(flags)},
+          {"variables", std::move(variables)}};
 }
 Json to_json(const Process& one) {
   return {{"pid", one.pid},
@@ -72,9 +94,9 @@ Json to_json(const Process& one) {
           {"start_ticks", one.start_ticks},
           {"started_at_s", one.started_at_s},
           {"uid", one.uid},
-          {"name", one.name},
+          {"name", recorded(one.name)},
           {"command", to_json(one.command)},
-          {"cgroup", one.cgroup},
+          {"cgroup", recorded(one.cgroup)},
           {"resident_bytes", one.resident_bytes},
           {"anonymous_bytes", one.anonymous_bytes},
           {"cpu_s", one.cpu_s},
@@ -82,27 +104,31 @@ Json to_json(const Process& one) {
           {"own_program", one.own_program}};
 }
 Json to_json(const MappedFile& one) {
-  return {{"id", to_json(one.id)},  {"path", one.path},
+  return {{"id", to_json(one.id)},  {"path", recorded(one.path)},
           {"deleted", one.deleted}, {"executable", one.executable},
           {"bytes", one.bytes},     {"begin", one.begin},
           {"end", one.end},         {"offset", one.offset}};
 }
 Json to_json(const OpenDescriptor& one) {
-  return {{"fd", one.fd},           {"path", one.path},      {"deleted", one.deleted},
-          {"regular", one.regular}, {"id", to_json(one.id)}, {"size", one.size}};
+  Json json = {{"fd", one.fd},           {"path", recorded(one.path)}, {"deleted", one.deleted},
+               {"regular", one.regular}, {"id", to_json(one.id)},      {"size", one.size}};
+  if (one.drm) json["drm"] = {recorded(one.drm->driver), one.drm->memory_bytes, one.drm->engine_ns};
+  return json;
 }
 Json to_json(const DirectoryEntry& one) {
-  return {{"name", one.name},
-          {"folder", one.folder},
-          {"regular", one.regular},
-          {"size", one.size},
-          {"id", to_json(one.id)}};
+  Json json = {{"name", recorded(one.name)},
+               {"folder", one.folder},
+               {"regular", one.regular},
+               {"size", one.size},
+               {"id", to_json(one.id)}};
+  if (!one.link.empty()) json["link"] = recorded(one.link);
+  return json;
 }
 Json to_json(const RecordedFile& one) {
   const base::FileStamp& stamp = one.stamp;
   return {{"id", to_json(one.id)},
-          {"path", one.path},
-          {"how", one.how},
+          {"path", recorded(one.path)},
+          {"how", recorded(one.how)},
           {"stamp", {stamp.device, stamp.inode, stamp.size, stamp.mtime_ns, stamp.ctime_ns}},
           {"size", one.size},
           {"content", base::to_base64(one.content)}};
@@ -117,19 +143,24 @@ Json list_to_json(const std::vector<T>& list) {
 
 Json to_json(const RecordedProcess& one) {
   Json json = {{"process", to_json(one.process)}};
-  if (one.executable) json["executable"] = *one.executable;
+  if (one.executable) json["executable"] = recorded(*one.executable);
   if (one.mapped) json["mapped"] = list_to_json(*one.mapped);
   if (one.descriptors) json["descriptors"] = list_to_json(*one.descriptors);
   if (one.io) json["io"] = {one.io->read_chars, one.io->read_bytes};
+  if (one.surroundings) {
+    json["namespaces"] = one.surroundings->namespaces;
+    if (one.surroundings->owner) json["namespace_owner"] = *one.surroundings->owner;
+  }
   return json;
 }
 
 Json to_json(const Recording& recording) {
   Json listeners = Json::array(), homes = Json::array(), folders = Json::object();
   for (const Listener& one : recording.listeners)
-    listeners.push_back({one.port, one.loopback, one.socket_inode});
-  for (const Home& one : recording.homes) homes.push_back({one.uid, one.path});
-  for (const auto& [path, entries] : recording.folders) folders[path] = list_to_json(entries);
+    listeners.push_back({one.port, one.loopback, one.socket_inode, one.own_network});
+  for (const Home& one : recording.homes) homes.push_back({one.uid, recorded(one.path)});
+  for (const auto& [path, entries] : recording.folders)
+    folders[recorded(path)] = list_to_json(entries);
   return {{"lantern_recording", kVersion},
           {"now_s", recording.now_s},
           {"blind_spots", recording.blind_spots},
@@ -146,10 +177,12 @@ FileId id_from(const Json& json) {
   return {.device = json.at(0).get<uint64_t>(), .inode = json.at(1).get<uint64_t>()};
 }
 CommandLine command_from(const Json& json) {
-  return {.program = json.at("program"),
-          .script = json.at("script"),
-          .flags = json.at("flags"),
-          .variables = json.at("variables")};
+  CommandLine line{.program = name_from(json.at("program")),
+                   .script = name_from(json.at("script"))};
+  for (const Json& flag : json.at("flags"))
+    line.flags.emplace_back(name_from(flag.at(0)), name_from(flag.at(1)));
+  for (const Json& name : json.at("variables")) line.variables.push_back(name_from(name));
+  return line;
 }
 Process process_from(const Json& json) {
   return {.pid = json.at("pid"),
@@ -157,9 +190,9 @@ Process process_from(const Json& json) {
           .start_ticks = json.at("start_ticks"),
           .started_at_s = json.at("started_at_s"),
           .uid = json.at("uid"),
-          .name = json.at("name"),
+          .name = name_from(json.at("name")),
           .command = command_from(json.at("command")),
-          .cgroup = json.at("cgroup"),
+          .cgroup = name_from(json.at("cgroup")),
           .resident_bytes = json.at("resident_bytes"),
           .anonymous_bytes = json.at("anonymous_bytes"),
           .cpu_s = json.at("cpu_s"),
@@ -168,7 +201,7 @@ Process process_from(const Json& json) {
 }
 MappedFile mapped_from(const Json& json) {
   return {.id = id_from(json.at("id")),
-          .path = json.at("path"),
+          .path = name_from(json.at("path")),
           .deleted = json.at("deleted"),
           .executable = json.at("executable"),
           .bytes = json.at("bytes"),
@@ -177,19 +210,25 @@ MappedFile mapped_from(const Json& json) {
           .offset = json.at("offset")};
 }
 OpenDescriptor descriptor_from(const Json& json) {
-  return {.fd = json.at("fd"),
-          .path = json.at("path"),
-          .deleted = json.at("deleted"),
-          .regular = json.at("regular"),
-          .id = id_from(json.at("id")),
-          .size = json.at("size")};
+  OpenDescriptor one{.fd = json.at("fd"),
+                     .path = name_from(json.at("path")),
+                     .deleted = json.at("deleted"),
+                     .regular = json.at("regular"),
+                     .id = id_from(json.at("id")),
+                     .size = json.at("size")};
+  if (const auto drm = json.find("drm"); drm != json.end())
+    one.drm = DrmUse{
+        .driver = name_from(drm->at(0)), .memory_bytes = drm->at(1), .engine_ns = drm->at(2)};
+  return one;
 }
 DirectoryEntry entry_from(const Json& json) {
-  return {.name = json.at("name"),
-          .folder = json.at("folder"),
-          .regular = json.at("regular"),
-          .size = json.at("size"),
-          .id = id_from(json.at("id"))};
+  DirectoryEntry entry{.name = name_from(json.at("name")),
+                       .folder = json.at("folder"),
+                       .regular = json.at("regular"),
+                       .size = json.at("size"),
+                       .id = id_from(json.at("id"))};
+  if (json.contains("link")) entry.link = name_from(json["link"]);
+  return entry;
 }
 
 template <typename Make>
@@ -202,8 +241,8 @@ auto list_from(const Json& json, const Make& make) {
 Result<RecordedFile> file_from(const Json& json) {
   const Json& stamp = json.at("stamp");
   RecordedFile file{.id = id_from(json.at("id")),
-                    .path = json.at("path"),
-                    .how = json.at("how"),
+                    .path = name_from(json.at("path")),
+                    .how = name_from(json.at("how")),
                     .stamp = {.device = stamp.at(0),
                               .inode = stamp.at(1),
                               .size = stamp.at(2),
@@ -223,18 +262,25 @@ Result<Recording> recording_from(const Json& json) {
     return make_error(ErrorCode::kUnsupported, "a recording of another version");
   Recording recording{.now_s = json.at("now_s"), .blind_spots = json.at("blind_spots")};
   for (const Json& one : json.at("listeners"))
-    recording.listeners.push_back(
-        {.port = one.at(0), .loopback = one.at(1), .socket_inode = one.at(2)});
+    recording.listeners.push_back({.port = one.at(0),
+                                   .loopback = one.at(1),
+                                   .socket_inode = one.at(2),
+                                   .own_network = one.size() < 4 || one.at(3).get<bool>()});
   for (const Json& one : json.at("homes"))
-    recording.homes.push_back({.uid = one.at(0), .path = one.at(1)});
+    recording.homes.push_back({.uid = one.at(0), .path = name_from(one.at(1))});
   for (const Json& one : json.at("processes")) {
     RecordedProcess process{.process = process_from(one.at("process"))};
-    if (one.contains("executable")) process.executable = one["executable"].get<std::string>();
+    if (one.contains("executable")) process.executable = name_from(one["executable"]);
     if (one.contains("mapped")) process.mapped = list_from(one["mapped"], mapped_from);
     if (one.contains("descriptors"))
       process.descriptors = list_from(one["descriptors"], descriptor_from);
     if (one.contains("io"))
       process.io = IoCounters{.read_chars = one["io"].at(0), .read_bytes = one["io"].at(1)};
+    if (one.contains("namespaces")) {
+      process.surroundings = Surroundings{.namespaces = one["namespaces"]};
+      if (one.contains("namespace_owner"))
+        process.surroundings->owner = one["namespace_owner"].get<uint32_t>();
+    }
     recording.processes.push_back(std::move(process));
   }
   for (const Json& one : json.at("files")) {
@@ -242,7 +288,7 @@ Result<Recording> recording_from(const Json& json) {
     recording.files.push_back(std::move(file));
   }
   for (const auto& [path, entries] : json.at("folders").items())
-    recording.folders[path] = list_from(entries, entry_from);
+    recording.folders[name_from(Json(path))] = list_from(entries, entry_from);
   return recording;
 }
 
@@ -272,6 +318,9 @@ class ReplayHost final : public Host {
     return part(pid, &RecordedProcess::descriptors);
   }
   Result<IoCounters> io(int pid) override { return part(pid, &RecordedProcess::io); }
+  Result<Surroundings> surroundings(int pid) override {
+    return part(pid, &RecordedProcess::surroundings);
+  }
   Result<std::vector<Listener>> listeners() override { return recording_.listeners; }
 
   Result<OpenedFile> ask(uint16_t, std::string_view) override { return missing(); }
@@ -352,6 +401,9 @@ class RecordingHost final : public Host {
   }
   Result<IoCounters> io(int pid) override {
     return keep(pid, &RecordedProcess::io, host_->io(pid));
+  }
+  Result<Surroundings> surroundings(int pid) override {
+    return keep(pid, &RecordedProcess::surroundings, host_->surroundings(pid));
   }
   Result<std::vector<Listener>> listeners() override {
     auto all = host_->listeners();

@@ -19,6 +19,16 @@ std::string utc(int64_t seconds) {
 
 std::string shown_path(std::string_view path) { return base::printable(path, 1024); }
 
+/// Null where it lives as the sensor does.
+OrderedJson container_json(const Finding& finding) {
+  const Surroundings& around = finding.surroundings;
+  if (!finding.container && around.namespaces.empty()) return nullptr;
+  return {{"engine", finding.container ? finding.container->engine : ""},
+          {"id", finding.container ? finding.container->id : ""},
+          {"namespaces", around.namespaces},
+          {"owner", around.owner ? base::account_name(*around.owner) : ""}};
+}
+
 }  // namespace
 
 std::vector<Attribute> attributes_of(const FoundWeights& weights) {
@@ -81,6 +91,7 @@ OrderedJson finding_to_json(const Finding& finding, const VerdictOf& verdict_of)
                       {"user", base::account_name(process.uid)},
                       {"started_at", utc(process.started_at_s)},
                       {"cgroup", shown_path(process.cgroup)},
+                      {"container", container_json(finding)},
                       {"runtime", finding.runtime},
                       {"runtime_name", finding.runtime_name},
                       {"class", runtime_class_name(finding.kind)},

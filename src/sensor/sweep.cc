@@ -32,6 +32,7 @@ struct Look {
   std::vector<OpenDescriptor> open = {};
   std::optional<IoCounters> io = {};
   std::vector<uint16_t> ports = {};
+  std::set<uint16_t> askable = {};  // of them, those in this network
   std::vector<Evidence> evidence = {};
   std::vector<FoundWeights> weights = {};
   std::map<std::string, int> runtimes = {};  // rules by how much speaks for them
@@ -123,7 +124,10 @@ void Sweep::look_at(Process process, const std::vector<Listener>& listeners) {
     if (!descriptor.path.starts_with(kSocket)) continue;
     const uint64_t inode = std::strtoull(descriptor.path.c_str() + kSocket.size(), nullptr, 10);
     for (const Listener& listener : listeners)
-      if (listener.socket_inode == inode) look.ports.push_back(listener.port);
+      if (listener.socket_inode == inode) {
+        look.ports.push_back(listener.port);
+        if (listener.own_network) look.askable.insert(listener.port);
+      }
   }
   std::sort(look.ports.begin(), look.ports.end());
   look.ports.erase(std::unique(look.ports.begin(), look.ports.end()), look.ports.end());
@@ -185,18 +189,29 @@ void Sweep::note_labels(Look& look) {
 }
 
 void Sweep::note_accelerators(Look& look) {
+  const OpenDescriptor* best = nullptr;
   for (const OpenDescriptor& descriptor : look.open) {
     const std::string& path = descriptor.path;
-    if (!path.starts_with("/dev/nvidia") && path != "/dev/kfd" &&
+    if (!descriptor.drm && !path.starts_with("/dev/nvidia") && path != "/dev/kfd" &&
         !path.starts_with("/dev/dri/renderD") && !path.starts_with("/dev/accel/"))
       continue;
-    look.evidence.push_back({.kind = EvidenceClass::kAccelerator,
-                             .basis = Basis::kVerified,
-                             .strength = kAcceleratorOpen,
-                             .text = "has " + shown(path) + " open",
-                             .where = proc(look.process, fmt::format("fd/{}", descriptor.fd))});
-    return;
+    const auto memory = [](const OpenDescriptor& one) {
+      return one.drm ? one.drm->memory_bytes : 0;
+    };
+    if (best == nullptr || memory(descriptor) > memory(*best)) best = &descriptor;
   }
+  if (best == nullptr) return;
+  std::string text = "has " + shown(best->path) + " open";
+  if (best->drm)
+    text += fmt::format(" ({}: {} of memory, {:.1f} s of work)", shown(best->drm->driver),
+                        base::format_bytes(best->drm->memory_bytes),
+                        static_cast<double>(best->drm->engine_ns) / 1e9);
+  look.evidence.push_back(
+      {.kind = EvidenceClass::kAccelerator,
+       .basis = Basis::kVerified,
+       .strength = kAcceleratorOpen,
+       .text = std::move(text),
+       .where = proc(look.process, fmt::format("{}/{}", best->drm ? "fdinfo" : "fd", best->fd))});
 }
 
 Status Sweep::read_weights_of(std::map<FileId, Shared>& files) {
@@ -218,13 +233,16 @@ Status Sweep::read_weights_of(std::map<FileId, Shared>& files) {
                            WeightFacts{.format = "unknown", .fault = answers[i].fault}),
                        .where = shared.file.how,
                        .digest = options_.digest ? digest_of(shared.file) : std::nullopt};
+    const bool is_damaged = !found.facts.fault.empty() && found.facts.tensors == 0;
     for (const auto& [place, is_mapped] : shared.users) {
       Look& look = looks_[place];
       look.weights.push_back(found);
       look.evidence.push_back(
           {.kind = EvidenceClass::kWeights,
            .basis = Basis::kVerified,
-           .strength = is_mapped ? kMappedWeights : kOpenWeights,
+           .strength = is_damaged  ? kDamagedWeights
+                       : is_mapped ? kMappedWeights
+                                   : kOpenWeights,
            .text =
                fmt::format("has {} {}: {}, {}{}", is_mapped ? "mapped" : "opened",
                            shown(found.path), found.facts.summary(), base::format_bytes(found.size),
@@ -355,21 +373,25 @@ Status Sweep::find_code() {
 Status Sweep::probe() {
   for (Look& look : looks_) {
     if (!level_of(look.evidence)) continue;
-    for (const uint16_t port : look.ports)
-      for (const std::string_view path : {"/v1/models", "/api/tags"}) {
+    for (const uint16_t port : look.askable)
+      for (const std::string_view path : {"/v1/models", "/api/tags", "/props"}) {
         const auto answer = host_.ask(port, path);
+        if (!answer.ok() && answer.error().code != ErrorCode::kCorrupt) break;
         if (!answer.ok()) continue;
         const ParseJob job{.task = ParseTask::kModelList, .file = &*answer};
         LANTERN_ASSIGN(const std::vector<ParseAnswer> answers,
                        parse_files(std::span(&job, 1), options_.parser));
         const auto& models = answers.front().manifest;
         if (models.empty()) continue;
-        look.evidence.push_back({.kind = EvidenceClass::kApi,
-                                 .basis = Basis::kDeclared,
-                                 .strength = kApiAnswer,
-                                 .text = fmt::format("answers {} with {} models, {} first", path,
-                                                     models.size(), models.front().label),
-                                 .where = answer->how});
+        look.evidence.push_back(
+            {.kind = EvidenceClass::kApi,
+             .basis = Basis::kDeclared,
+             .strength = kApiAnswer,
+             .text = models.size() == 1
+                         ? fmt::format("answers {} with {}", path, models.front().label)
+                         : fmt::format("answers {} with {} models, {} first", path, models.size(),
+                                       models.front().label),
+             .where = answer->how});
       }
   }
   return {};
@@ -415,8 +437,12 @@ std::optional<Finding> Sweep::finding_of(Look& look) const {
                              .where = proc(look.process, "stat")});
   const std::optional<Level> level = level_of(look.evidence);
   if (!level) return std::nullopt;
+  auto around = host_.surroundings(look.process.pid);
+  const std::optional<Container> container = container_of(look.process.cgroup);
   Finding finding{.process = std::move(look.process),
                   .program = std::move(look.program),
+                  .container = container,
+                  .surroundings = around.ok() ? std::move(*around) : Surroundings(),
                   .ports = std::move(look.ports),
                   .weights = std::move(look.weights),
                   .evidence = std::move(look.evidence),

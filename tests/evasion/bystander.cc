@@ -1,7 +1,7 @@
 // A program that is no AI and does some of what AI does: maps large files, or reads them, holds
 // memory, listens on a port that a runtime is known by.
 //
-//   bystander map|read FILE [PORT]
+//   bystander map|read|open FILE [PORT]
 //
 // Writes "ready", then waits until its standard input ends.
 #include <arpa/inet.h>
@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
     char* bytes = static_cast<char*>(std::malloc(size));
     if (::read(fd, bytes, size) < 0) return 1;
   }
+  if (std::strcmp(argv[1], "open") != 0) ::close(fd);
   if (argc > 3) {
     const int listening = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};

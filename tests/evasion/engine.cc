@@ -2,12 +2,16 @@
 // then has all of its weights in memory, by a mapping or by reading them. For tests of the sensor,
 // which must find it under any name.
 //
-//   engine map|read FILE [PORT]
+//   engine map|read|open FILE [PORT [WAY]]
 //
-// Writes "ready" once the weights are there, then waits until its standard input ends.
+// open: reads it, too, and keeps it open. WAY says how it answers on the port (0: any): as Ollama
+// does (tags), as most do (models), as llama.cpp does (props), with other types (liar), with what
+// is no HTTP (garbage), never (hang), or without an end (endless). Writes "ready" once the weights
+// are there, then waits until its standard input ends.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -33,7 +37,55 @@ int listen_on(int port) {
   const int yes = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return -1;
-  return ::listen(fd, 4);
+  return ::listen(fd, 4) == 0 ? fd : -1;
+}
+
+const char* body_for(const char* way, const char* request) {
+  const auto asked = [&](const char* path) {
+    return std::strncmp(request + 4, path, std::strlen(path)) == 0;
+  };
+  if (std::strcmp(way, "tags") == 0 && asked("/api/tags"))
+    return R"({"models":[{"name":"llama3.2:3b"},{"name":"b"}]})";
+  if (std::strcmp(way, "models") == 0 && asked("/v1/models"))
+    return R"({"object":"list","data":[{"id":"org/a-model"}]})";
+  if (std::strcmp(way, "props") == 0 && asked("/props"))
+    return R"({"model_path":"/srv/models/secret-plan.gguf","total_slots":1})";
+  if (std::strcmp(way, "liar") == 0) return R"({"data":[{"id":5},7],"models":"x","model_path":{}})";
+  return nullptr;
+}
+
+void send_text(int fd, const char* text) {
+  if (::send(fd, text, std::strlen(text), MSG_NOSIGNAL) < 0) return;
+}
+
+void answer(int fd, const char* way) {
+  char request[4096] = {};
+  if (::recv(fd, request, sizeof request - 1, 0) < 5 || std::strcmp(way, "hang") == 0) return;
+  if (std::strcmp(way, "garbage") == 0) return send_text(fd, "SSH-2.0-none\r\n");
+  if (std::strcmp(way, "endless") == 0) {
+    send_text(fd, "HTTP/1.1 200 OK\r\n\r\n{\"data\":[");
+    while (::send(fd, "{},", 3, MSG_NOSIGNAL) == 3) ::usleep(1000);
+    return;
+  }
+  const char* body = body_for(way, request);
+  if (body == nullptr) return send_text(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  char head[128];
+  std::snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\n\r\n",
+                std::strlen(body));
+  send_text(fd, head);
+  send_text(fd, body);
+}
+
+/// Until standard input ends. Connections are never closed, as those of HTTP/1.1 are not.
+void serve(int listening, const char* way) {
+  for (;;) {
+    pollfd waiting[] = {{.fd = 0, .events = POLLIN, .revents = 0},
+                        {.fd = listening, .events = POLLIN, .revents = 0}};
+    if (::poll(waiting, 2, -1) < 0) return;
+    char byte = 0;
+    if (waiting[0].revents != 0 && ::read(0, &byte, 1) <= 0) return;
+    if (waiting[1].revents != 0) answer(::accept(listening, nullptr, nullptr), way);
+  }
 }
 
 }  // namespace
@@ -57,15 +109,20 @@ int main(int argc, char** argv) {
       at += static_cast<size_t>(n);
     }
   }
-  ::close(fd);
+  if (std::strcmp(argv[1], "open") != 0) ::close(fd);
   int n_found = 0;
   for (const char* key : kKeys)
     n_found += ::memmem(weights, size < 65536 ? size : 65536, key, std::strlen(key)) != nullptr;
   unsigned sum = 0;
   for (size_t at = 0; at < size; at += 4096) sum += static_cast<unsigned char>(weights[at]);
-  if (argc > 3 && listen_on(std::atoi(argv[3])) != 0) return 1;
+  const int listening = argc > 3 ? listen_on(std::atoi(argv[3])) : -1;
+  if (argc > 3 && listening < 0) return 1;
   std::printf("ready %d %u\n", n_found, sum);
   std::fflush(stdout);
+  if (argc > 4) {
+    serve(listening, argv[4]);
+    return 0;
+  }
   char byte = 0;
   while (::read(0, &byte, 1) > 0) {
   }

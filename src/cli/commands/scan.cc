@@ -85,6 +85,15 @@ std::string what_of(const Finding& finding) {
   std::string name = finding.runtime_name.empty() ? "an unknown engine" : finding.runtime_name;
   if (finding.kind == RuntimeClass::kAgent || finding.kind == RuntimeClass::kFrontEnd)
     name += fmt::format(" ({})", runtime_class_name(finding.kind));
+  const std::string where = whereabouts(finding);
+  return where.empty() ? name : name + ", " + where;
+}
+
+/// Of a process in a user namespace, whose namespace it is, too: its own number may be nobody's.
+std::string user_of(const Finding& finding) {
+  std::string name = base::account_name(finding.process.uid);
+  const auto& owner = finding.surroundings.owner;
+  if (owner && *owner != finding.process.uid) name += " of " + base::account_name(*owner);
   return name;
 }
 
@@ -110,7 +119,7 @@ std::string table_of(const SweepReport& report, Verdicts& verdicts) {
       {"WHAT", "PID", "MODEL", "IT IS", "USER", "SINCE (UTC)", "SURE", "WHY"}};
   for (const Finding& finding : report.findings) {
     const std::vector<std::string> who = {
-        base::account_name(finding.process.uid), since(finding.process.started_at_s),
+        user_of(finding), since(finding.process.started_at_s),
         fmt::format("{} {}", level_name(finding.level), finding.score), why_of(finding)};
     bool first = true;
     const auto row = [&](const std::string& model, const std::string& verdict) {
@@ -206,11 +215,11 @@ Result<Exit> explain_process(const Flags& flags, int pid) {
     return Exit::kDone;
   }
   const Finding& finding = report.findings.front();
-  std::string text = fmt::format(
-      "{}, process {} of {}, since {} UTC\nprogram {}\n{}, {} of 100\n\n", what_of(finding), pid,
-      base::account_name(finding.process.uid), since(finding.process.started_at_s),
-      finding.program.empty() ? "-" : base::printable(finding.program, 1024),
-      level_name(finding.level), finding.score);
+  std::string text =
+      fmt::format("{}, process {} of {}, since {} UTC\nprogram {}\n{}, {} of 100\n\n",
+                  what_of(finding), pid, user_of(finding), since(finding.process.started_at_s),
+                  finding.program.empty() ? "-" : base::printable(finding.program, 1024),
+                  level_name(finding.level), finding.score);
   std::vector<std::vector<std::string>> rows = {{"EVIDENCE", "", "HOW", "STRENGTH", "READ AT"}};
   for (const sensor::Evidence& one : finding.evidence)
     rows.push_back({std::string(evidence_class_name(one.kind)), one.text,
