@@ -1,8 +1,10 @@
 // `lantern scan` on this very machine. Every test looks at processes that it started itself;
 // whatever else runs here is left out. (How models hide, and what must not be taken for one:
 // evasion_test.cc.)
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -136,6 +138,42 @@ TEST_F(ScanTest, ModelsAtRestAreFoundByContent) {
   for (const Json& one : report["at_rest"]) paths.push_back(one["path"]);
   EXPECT_THAT(paths, Contains((folder_ / "blob").string()));
   EXPECT_THAT(paths, Contains(model_.string()));
+}
+
+/// A shard of one tensor, its numbers a hole.
+void write_shard(const fs::path& path, const std::string& tensor) {
+  const std::string header =
+      R"({")" + tensor + R"(":{"dtype":"BF16","shape":[2048,2048],"data_offsets":[0,8388608]}})";
+  const uint64_t length = header.size();
+  std::ofstream(path, std::ios::binary)
+      << std::string(reinterpret_cast<const char*>(&length), 8) << header;
+  fs::resize_file(path, 8 + header.size() + (9u << 20));
+}
+
+/// This very process maps two shards, as a runtime does.
+TEST_F(ScanTest, ShardsThatAProcessHasMappedAreOneModel) {
+  std::ofstream(folder_ / "config.json")
+      << R"({"model_type":"qwen3","max_position_embeddings":40960})";
+  const size_t bytes = 9u << 20;
+  std::vector<void*> mappings;
+  for (const std::string part : {"1", "2"}) {
+    const fs::path path = folder_ / ("model-0000" + part + "-of-00002.safetensors");
+    write_shard(path, "model.layers." + part + ".mlp.down_proj.weight");
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    mappings.push_back(::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0));
+    ASSERT_NE(mappings.back(), MAP_FAILED);
+    ::close(fd);
+  }
+  const Json finding = finding_of(scan_json({"--disk", folder_.string()}), ::getpid());
+  for (void* mapping : mappings) ::munmap(mapping, bytes);
+  ASSERT_TRUE(finding.is_object());
+  ASSERT_EQ(finding["weights"].size(), 1u);
+  const Json& weights = finding["weights"][0];
+  EXPECT_EQ(weights["files"].size(), 2u);
+  EXPECT_EQ(attribute(weights, "architecture"), "qwen3");
+  EXPECT_EQ(attribute(weights, "context"), "40960");
+  EXPECT_EQ(attribute(weights, "parameters"), std::to_string(2 * 2048 * 2048));
+  EXPECT_EQ(attribute(weights, "parts"), "2 of 2");
 }
 
 TEST_F(ScanTest, ExplainsAProcessAndAFile) {

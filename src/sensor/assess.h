@@ -31,6 +31,17 @@ struct FoundWeights {
   std::string where = {};                   // where the header was read
   std::optional<base::Digest> digest = {};  // of the whole file, where it was hashed
   uint32_t uid = 0;                         // at rest: of the home it lies in
+  /// What the folder's config.json says; `facts` has it where the header says nothing.
+  std::optional<WeightFacts> config = {};
+  std::string config_path = {};
+  /// Of a model in several files: each of them, in order. Then sizes and counts above are sums,
+  /// `path` is the first one's, and digests and stamps are the parts' alone.
+  std::vector<FoundWeights> parts = {};
+
+  /// The files themselves: the parts, or this one.
+  [[nodiscard]] std::span<const FoundWeights> files() const {
+    return parts.empty() ? std::span(this, 1) : std::span(parts);
+  }
 };
 
 enum class Level {

@@ -11,6 +11,7 @@
 
 #include "base/printable.h"
 #include "format/source.h"
+#include "sensor/model_parts.h"
 
 namespace lantern::sensor {
 namespace {
@@ -222,7 +223,7 @@ Result<std::vector<FoundWeights>> find_at_rest(Host& host, std::span<const Runti
   }
   std::sort(all.begin(), all.end(),
             [](const FoundWeights& a, const FoundWeights& b) { return a.path < b.path; });
-  return all;
+  return join_parts(host, std::move(all), "", options.parser);
 }
 
 }  // namespace lantern::sensor

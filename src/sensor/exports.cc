@@ -106,8 +106,9 @@ OrderedJson ocsf_event(int class_uid, std::string_view class_name, int severity,
             {"uid", uid}}}};
 }
 
-/// A component's digest, where it has one.
+/// A component's version, else its digest, where it has one.
 std::string version_of(const OrderedJson& component) {
+  if (component.contains("version")) return component["version"].get<std::string>();
   const auto hashes = component.find("hashes");
   if (hashes == component.end()) return "unknown";
   return "sha256:" + hashes->front()["content"].get<std::string>();

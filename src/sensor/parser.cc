@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "format/source.h"
 #include "sensor/command_line.h"
+#include "sensor/model_parts.h"
 
 namespace lantern::sensor {
 namespace {
@@ -90,6 +91,18 @@ std::vector<ManifestEntry> read_model_list(const GivenFile& file) {
   return models;
 }
 
+/// An index's shards are `file`s without a label.
+void read_model_folder(const GivenFile& file, ParseAnswer& answer) {
+  std::string text(std::min<uint64_t>(file.have, kModelTextBytesMax), '\0');
+  const format::FdSource source("text", file.fd, file.have);
+  if (!source.read_at(0, std::as_writable_bytes(std::span(text))).ok()) return;
+  if (is_model_config(file.path)) {
+    if (auto facts = read_model_config(text); facts.ok()) answer.weights = std::move(*facts);
+  } else if (auto shards = read_shard_index(text); shards.ok()) {
+    for (std::string& shard : *shards) answer.manifest.push_back({.file = std::move(shard)});
+  }
+}
+
 std::vector<ParseAnswer> parse_here(std::span<const GivenFile> files,
                                     std::span<const RuntimeRule> rules) {
   CodeSearch search(rules);
@@ -102,6 +115,8 @@ std::vector<ParseAnswer> parse_here(std::span<const GivenFile> files,
       answer.manifest = read_manifest(file);
     } else if (file.task == ParseTask::kModelList) {
       answer.manifest = read_model_list(file);
+    } else if (file.task == ParseTask::kModelFolder) {
+      read_model_folder(file, answer);
     } else {
       const format::FdSource source("the file", file.fd, file.size);
       answer.weights = read_weights({.source = source, .have = file.have});
@@ -144,7 +159,7 @@ Result<std::vector<GivenFile>> jobs_from_json(std::string_view text) {
     for (size_t i = 0; i < 4; ++i)
       if (!job[i].is_number_unsigned()) return make_error(ErrorCode::kCorrupt, "jobs: no number");
     const auto task = job[0].get<uint64_t>();
-    if (task > static_cast<uint64_t>(ParseTask::kModelList))
+    if (task > static_cast<uint64_t>(ParseTask::kModelFolder))
       return make_error(ErrorCode::kCorrupt, "jobs: no task");
     files.push_back({.task = static_cast<ParseTask>(task),
                      .fd = base::kChildFirstFd + static_cast<int>(files.size()),

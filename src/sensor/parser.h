@@ -22,10 +22,11 @@ namespace lantern::sensor {
 std::optional<int> serve_parser_child(int argc, const char* const* argv);
 
 enum class ParseTask {
-  kWeights,    // what a file of weights says of itself
-  kCode,       // which rules' strings are in a program or a library
-  kManifest,   // what a model store's own record says
-  kModelList,  // the names of models in what a runtime answered
+  kWeights,      // what a file of weights says of itself
+  kCode,         // which rules' strings are in a program or a library
+  kManifest,     // what a model store's own record says
+  kModelList,    // the names of models in what a runtime answered
+  kModelFolder,  // what config.json or an index of shards says (model_parts.h), by `path`
 };
 
 struct ParseJob {
@@ -45,7 +46,7 @@ struct ParseAnswer {
   std::optional<WeightFacts> weights = {};
   std::vector<CodeMatch> code = {};
   std::vector<ManifestEntry> manifest = {};  // of a list: labels alone
-  std::string fault = {};                    // why there is no answer; empty: there is one
+  std::string fault = {};  // why there is no answer; empty: there is one
 };
 
 struct ParserOptions {

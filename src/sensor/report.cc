@@ -1,6 +1,8 @@
 #include "sensor/report.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -43,27 +45,52 @@ std::vector<Attribute> attributes_of(const FoundWeights& weights) {
                      .where = std::string(where)});
   };
   const std::string header = "header, " + weights.where, table = "tensor table, " + weights.where;
+  // What the header does not say, the folder's config.json does.
+  const auto told = [&](const auto member) {
+    return weights.config && facts.*member == (*weights.config).*member ? weights.config_path
+                                                                        : header;
+  };
   add("format", facts.format, Basis::kVerified, header);
-  add("architecture", facts.architecture, Basis::kDeclared, header);
+  add("architecture", facts.architecture, Basis::kDeclared, told(&WeightFacts::architecture));
   add("name", facts.name, Basis::kDeclared, header);
   add("licence", facts.licence, Basis::kDeclared, header);
   add("publisher", facts.publisher, Basis::kDeclared, header);
   add("source", facts.source, Basis::kDeclared, header);
-  add("quantization", facts.quantization, Basis::kDeclared, header);
-  if (facts.context > 0) add("context", std::to_string(facts.context), Basis::kDeclared, header);
+  add("quantization", facts.quantization, Basis::kDeclared, told(&WeightFacts::quantization));
+  if (facts.context > 0)
+    add("context", std::to_string(facts.context), Basis::kDeclared, told(&WeightFacts::context));
   if (facts.parameters > 0)
     add("parameters", std::to_string(facts.parameters), Basis::kVerified, table);
   if (facts.tensors > 0) add("tensors", std::to_string(facts.tensors), Basis::kVerified, table);
   add("mix", facts.mix_text(), Basis::kVerified, table);
-  if (facts.n_parts > 1)
+  if (!weights.parts.empty())
+    add("parts", fmt::format("{} of {}", facts.part, facts.n_parts), Basis::kVerified,
+        "the files' names");
+  else if (facts.n_parts > 1)
     add("part", fmt::format("{} of {}", facts.part, facts.n_parts), Basis::kDeclared, header);
-  if (facts.header_digest)
-    add("header_sha256", base::to_hex(*facts.header_digest), Basis::kVerified,
-        fmt::format("first {} bytes, {}", facts.header_bytes, weights.where));
-  if (weights.digest) add("sha256", base::to_hex(*weights.digest), Basis::kVerified, weights.where);
+  for (const FoundWeights& file : weights.files()) {
+    if (file.facts.header_digest)
+      add("header_sha256", base::to_hex(*file.facts.header_digest), Basis::kVerified,
+          fmt::format("first {} bytes, {}", file.facts.header_bytes, file.where));
+    if (file.digest) add("sha256", base::to_hex(*file.digest), Basis::kVerified, file.where);
+  }
   add("label", weights.label, Basis::kDeclared, weights.store + "'s records");
   add("fault", facts.fault, Basis::kVerified, header);
   return all;
+}
+
+JoinedVerdict verdict_of_whole(const FoundWeights& weights, const VerdictOf& verdict_of_file) {
+  // From the best to the worst: a model is as good as its worst file.
+  constexpr std::array<std::string_view, 4> kOrder = {"approved", "known", "unknown", "revoked"};
+  const auto rank = [&](const JoinedVerdict& one) {
+    return std::find(kOrder.begin(), kOrder.end(), one.verdict) - kOrder.begin();
+  };
+  std::optional<JoinedVerdict> worst;
+  for (const FoundWeights& file : weights.files()) {
+    JoinedVerdict one = verdict_of_file(file);
+    if (!worst || rank(one) > rank(*worst)) worst = std::move(one);
+  }
+  return worst.value_or(JoinedVerdict());
 }
 
 OrderedJson weights_to_report(const FoundWeights& weights, const VerdictOf& verdict_of) {
@@ -80,6 +107,9 @@ OrderedJson weights_to_report(const FoundWeights& weights, const VerdictOf& verd
                           {"basis", basis_name(one.basis)},
                           {"where", one.where}});
   json["attributes"] = std::move(attributes);
+  OrderedJson files = OrderedJson::array();
+  for (const FoundWeights& one : weights.parts) files.push_back(shown_path(one.path));
+  json["files"] = std::move(files);
   return json;
 }
 

@@ -20,6 +20,9 @@ struct JoinedVerdict {
 };
 using VerdictOf = std::function<JoinedVerdict(const FoundWeights&)>;
 
+/// Of a model in several files the worst of theirs: it is approved where all of them are.
+JoinedVerdict verdict_of_whole(const FoundWeights& weights, const VerdictOf& verdict_of_file);
+
 /// What is known of a file of weights, each with how it is known and where it was read.
 struct Attribute {
   std::string name = {}, value = {};

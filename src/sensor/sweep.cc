@@ -10,6 +10,7 @@
 #include "base/printable.h"
 #include "base/progress.h"
 #include "sensor/disk_walk.h"
+#include "sensor/model_parts.h"
 
 namespace lantern::sensor {
 namespace {
@@ -37,6 +38,7 @@ struct Look {
   std::vector<FoundWeights> weights = {};
   std::map<std::string, int> runtimes = {};  // rules by how much speaks for them
   bool has_engine = false;                   // code of one, or a library
+  bool has_library = false;                  // that many programs carry
 };
 
 /// A file that some processes use, to be read once.
@@ -170,7 +172,7 @@ void Sweep::note_labels(Look& look) {
       if (!file.executable || !matches_library(rule, file.path)) continue;
       const bool embedded = rule.kind == RuntimeClass::kLibrary;
       speak_for(look, rule, embedded ? kEmbeddedCode : kEngineLibrary);
-      look.has_engine = look.has_engine || !embedded;
+      (embedded ? look.has_library : look.has_engine) = true;
       look.evidence.push_back({.kind = EvidenceClass::kCode,
                                .basis = Basis::kDeclared,
                                .strength = embedded ? kEmbeddedCode : kEngineLibrary,
@@ -314,7 +316,7 @@ void Sweep::take_code(const Shared& file, const std::vector<CodeMatch>& matches)
     const int strength = embedded ? kEmbeddedCode : kEngineCode;
     for (const auto& [place, is_mapped] : file.users) {
       Look& look = looks_[place];
-      look.has_engine = look.has_engine || !embedded;
+      (embedded ? look.has_library : look.has_engine) = true;
       speak_for(look, *known, strength);
       look.evidence.push_back(
           {.kind = EvidenceClass::kCode,
@@ -397,19 +399,29 @@ Status Sweep::probe() {
   return {};
 }
 
+/// The formats of libraries that many programs carry: with such a library alone, memory speaks for
+/// a file of these.
+bool is_for_libraries(const FoundWeights& file) {
+  const std::string& format = file.facts.format;
+  return format == "ONNX" || format == "TensorFlow Lite" || format == "ExecuTorch" ||
+         format == "PyTorch";
+}
+
 /// Weights that were read into memory and closed: so much was read, and so much memory is held,
 /// as the file has bytes. Speaks only where an engine's code is there, too: much memory filled by
 /// reading is what most servers have.
 void Sweep::note_filled_memory(std::span<const FoundWeights> at_rest) {
   for (Look& look : looks_) {
-    if (!look.has_engine || !look.weights.empty() || !look.io) continue;
+    if ((!look.has_engine && !look.has_library) || !look.weights.empty() || !look.io) continue;
     const uint64_t held = look.process.anonymous_bytes, read = look.io->read_chars;
     if (held < kFilledBytesMin || read < kFilledBytesMin) continue;
     const FoundWeights* fits = nullptr;
     for (const FoundWeights& file : at_rest)
       if (read >= file.size && held >= file.size - file.size / 10 && held / 4 <= file.size &&
+          (look.has_engine || is_for_libraries(file)) &&
           (fits == nullptr || file.size > fits->size))
         fits = &file;
+    if (fits == nullptr && !look.has_engine) continue;
     std::string text = fmt::format("has read {} and holds {} of memory", base::format_bytes(read),
                                    base::format_bytes(held));
     if (fits != nullptr) {
@@ -501,10 +513,15 @@ Result<SweepReport> Sweep::run() {
         file.label = at->second->label;
       }
     }
+    const std::string root = fmt::format("/proc/{}/root", look.process.pid);
+    LANTERN_ASSIGN(look.weights, join_parts(host_, std::move(look.weights), root, options_.parser));
     if (auto finding = finding_of(look)) report_.findings.push_back(std::move(*finding));
   }
-  std::erase_if(report_.at_rest, [&](const FoundWeights& file) {
-    return used.contains({file.stamp.device, file.stamp.inode});
+  std::erase_if(report_.at_rest, [&](const FoundWeights& model) {
+    const auto files = model.files();
+    return std::any_of(files.begin(), files.end(), [&](const FoundWeights& file) {
+      return used.contains({file.stamp.device, file.stamp.inode});
+    });
   });
   std::stable_sort(report_.findings.begin(), report_.findings.end(),
                    [](const Finding& a, const Finding& b) {

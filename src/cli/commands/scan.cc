@@ -50,7 +50,9 @@ class Verdicts {
 
   const JoinedVerdict& of(const FoundWeights& weights) {
     const auto [at, is_new] = joined_.try_emplace(weights.path + "\n" + weights.where);
-    if (is_new && known_.ok()) at->second = ask(weights);
+    if (is_new && known_.ok())
+      at->second =
+          sensor::verdict_of_whole(weights, [&](const FoundWeights& file) { return ask(file); });
     return at->second;
   }
 
@@ -140,9 +142,11 @@ std::string table_of(const SweepReport& report, Verdicts& verdicts) {
 std::string at_rest_table(const SweepReport& report, Verdicts& verdicts) {
   std::vector<std::vector<std::string>> rows = {{"AT REST", "IT IS", "SIZE", "STORE", "FILE"}};
   for (const FoundWeights& weights : report.at_rest)
-    rows.push_back({model_name(weights), verdicts.of(weights).verdict,
-                    base::format_bytes(weights.size), weights.store.empty() ? "-" : weights.store,
-                    base::printable(weights.path, 200)});
+    rows.push_back(
+        {model_name(weights), verdicts.of(weights).verdict, base::format_bytes(weights.size),
+         weights.store.empty() ? "-" : weights.store,
+         base::printable(weights.path, 200) +
+             (weights.parts.empty() ? "" : fmt::format(" and {} more", weights.parts.size() - 1))});
   return rows.size() > 1 ? table(rows, {2}) : "";
 }
 
