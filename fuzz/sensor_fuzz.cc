@@ -1,15 +1,20 @@
-// What the sensor reads of a foreign machine: headers of weights, stores' manifests, the kernel's
-// texts with names in them that processes chose, command lines, and what the confined child says.
-// Besides memory: whatever is kept is bounded and printable.
+// What the sensor reads of a foreign machine: headers of weights, stores' manifests, records of
+// what is installed, what lies beside shards, the kernel's texts with names in them that processes
+// chose, command lines, and what the confined child says. Besides memory: whatever is kept is
+// bounded and printable.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/printable.h"
 #include "format/source.h"
 #include "sensor/command_line.h"
+#include "sensor/container.h"
+#include "sensor/installed.h"
+#include "sensor/model_parts.h"
 #include "sensor/model_store.h"
 #include "sensor/parser.h"
 #include "sensor/procfs_text.h"
@@ -43,6 +48,32 @@ void manifests(std::string_view text) {
   }
 }
 
+/// The rules are the same for every input.
+const std::vector<sensor::RuntimeRule>& rules() {
+  static const auto all = sensor::read_runtime_rules();
+  if (!all.ok()) std::abort();
+  return *all;
+}
+
+void installed(std::string_view text) {
+  for (const sensor::InstalledKind* kind : sensor::installed_kinds()) {
+    if (kind->read == nullptr) continue;
+    for (const char* path : {"/etc/systemd/system/x.service", "/x/y.container"})
+      for (const sensor::InstalledEntry& entry : kind->read(path, text, rules()))
+        if (entry.rule.empty()) std::abort();
+  }
+}
+
+void model_folders(std::string_view text) {
+  (void)sensor::part_name(text);
+  if (const auto facts = sensor::read_model_config(text); facts.ok())
+    for (const std::string* claim : {&facts->architecture, &facts->quantization})
+      expect_shown(*claim);
+  if (const auto shards = sensor::read_shard_index(text); shards.ok())
+    for (const std::string& shard : *shards)
+      if (shard.find('/') != std::string::npos) std::abort();
+}
+
 void command_lines(std::string_view text) {
   const sensor::CommandLine line = sensor::cut_command_line(text);
   if (line.program.find_first_of(" \n") != std::string::npos) std::abort();
@@ -56,7 +87,7 @@ void command_lines(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 6) {
+  switch (data[0] % 8) {
     case 0:
       weights(rest);
       break;
@@ -72,9 +103,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       (void)sensor::parse_tcp(rest);
       (void)sensor::parse_cgroup(rest);
       (void)sensor::status_number(rest, "VmRSS");
+      (void)sensor::parse_drm_fdinfo(rest);
+      if (const auto container = sensor::container_of(rest); container) expect_shown(container->id);
       break;
     case 4:
       (void)sensor::answers_from_json(rest, 1);
+      break;
+    case 6:
+      installed(rest);
+      break;
+    case 7:
+      model_folders(rest);
       break;
     default:
       (void)sensor::parse_recording(rest, "fuzz");

@@ -176,6 +176,34 @@ TEST_F(ScanTest, ShardsThatAProcessHasMappedAreOneModel) {
   EXPECT_EQ(attribute(weights, "parts"), "2 of 2");
 }
 
+/// What is installed in a home: told by names, and by texts that the confined child reads.
+TEST_F(ScanTest, WhatIsInstalledIsListedAndNoAlert) {
+  const fs::path home = folder_ / "home";
+  const auto write = [&](const std::string& path, const std::string& text) {
+    fs::create_directories((home / path).parent_path());
+    std::ofstream(home / path) << text;
+  };
+  write(".local/lib/python3.11/site-packages/llama_cpp_python-0.3.36.dist-info/METADATA", "");
+  write(".config/systemd/user/llm.service",
+        "[Service]\nExecStart=/opt/bin/llama-server --api-key sk-secret\n");
+  write(".vscode/extensions/continue.continue-1.0.4/package.json", "{}");
+  write(".local/share/containers/storage/overlay-images/images.json",
+        R"([{"names":["docker.io/ollama/ollama:latest"]}])");
+  const Ran ran = run_lantern({"scan", "--json"}, {.environment = {{"HOME", home.string()}}});
+  const Json report = Json::parse(ran.out, nullptr, false);
+  ASSERT_FALSE(report.is_discarded()) << ran.err;
+  EXPECT_EQ(schema_violations(published_schema("scan"), report), "");
+  std::set<std::string> found;
+  for (const Json& one : report["installed"])
+    if (one["where"].get<std::string>().starts_with(home.string()))
+      found.insert(one["kind"].get<std::string>() + " " + one["rule"].get<std::string>());
+  EXPECT_EQ(found, (std::set<std::string>{"package llama_cpp", "unit llama_cpp",
+                                          "extension continue", "image ollama"}));
+  EXPECT_THAT(ran.out, Not(HasSubstr("sk-secret")));
+  EXPECT_TRUE(run_lantern({"scan", "--json", "--fast"}, {.environment = {{"HOME", home.string()}}})
+                  .out.find("llama_cpp_python") == std::string::npos);
+}
+
 TEST_F(ScanTest, ExplainsAProcessAndAFile) {
   const Running engine_run({engine("engine").string(), "map", model_.string()});
   const Ran process = run_lantern({"scan", "explain", std::to_string(engine_run.pid())});

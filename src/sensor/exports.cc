@@ -79,6 +79,22 @@ OrderedJson runtime_component(const Finding& finding) {
   return component;
 }
 
+OrderedJson installed_component(const Installed& installed) {
+  OrderedJson component = {
+      {"bom-ref",
+       fmt::format("installed:{}:{}:{}@{}", installed.kind, base::printable(installed.where, 1024),
+                   installed.name, installed.version)},
+      {"type",
+       installed.kind == "image" || installed.kind == "container" ? "container" : "application"},
+      {"name", installed.name}};
+  if (!installed.version.empty()) component["version"] = installed.version;
+  component["properties"] = OrderedJson::array(
+      {exported_property("installed", installed.kind), exported_property("rule", installed.rule),
+       exported_property("where", base::printable(installed.where, 1024)),
+       exported_property("user", base::account_name(installed.uid))});
+  return component;
+}
+
 /// Severities: 1 informational, 3 medium, 4 high.
 int severity_of(const Finding& finding, const VerdictOf& verdict_of) {
   bool approved = !finding.weights.empty();
@@ -187,6 +203,7 @@ OrderedJson report_to_cyclonedx(const SweepReport& report, const VerdictOf& verd
     dependencies.push_back({{"ref", ref}, {"dependsOn", std::move(needs)}});
   }
   for (const FoundWeights& weights : report.at_rest) add(model_component(weights, verdict_of));
+  for (const Installed& one : report.installed) add(installed_component(one));
   OrderedJson document = {{"bomFormat", "CycloneDX"}, {"specVersion", "1.6"}};
   document["serialNumber"] =
       "urn:uuid:" +

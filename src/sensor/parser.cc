@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "format/source.h"
 #include "sensor/command_line.h"
+#include "sensor/installed.h"
 #include "sensor/model_parts.h"
 
 namespace lantern::sensor {
@@ -103,6 +104,18 @@ void read_model_folder(const GivenFile& file, ParseAnswer& answer) {
   }
 }
 
+std::vector<InstalledEntry> read_installed(const GivenFile& file,
+                                           std::span<const RuntimeRule> rules) {
+  const auto kinds = installed_kinds();
+  if (file.store >= kinds.size() || kinds[file.store]->read == nullptr) return {};
+  std::string text(std::min(file.have, kInstalledTextBytesMax), '\0');
+  const format::FdSource source("record", file.fd, file.have);
+  if (!source.read_at(0, std::as_writable_bytes(std::span(text))).ok()) return {};
+  std::vector<InstalledEntry> entries = kinds[file.store]->read(file.path, text, rules);
+  if (entries.size() > kMatchesMax) entries.resize(kMatchesMax);
+  return entries;
+}
+
 std::vector<ParseAnswer> parse_here(std::span<const GivenFile> files,
                                     std::span<const RuntimeRule> rules) {
   CodeSearch search(rules);
@@ -117,6 +130,8 @@ std::vector<ParseAnswer> parse_here(std::span<const GivenFile> files,
       answer.manifest = read_model_list(file);
     } else if (file.task == ParseTask::kModelFolder) {
       read_model_folder(file, answer);
+    } else if (file.task == ParseTask::kInstalled) {
+      answer.installed = read_installed(file, rules);
     } else {
       const format::FdSource source("the file", file.fd, file.size);
       answer.weights = read_weights({.source = source, .have = file.have});
@@ -134,6 +149,10 @@ std::string answers_to_json(std::span<const ParseAnswer> answers) {
       one["code"].push_back({{"rule", match.rule}, {"n_found", match.n_found}});
     for (const ManifestEntry& entry : answer.manifest)
       one["manifest"].push_back({{"file", claim(entry.file)}, {"label", claim(entry.label)}});
+    for (const InstalledEntry& entry : answer.installed)
+      one["installed"].push_back({{"rule", claim(entry.rule)},
+                                  {"name", claim(entry.name)},
+                                  {"version", claim(entry.version)}});
     list.push_back(std::move(one));
   }
   return list.dump(-1, ' ', true, Json::error_handler_t::replace);
@@ -159,7 +178,7 @@ Result<std::vector<GivenFile>> jobs_from_json(std::string_view text) {
     for (size_t i = 0; i < 4; ++i)
       if (!job[i].is_number_unsigned()) return make_error(ErrorCode::kCorrupt, "jobs: no number");
     const auto task = job[0].get<uint64_t>();
-    if (task > static_cast<uint64_t>(ParseTask::kModelFolder))
+    if (task > static_cast<uint64_t>(ParseTask::kInstalled))
       return make_error(ErrorCode::kCorrupt, "jobs: no task");
     files.push_back({.task = static_cast<ParseTask>(task),
                      .fd = base::kChildFirstFd + static_cast<int>(files.size()),
@@ -204,6 +223,27 @@ Result<std::vector<ParseAnswer>> ask_child(std::span<const GivenFile> files,
   return all;
 }
 
+Result<std::vector<InstalledEntry>> installed_from_json(const Json& answer) {
+  std::vector<InstalledEntry> entries;
+  const auto list = answer.find("installed");
+  if (list == answer.end()) return entries;
+  const auto other = [] {
+    return make_error(ErrorCode::kCorrupt, "the confined reader answered something else");
+  };
+  if (!list->is_array() || list->size() > kMatchesMax) return other();
+  for (const Json& one : *list) {
+    InstalledEntry& entry = entries.emplace_back();
+    for (const auto& [key, member] : {std::pair{"rule", &InstalledEntry::rule},
+                                      {"name", &InstalledEntry::name},
+                                      {"version", &InstalledEntry::version}}) {
+      const auto at = one.find(key);
+      if (at == one.end() || !at->is_string()) return other();
+      entry.*member = claimed(at->get_ref<const std::string&>());
+    }
+  }
+  return entries;
+}
+
 }  // namespace
 
 Result<std::vector<ParseAnswer>> answers_from_json(std::string_view text, size_t n_jobs) {
@@ -238,6 +278,7 @@ Result<std::vector<ParseAnswer>> answers_from_json(std::string_view text, size_t
       answer.manifest.push_back({.file = file->get<std::string>(),
                                  .label = claimed(label->get_ref<const std::string&>())});
     }
+    LANTERN_ASSIGN(answer.installed, installed_from_json(one));
   }
   return answers;
 }

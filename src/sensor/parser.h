@@ -27,12 +27,14 @@ enum class ParseTask {
   kManifest,     // what a model store's own record says
   kModelList,    // the names of models in what a runtime answered
   kModelFolder,  // what config.json or an index of shards says (model_parts.h), by `path`
+  kInstalled,    // what a record of installed things says (installed.h), by `store` and `path`
 };
 
 struct ParseJob {
   ParseTask task = ParseTask::kWeights;
   const OpenedFile* file = nullptr;
-  // Of a manifest: its store, by its place in model_stores(), and its path in there.
+  // Of a manifest: its store, by its place in model_stores(), and its path in there. Of installed
+  // things: their kind, by its place in installed_kinds(), and the path.
   size_t store = 0;
   std::string path = {};
 };
@@ -42,10 +44,18 @@ struct CodeMatch {
   uint32_t n_found = 0;   // of its strings
 };
 
+/// A thing that a rule knows, in a record of installed ones.
+struct InstalledEntry {
+  std::string rule = {};  // its id
+  std::string name = {}, version = {};
+  bool operator==(const InstalledEntry&) const = default;
+};
+
 struct ParseAnswer {
   std::optional<WeightFacts> weights = {};
   std::vector<CodeMatch> code = {};
   std::vector<ManifestEntry> manifest = {};  // of a list: labels alone
+  std::vector<InstalledEntry> installed = {};
   std::string fault = {};  // why there is no answer; empty: there is one
 };
 

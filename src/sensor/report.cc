@@ -151,8 +151,17 @@ OrderedJson report_to_json(const SweepReport& report, const VerdictOf& verdict_o
   for (const Finding& one : report.findings) findings.push_back(finding_to_json(one, verdict_of));
   for (const FoundWeights& one : report.at_rest)
     at_rest.push_back(weights_to_report(one, verdict_of));
+  OrderedJson installed = OrderedJson::array();
+  for (const Installed& one : report.installed)
+    installed.push_back({{"kind", one.kind},
+                         {"rule", one.rule},
+                         {"name", one.name},
+                         {"version", one.version},
+                         {"user", base::account_name(one.uid)},
+                         {"where", shown_path(one.where)}});
   json["findings"] = std::move(findings);
   json["at_rest"] = std::move(at_rest);
+  json["installed"] = std::move(installed);
   return json;
 }
 

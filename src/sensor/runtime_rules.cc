@@ -46,6 +46,23 @@ std::vector<std::string> texts(base::TomlTable& table, std::string_view key,
   return table.texts(key, check).value_or(std::vector<std::string>());
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  return lower;
+}
+
+/// PEP 503: runs of '-', '_' and '.' are one '-', letters are small.
+std::string package_name(std::string_view name) {
+  std::string normal;
+  for (const char c : lower_case(name)) {
+    const bool between = c == '-' || c == '_' || c == '.';
+    if (!between || !normal.ends_with('-')) normal += between ? '-' : c;
+  }
+  return normal;
+}
+
 RuleSample read_sample(base::TomlTable& table) {
   RuleSample sample;
   table.require("match");
@@ -54,6 +71,11 @@ RuleSample read_sample(base::TomlTable& table) {
   sample.script = table.text("script", any_line).value_or("");
   sample.library = table.text("library", any_line).value_or("");
   sample.text = table.text("text", any_line).value_or("");
+  sample.package = table.text("package", any_line).value_or("");
+  sample.image = table.text("image", any_line).value_or("");
+  sample.extension = table.text("extension", any_line).value_or("");
+  sample.cache = table.text("cache", any_line).value_or("");
+  sample.profile_folder = table.text("profile_folder", any_line).value_or("");
   sample.port = static_cast<uint16_t>(table.integer("port", 1, 65535).value_or(0));
   table.finish();
   return sample;
@@ -93,6 +115,11 @@ Result<RuntimeRule> parse_runtime_rule(const RuleText& text) {
   rule.processes = texts(root, "processes", any_line);
   rule.scripts = texts(root, "scripts", any_line);
   rule.libraries = texts(root, "libraries", any_line);
+  rule.packages = texts(root, "packages", any_line);
+  rule.images = texts(root, "images", code_string);
+  rule.extensions = texts(root, "extensions", any_line);
+  rule.caches = texts(root, "caches", code_string);
+  rule.profile_folders = texts(root, "profile_folders", any_line);
   rule.strings = texts(root, "strings", code_string);
   const auto n_strings = static_cast<int64_t>(rule.strings.size());
   if (n_strings > 0) root.require("strings_min");
@@ -141,6 +168,28 @@ bool matches_library(const RuntimeRule& rule, std::string_view path) {
       return path.find(known) != std::string_view::npos;
     return base_name(path).starts_with(known);
   });
+}
+
+bool matches_package(const RuntimeRule& rule, std::string_view name) {
+  if (rule.packages.empty()) return false;
+  const std::string normal = package_name(name);
+  return std::any_of(rule.packages.begin(), rule.packages.end(),
+                     [&](const std::string& known) { return package_name(known) == normal; });
+}
+
+bool matches_image(const RuntimeRule& rule, std::string_view name) {
+  // From a component's beginning on: "registry.corp/ollama/ollama", not "not-ollama/ollama".
+  const std::string path = "/" + std::string(name);
+  return std::any_of(rule.images.begin(), rule.images.end(), [&](const std::string& known) {
+    const std::string part = "/" + known;
+    return known.ends_with('/') ? path.find(part) != std::string::npos : path.ends_with(part);
+  });
+}
+
+bool matches_extension(const RuntimeRule& rule, std::string_view name) {
+  const std::string lower = lower_case(name);
+  return std::any_of(rule.extensions.begin(), rule.extensions.end(),
+                     [&](const std::string& known) { return lower_case(known) == lower; });
 }
 
 CodeSearch::CodeSearch(std::span<const RuntimeRule> rules)

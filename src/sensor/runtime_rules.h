@@ -32,6 +32,7 @@ std::string_view runtime_class_name(RuntimeClass value);
 struct RuleSample {
   bool match = true;
   std::string process = {}, script = {}, library = {}, text = {};
+  std::string package = {}, image = {}, extension = {}, cache = {}, profile_folder = {};
   uint16_t port = 0;
 };
 
@@ -48,6 +49,13 @@ struct RuntimeRule {
                                             // of their path
   std::vector<std::string> strings = {};    // in code; `strings_min` of them
   uint32_t strings_min = 0;
+  // What is installed of it (installed.h).
+  std::vector<std::string> packages = {};         // of Python, as PEP 503 or its author writes them
+  std::vector<std::string> images = {};           // of containers, without registry and tag; with
+                                                  // '/' at the end all that are below
+  std::vector<std::string> extensions = {};       // of editors: "publisher.name"
+  std::vector<std::string> caches = {};           // of pages in a browser, at least 6 bytes each
+  std::vector<std::string> profile_folders = {};  // beside a browser's profiles
   /// Which rule names a process that several match: an engine is inside many products.
   int64_t rank = 2;
   std::vector<RuleSample> samples = {};
@@ -61,6 +69,12 @@ Result<std::vector<RuntimeRule>> read_runtime_rules();
 bool matches_process(const RuntimeRule& rule, std::string_view name);
 bool matches_script(const RuntimeRule& rule, std::string_view script);
 bool matches_library(const RuntimeRule& rule, std::string_view path);
+/// Names that PEP 503 holds for the same are: "llama-cpp-python" and "Llama_CPP.python".
+bool matches_package(const RuntimeRule& rule, std::string_view name);
+/// `name`: of an image, with its registry or without, no tag: "docker.io/ollama/ollama".
+bool matches_image(const RuntimeRule& rule, std::string_view name);
+/// Whatever the case of letters.
+bool matches_extension(const RuntimeRule& rule, std::string_view name);
 
 /// Finds the strings of all rules in code, in any pieces: about a byte a nanosecond.
 class CodeSearch {

@@ -19,6 +19,14 @@ bool matches(const RuntimeRule& rule, const RuleSample& sample) {
   if (sample.port != 0 &&
       std::find(rule.ports.begin(), rule.ports.end(), sample.port) != rule.ports.end())
     return true;
+  if (!sample.package.empty() && matches_package(rule, sample.package)) return true;
+  if (!sample.image.empty() && matches_image(rule, sample.image)) return true;
+  if (!sample.extension.empty() && matches_extension(rule, sample.extension)) return true;
+  const auto one_of = [](const auto& known, const std::string& name) {
+    return std::find(known.begin(), known.end(), name) != known.end();
+  };
+  if (one_of(rule.caches, sample.cache)) return true;
+  if (one_of(rule.profile_folders, sample.profile_folder)) return true;
   if (sample.text.empty()) return false;
   CodeSearch search(std::span(&rule, 1));
   search.feed(sample.text);
@@ -48,7 +56,27 @@ TEST(RuntimeRules, EachMatchesItsOwnSamplesAndNotTheOthers) {
     EXPECT_TRUE(rule.libraries.empty() || has(&RuleSample::library));
     EXPECT_TRUE(rule.strings.empty() || has(&RuleSample::text));
     EXPECT_TRUE(rule.ports.empty() || has(&RuleSample::port));
+    EXPECT_TRUE(rule.packages.empty() || has(&RuleSample::package));
+    EXPECT_TRUE(rule.images.empty() || has(&RuleSample::image));
+    EXPECT_TRUE(rule.extensions.empty() || has(&RuleSample::extension));
+    EXPECT_TRUE(rule.caches.empty() || has(&RuleSample::cache));
+    EXPECT_TRUE(rule.profile_folders.empty() || has(&RuleSample::profile_folder));
   }
+}
+
+TEST(RuntimeRules, NamesOfPackagesImagesAndExtensions) {
+  const RuntimeRule rule = {.packages = {"llama-cpp-python"},
+                            .images = {"ollama/ollama", "nim/"},
+                            .extensions = {"Continue.continue"}};
+  EXPECT_TRUE(matches_package(rule, "Llama_CPP.-python"));
+  EXPECT_FALSE(matches_package(rule, "llama-cpp-python-extras"));
+  for (const char* image : {"ollama/ollama", "docker.io/ollama/ollama",
+                            "registry.corp:5000/mirror/ollama/ollama", "nvcr.io/nim/meta/llama"})
+    EXPECT_TRUE(matches_image(rule, image)) << image;
+  for (const char* image : {"ollama", "not-ollama/ollama", "ollama/ollama-webui", "denim/blue"})
+    EXPECT_FALSE(matches_image(rule, image)) << image;
+  EXPECT_TRUE(matches_extension(rule, "continue.Continue"));
+  EXPECT_FALSE(matches_extension(rule, "continue"));
 }
 
 TEST(RuntimeRules, FortyOneRuntimesAndEveryAgent) {

@@ -498,10 +498,14 @@ Result<SweepReport> Sweep::run() {
                                                 .paths = options_.disk,
                                                 .digest = options_.digest,
                                                 .parser = options_.parser}));
+  if (!options_.fast && !options_.pid) {
+    LANTERN_ASSIGN(report_.installed, find_installed(host_, rules_, options_.parser));
+  }
   note_filled_memory(report_.at_rest);
   std::map<std::pair<uint64_t, uint64_t>, const FoundWeights*> stored;
-  for (const FoundWeights& file : report_.at_rest)
-    stored[{file.stamp.device, file.stamp.inode}] = &file;
+  for (const FoundWeights& model : report_.at_rest)
+    for (const FoundWeights& file : model.files())
+      stored[{file.stamp.device, file.stamp.inode}] = &model;
   std::set<std::pair<uint64_t, uint64_t>> used;
   for (Look& look : looks_) {
     for (FoundWeights& file : look.weights) {

@@ -6,6 +6,7 @@
 //   those that stand out      their code, each file once: weights, a known name or port, an
 //                             accelerator, or memory filled by reading
 //   model stores, --disk      files of 8 MB and more by their first bytes
+//   where things are installed  names of packages, extensions and folders, records of images
 #pragma once
 
 #include <cstdint>
@@ -16,12 +17,13 @@
 #include "base/result.h"
 #include "sensor/assess.h"
 #include "sensor/host.h"
+#include "sensor/installed.h"
 #include "sensor/parser.h"
 
 namespace lantern::sensor {
 
 struct SweepOptions {
-  bool fast = false;                   // neither model stores nor code that only may be an engine
+  bool fast = false;  // neither what is at rest or installed nor code that only may be an engine
   std::vector<std::string> disk = {};  // folders and files to walk besides the stores
   bool digest = false;                 // hash files of weights as a whole
   bool probe = false;                  // ask suspects that listen which models they have
@@ -32,6 +34,7 @@ struct SweepOptions {
 struct SweepReport {
   std::vector<Finding> findings = {};         // strongest first
   std::vector<FoundWeights> at_rest = {};     // of no process seen, by path
+  std::vector<Installed> installed = {};      // by kind and place
   std::vector<std::string> blind_spots = {};  // a line each for a person
   size_t n_processes = 0;
   size_t n_hidden = 0;  // of them, those whose files could not be looked at

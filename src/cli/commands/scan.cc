@@ -150,6 +150,14 @@ std::string at_rest_table(const SweepReport& report, Verdicts& verdicts) {
   return rows.size() > 1 ? table(rows, {2}) : "";
 }
 
+std::string installed_table(const SweepReport& report) {
+  std::vector<std::vector<std::string>> rows = {{"INSTALLED", "VERSION", "KIND", "USER", "WHERE"}};
+  for (const sensor::Installed& one : report.installed)
+    rows.push_back({one.name, one.version.empty() ? "-" : one.version, one.kind,
+                    base::account_name(one.uid), base::printable(one.where, 200)});
+  return rows.size() > 1 ? table(rows) : "";
+}
+
 /// Something runs here whose model nobody approved, or nobody can name. Lantern's own gate has seen
 /// to the models that it reads.
 bool is_in_the_dark(const Finding& finding, Verdicts& verdicts) {
@@ -174,8 +182,11 @@ Status print_report(const Flags& flags, const SweepReport& report, Verdicts& ver
           print(event.dump(-1, ' ', false, base::OrderedJson::error_handler_t::replace) + "\n"));
     return {};
   }
-  const std::string running = table_of(report, verdicts), resting = at_rest_table(report, verdicts);
-  return print(visible(running + (running.empty() || resting.empty() ? "" : "\n") + resting));
+  std::string text;
+  for (const std::string& part :
+       {table_of(report, verdicts), at_rest_table(report, verdicts), installed_table(report)})
+    text += (text.empty() || part.empty() ? "" : "\n") + part;
+  return print(visible(text));
 }
 
 void tell_limits(const SweepReport& report) {

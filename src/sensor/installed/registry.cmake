@@ -1,0 +1,6 @@
+set(REGISTRY_FOLDER installed)
+set(REGISTRY_TYPE InstalledKind)
+set(REGISTRY_HEADER sensor/installed.h)
+set(REGISTRY_NAMESPACE lantern::sensor)
+set(REGISTRY_FUNCTION installed_kinds)
+set(REGISTRY_PREFIX k_)
