@@ -1,4 +1,4 @@
-"""Validates the bills of materials that `lantern bom` writes, with the standards' own tools, and the seeds of
+"""Validates the bills of materials that `lantern bom` and `lantern scan` write, with the standards' own tools, and the seeds of
 the advisories' fuzzers with the OSV schema.
 
     python tools/golden/bom.py [--lantern build/release/lantern] [--references build/references]
@@ -64,6 +64,27 @@ def written(lantern, model, format, *options):
     return text.decode()
 
 
+def scanned(lantern):
+    """The inventory of this machine, with models at rest and things that are installed."""
+    with tempfile.TemporaryDirectory() as home:
+        for path, text in [
+            (".local/lib/python3.11/site-packages/vllm-0.9.1.dist-info/METADATA", ""),
+            (".config/systemd/user/llm.service", "[Service]\nExecStart=/opt/bin/llama-server\n"),
+            (".local/share/containers/storage/overlay-images/images.json",
+             '[{"names": ["docker.io/ollama/ollama:latest", "docker.io/ollama/ollama:0.9"]}]'),
+        ]:  # fmt: skip
+            file = pathlib.Path(home) / path
+            file.parent.mkdir(parents=True)
+            file.write_text(text)
+        disks = [f"--disk={model}" for model in MODELS.values() if isinstance(model, pathlib.Path) and model.is_file()]
+        run = subprocess.run([lantern, "scan", "--cyclonedx", "--digest", *disks], stdout=subprocess.PIPE,
+                             env={**os.environ, "HOME": home})  # fmt: skip
+    kinds = {one["type"] for one in json.loads(run.stdout)["components"]}
+    if not {"machine-learning-model", "application", "container"} <= kinds:
+        sys.exit(f"scan: no inventory of models and programs: {kinds}")
+    return run.stdout.decode()
+
+
 def spdx_faults(text, validation):
     document = Document.from_text("document", text)
     if not validation:
@@ -96,6 +117,9 @@ def main():
                     found = [str(error)] if error else []
                 faults += [f"{name}: {format}: {one}" for one in found]
                 n_valid += not found
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(scanned(arguments.lantern))
+    faults += [f"scan: {error}"] if error else []
+    n_valid += not error
     schema = arguments.references / "osv-1.7.5" / "schema.json"
     if schema.exists():
         validator = jsonschema.Draft202012Validator(json.loads(schema.read_text()))
