@@ -108,7 +108,7 @@ TEST_F(EvasionTest, HiddenModelsAreFound) {
     if (file == "deleted") fs::remove(model);
     if (program == "static, deleted") fs::remove(engine);
   };
-  for (const std::string file : {"named", "nameless", "deleted"})
+  for (const std::string file : {"named", "nameless", "deleted"}) {
     for (const std::string mode : {"map", "read", "open"}) {
       for (const std::string program : {"as it is", "renamed", "static", "static, deleted"})
         hide(program, file, mode, "here");
@@ -119,6 +119,12 @@ TEST_F(EvasionTest, HiddenModelsAreFound) {
       hide("static", file, mode, "user, container, network");
       hide("static, deleted", file, mode, "user, container, network");
     }
+    // Each holds a copy of its own: fewer of them.
+    for (const std::string mode : {"copy", "shared", "memfd"}) {
+      hide("renamed", file, mode, "here");
+      if (no_places.empty()) hide("static, deleted", file, mode, "user, container, network");
+    }
+  }
 
   const Json report = scan_json({"--disk", folder_.string()});
   struct Row {

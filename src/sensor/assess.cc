@@ -34,12 +34,12 @@ std::string_view level_name(Level value) { return kLevelNames[static_cast<size_t
 std::string whereabouts(const Finding& finding) {
   if (finding.container)
     return fmt::format("in {} {}", finding.container->engine, finding.container->id);
-  // A network or a user namespace alone is what browsers and services have.
+  // Mounts or accounts of their own alone is what many services have.
   std::string kinds;
   bool apart = false;
   for (const std::string& kind : finding.surroundings.namespaces) {
     kinds += (kinds.empty() ? "" : ", ") + kind;
-    apart = apart || kind == "mnt" || kind == "pid" || kind == "net";
+    apart = apart || kind == "pid" || kind == "net";
   }
   return apart ? "in other namespaces (" + kinds + ")" : "";
 }

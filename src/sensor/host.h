@@ -29,7 +29,7 @@ struct Process {
   CommandLine command = {};
   std::string cgroup = {};
   uint64_t resident_bytes = 0;
-  uint64_t anonymous_bytes = 0;  // resident, of no file
+  uint64_t anonymous_bytes = 0;  // resident, of no file, shared memory and huge pages among them
   double cpu_s = 0;
   bool own = false;          // this very process
   bool own_program = false;  // it runs the very file that this process runs

@@ -18,13 +18,16 @@ constexpr size_t kNameBytesMax = 200;
 }  // namespace
 
 std::vector<DirectoryEntry> InstalledSearch::list(const std::string& folder) {
-  if (++n_lists_ > kListsMax) return {};
+  is_cut_ = is_cut_ || n_lists_ == kListsMax;
+  if (is_cut_) return {};
+  ++n_lists_;
   auto entries = host_.list(folder);
   return entries.ok() ? std::move(*entries) : std::vector<DirectoryEntry>();
 }
 
 void InstalledSearch::add(const RuntimeRule& rule, std::string_view name, std::string_view version,
                           const std::string& where, uint32_t uid) {
+  is_cut_ = is_cut_ || found_.size() == kFoundMax;
   if (found_.size() == kFoundMax) return;
   found_.push_back({.rule = rule.id,
                     .name = base::printable(name, kNameBytesMax),
@@ -34,7 +37,9 @@ void InstalledSearch::add(const RuntimeRule& rule, std::string_view name, std::s
 }
 
 void InstalledSearch::read(const std::string& path, uint32_t uid) {
-  if (texts_.size() < kTextsMax && base::is_utf8(path))
+  if (texts_.size() == kTextsMax || !base::is_utf8(path))
+    is_cut_ = true;
+  else
     texts_.push_back({.path = path, .uid = uid});
 }
 
@@ -73,15 +78,19 @@ Status read_installed_texts(Host& host, InstalledSearch& search, size_t kind,
 
 }  // namespace
 
-Result<std::vector<Installed>> find_installed(Host& host, std::span<const RuntimeRule> rules,
-                                              const ParserOptions& options) {
+Result<InstalledReport> find_installed(Host& host, std::span<const RuntimeRule> rules,
+                                       const ParserOptions& options) {
   LANTERN_ASSIGN(const std::vector<Home> homes, host.homes());
-  std::vector<Installed> all;
+  InstalledReport report;
+  std::vector<Installed>& all = report.found;
   const auto kinds = installed_kinds();
   for (size_t i = 0; i < kinds.size(); ++i) {
     InstalledSearch search(host, rules, homes);
     kinds[i]->find(search);
     if (kinds[i]->read != nullptr) LANTERN_TRY(read_installed_texts(host, search, i, options));
+    if (search.is_cut())
+      report.left_out.push_back(fmt::format(
+          "some of what may be installed ({}): there is more than is looked at", kinds[i]->kind));
     for (Installed& one : search.take()) {
       one.kind = kinds[i]->kind;
       all.push_back(std::move(one));
@@ -95,7 +104,7 @@ Result<std::vector<Installed>> find_installed(Host& host, std::span<const Runtim
   all.erase(std::unique(all.begin(), all.end(),
                         [&](const Installed& a, const Installed& b) { return key(a) == key(b); }),
             all.end());
-  return all;
+  return report;
 }
 
 std::pair<std::string_view, std::string_view> split_image(std::string_view reference) {

@@ -48,6 +48,8 @@ class InstalledSearch {
     uint32_t uid = 0;
   };
   [[nodiscard]] const std::vector<Text>& texts() const { return texts_; }
+  /// Whether something was left out because there is so much.
+  [[nodiscard]] bool is_cut() const { return is_cut_; }
   std::vector<Installed> take() { return std::move(found_); }
 
  private:
@@ -57,6 +59,7 @@ class InstalledSearch {
   std::vector<Installed> found_;
   std::vector<Text> texts_;
   size_t n_lists_ = 0;
+  bool is_cut_ = false;
 };
 
 struct InstalledKind {
@@ -71,9 +74,14 @@ std::span<const InstalledKind* const> installed_kinds();
 
 inline constexpr uint64_t kInstalledTextBytesMax = 16u << 20;  // more is read in part
 
-/// Everything of every kind, sorted by kind and place, each once. Errors: parse_files()'s.
-Result<std::vector<Installed>> find_installed(Host& host, std::span<const RuntimeRule> rules,
-                                              const ParserOptions& options);
+struct InstalledReport {
+  std::vector<Installed> found = {};  // sorted by kind and place, each once
+  std::vector<std::string> left_out =
+      {};  // a line each for a person: kinds with more than is looked at
+};
+/// Everything of every kind. Errors: parse_files()'s.
+Result<InstalledReport> find_installed(Host& host, std::span<const RuntimeRule> rules,
+                                       const ParserOptions& options);
 
 /// For kinds: "ollama/ollama:latest" into a name and what stands behind it.
 std::pair<std::string_view, std::string_view> split_image(std::string_view reference);

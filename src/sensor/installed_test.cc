@@ -80,7 +80,8 @@ std::vector<std::string> found_in(std::map<std::string, std::string> files) {
   const auto all = find_installed(host, *rules, {});
   EXPECT_TRUE(all.ok());
   std::vector<std::string> lines;
-  for (const Installed& one : *all)
+  EXPECT_THAT(all->left_out, IsEmpty());
+  for (const Installed& one : all->found)
     lines.push_back(
         fmt::format("{} {} {} {} {}", one.kind, one.rule, one.name, one.version, one.uid));
   return lines;
@@ -185,6 +186,15 @@ TEST(Installed, ExtensionsAndBrowsers) {
 }
 
 TEST(Installed, NothingOnAnEmptyMachine) { EXPECT_THAT(found_in({}), IsEmpty()); }
+
+TEST(Installed, WhatIsLeftOutIsSaid) {
+  std::map<std::string, std::string> files;
+  for (int i = 0; i < 5'000; ++i) files[fmt::format("/etc/systemd/system/{}.service", i)] = "";
+  FolderHost host(std::move(files));
+  const auto report = find_installed(host, {}, {});
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->left_out, testing::ElementsAre(testing::HasSubstr("(unit)")));
+}
 
 /// Whatever a record holds, what it says is bounded, of rules that are known, and never an abort.
 TEST(Installed, DamagedRecordsSayNothing) {

@@ -183,7 +183,8 @@ std::optional<Process> ProcfsHost::read_process(int pid) const {
   if (const auto text = read_proc(of(pid, "status"), kSmallTextBytesMax); text.ok()) {
     process.uid = static_cast<uint32_t>(status_number(*text, "Uid"));
     process.resident_bytes = status_number(*text, "VmRSS");
-    process.anonymous_bytes = status_number(*text, "RssAnon");
+    for (const char* of_no_file : {"RssAnon", "RssShmem", "HugetlbPages"})
+      process.anonymous_bytes += status_number(*text, of_no_file);
   }
   if (const auto text = read_proc(of(pid, "cmdline"), kCommandLineBytesMax); text.ok())
     process.command = cut_command_line(*text);

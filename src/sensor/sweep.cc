@@ -292,11 +292,10 @@ Status Sweep::find_weights() {
 bool Sweep::deserves_code(const Look& look, bool& own_files_only) const {
   own_files_only = false;
   if (!look.evidence.empty() && score_of(look.evidence) > kKnownVariable) return true;
-  // Memory filled by reading: an engine that maps nothing. Most programs look so, hence only what
-  // no package of the system brought.
+  // Memory that was filled: an engine that maps nothing. Most programs look so, hence only what no
+  // package of the system brought.
   own_files_only = true;
-  return !options_.fast && look.process.anonymous_bytes >= kFilledBytesMin &&
-         (!look.io || look.io->read_chars >= kFilledBytesMin);
+  return !options_.fast && look.process.anonymous_bytes >= kFilledBytesMin;
 }
 
 bool is_of_system(std::string_view path) {
@@ -414,14 +413,17 @@ void Sweep::note_filled_memory(std::span<const FoundWeights> at_rest) {
   for (Look& look : looks_) {
     if ((!look.has_engine && !look.has_library) || !look.weights.empty() || !look.io) continue;
     const uint64_t held = look.process.anonymous_bytes, read = look.io->read_chars;
-    if (held < kFilledBytesMin || read < kFilledBytesMin) continue;
+    if (held < kFilledBytesMin) continue;
+    // What was copied out of a mapping, or read by io_uring, no counter shows: then memory alone
+    // speaks for a file.
+    const bool was_read = read >= kFilledBytesMin;
     const FoundWeights* fits = nullptr;
     for (const FoundWeights& file : at_rest)
-      if (read >= file.size && held >= file.size - file.size / 10 && held / 4 <= file.size &&
-          (look.has_engine || is_for_libraries(file)) &&
+      if ((!was_read || read >= file.size) && held >= file.size - file.size / 10 &&
+          held / 4 <= file.size && (look.has_engine || is_for_libraries(file)) &&
           (fits == nullptr || file.size > fits->size))
         fits = &file;
-    if (fits == nullptr && !look.has_engine) continue;
+    if (fits == nullptr && (!look.has_engine || !was_read)) continue;
     std::string text = fmt::format("has read {} and holds {} of memory", base::format_bytes(read),
                                    base::format_bytes(held));
     if (fits != nullptr) {
@@ -499,7 +501,10 @@ Result<SweepReport> Sweep::run() {
                                                 .digest = options_.digest,
                                                 .parser = options_.parser}));
   if (!options_.fast && !options_.pid) {
-    LANTERN_ASSIGN(report_.installed, find_installed(host_, rules_, options_.parser));
+    LANTERN_ASSIGN(InstalledReport installed, find_installed(host_, rules_, options_.parser));
+    report_.installed = std::move(installed.found);
+    std::move(installed.left_out.begin(), installed.left_out.end(),
+              std::back_inserter(report_.blind_spots));
   }
   note_filled_memory(report_.at_rest);
   std::map<std::pair<uint64_t, uint64_t>, const FoundWeights*> stored;

@@ -2,12 +2,14 @@
 // then has all of its weights in memory, by a mapping or by reading them. For tests of the sensor,
 // which must find it under any name.
 //
-//   engine map|read|open FILE [PORT [WAY]]
+//   engine map|read|open|copy|shared|memfd FILE [PORT [WAY]]
 //
-// open: reads it, too, and keeps it open. WAY says how it answers on the port (0: any): as Ollama
-// does (tags), as most do (models), as llama.cpp does (props), with other types (liar), with what
-// is no HTTP (garbage), never (hang), or without an end (endless). Writes "ready" once the weights
-// are there, then waits until its standard input ends.
+// open: reads it, too, and keeps it open. copy: copies it out of a mapping that is gone then, so
+// that no call reads it. shared: the same into shared memory. memfd: into a file that has no name.
+// WAY says how it answers on the port (0: any): as Ollama does (tags), as most do (models), as
+// llama.cpp does (props), with other types (liar), with what is no HTTP (garbage), never (hang), or
+// without an end (endless). Writes "ready" once the weights are there, then waits until its
+// standard input ends.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -38,6 +40,40 @@ int listen_on(int port) {
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return -1;
   return ::listen(fd, 4) == 0 ? fd : -1;
+}
+
+char* map_of(int fd, size_t size, int flags) {
+  const int rights = PROT_READ | ((flags & MAP_ANONYMOUS) != 0 ? PROT_WRITE : 0);
+  void* mapped = ::mmap(nullptr, size, rights, flags, fd, 0);
+  return mapped == MAP_FAILED ? nullptr : static_cast<char*>(mapped);
+}
+
+char* load(const char* way, int fd, size_t size) {
+  const auto is = [&](const char* name) { return std::strcmp(way, name) == 0; };
+  if (is("map")) return map_of(fd, size, MAP_SHARED);
+  if (is("copy") || is("shared") || is("memfd")) {
+    char* source = map_of(fd, size, MAP_SHARED);
+    const int memory = is("memfd") ? ::memfd_create("cache", MFD_CLOEXEC) : -1;
+    char* copy = nullptr;
+    if (is("memfd")) {
+      for (size_t at = 0; at < size;)
+        at += static_cast<size_t>(::write(memory, source + at, size - at));
+      copy = map_of(memory, size, MAP_SHARED);
+      ::close(memory);
+    } else {
+      copy = map_of(-1, size, MAP_ANONYMOUS | (is("shared") ? MAP_SHARED : MAP_PRIVATE));
+      std::memcpy(copy, source, size);
+    }
+    ::munmap(source, size);
+    return copy;
+  }
+  char* weights = static_cast<char*>(std::malloc(size));
+  for (size_t at = 0; at < size;) {
+    const ssize_t n = ::read(fd, weights + at, size - at);
+    if (n <= 0) return nullptr;
+    at += static_cast<size_t>(n);
+  }
+  return weights;
 }
 
 const char* body_for(const char* way, const char* request) {
@@ -96,19 +132,8 @@ int main(int argc, char** argv) {
   struct stat info {};
   if (fd < 0 || ::fstat(fd, &info) != 0) return 1;
   const auto size = static_cast<size_t>(info.st_size);
-  char* weights = nullptr;
-  if (std::strcmp(argv[1], "map") == 0) {
-    void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
-    if (mapped == MAP_FAILED) return 1;
-    weights = static_cast<char*>(mapped);
-  } else {
-    weights = static_cast<char*>(std::malloc(size));
-    for (size_t at = 0; at < size;) {
-      const ssize_t n = ::read(fd, weights + at, size - at);
-      if (n <= 0) return 1;
-      at += static_cast<size_t>(n);
-    }
-  }
+  char* weights = load(argv[1], fd, size);
+  if (weights == nullptr) return 1;
   if (std::strcmp(argv[1], "open") != 0) ::close(fd);
   int n_found = 0;
   for (const char* key : kKeys)

@@ -66,9 +66,9 @@ void find_packages(InstalledSearch& search) {
   find_in_each(search, "/opt", 0);
   find_in_each(search, "/opt/conda/envs", 0);
   for (const Home& home : search.homes()) {
-    // Services have homes such as / and /usr/sbin, which are nobody's.
-    if (home.path.size() < 2 || home.path.starts_with("/usr") || home.path.starts_with("/bin"))
-      continue;
+    // Services have homes such as /usr/sbin and /dev, which are nobody's.
+    const auto lies_in = [&](const char* folder) { return home.path.starts_with(folder); };
+    if (lies_in("/usr") || lies_in("/bin") || lies_in("/dev") || lies_in("/proc")) continue;
     const std::string& path = home.path;
     find_in_environment(search, path + "/.local", home.uid);
     for (const char* tools :
