@@ -190,9 +190,12 @@ def runtimes(folder):
     write_onnx(onnx)
     gguf2.write_bytes(gguf.read_bytes()[:4] + struct.pack("<I", 2) + gguf.read_bytes()[8:])  # version 2 is all that it knows
     renamed_libraries = hidden.renamed_libraries()
+    can_unshare = subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "true"], stderr=subprocess.DEVNULL).returncode == 0
+    if not can_unshare:
+        print("  without namespaces of its own: unshare(1) is not allowed here")
     n = 0
 
-    def case(name, code, model, mapped, program="as it is", file="named", **fields):
+    def case(name, code, model, mapped, program="as it is", file="named", place="here", **fields):
         nonlocal n
         n += 1
         path = model
@@ -202,15 +205,18 @@ def runtimes(folder):
         python = sys.executable if program == "as it is" else hidden.interpreter(f"worker-{n}")
         text = code.format(model=str(path), mapped=mapped, **fields) + READY
         environment = {} if program == "as it is" else hidden.environment
-        process = Process([python, "-c", text], environment | (renamed_libraries if "stripped" in program else {}))
+        apart = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child"] if place != "here" else []
+        process = Process([*apart, python, "-c", text], environment | (renamed_libraries if "stripped" in program else {}))
         if file == "deleted":
             path.unlink()
-        return name, [program, file + " file", "mapped" if mapped else "read"], process
+        return name, [program, file + " file", "mapped" if mapped else "read", place], process
 
     for program in ("as it is", "renamed", "renamed and stripped"):
         for file in ("named", "nameless", "deleted"):
             for mapped in (True, False):
                 yield case("llama-cpp-python", LLAMA_CPP, gguf, mapped, program, file)
+                if can_unshare:
+                    yield case("llama-cpp-python", LLAMA_CPP, gguf, mapped, program, file, "other namespaces")
     for program in ("as it is", "renamed"):
         for mapped in (True, False):
             for file in ("named", "nameless", "deleted"):
@@ -235,9 +241,10 @@ def bystanders(folder):
     source.write_text("#include <map>\n#include <regex>\n#include <string>\n" + "".join(
         f"std::map<std::string, std::pair<int, std::regex>> f{i}() {{ return {{{{\"general.architecture\", {{{i}, std::regex(\"a*\")}}}}}}; }}\n"
         for i in range(400)))  # fmt: skip
-    compiler = shutil.which("g++")
-    yield "g++, compiling", compiler and Process(
-        ["sh", "-c", f"echo ready; while :; do {compiler} -O2 -c {source} -o {folder}/big.o; done"])
+    for name in ("g++", "clang++-19"):
+        compiler = shutil.which(name)
+        yield f"{name}, compiling", compiler and Process(
+            ["sh", "-c", f"echo ready; while :; do {compiler} -O2 -c {source} -o {folder}/{name}.o; done"])
 
     database = folder / "big.db"
     with contextlib.closing(sqlite3.connect(database)) as connection:
@@ -349,12 +356,15 @@ def judge_runtimes(lantern, folder):
     try:
         cases.extend(runtimes(folder))
         found = scan(lantern, folder)
+        families = [family(process.pid) for *_, process in cases]
+        gone = [name for name, _, process in cases if process.process.poll() is not None]
+        assert not gone, f"ended by themselves: {gone}"
     finally:
         for *_, process in cases:
             process.end()
     rows, missed = {}, []
-    for name, ways, process in cases:
-        finding = found.get(process.pid)
+    for (name, ways, _), pids in zip(cases, families):
+        finding = next((found[pid] for pid in pids if pid in found), None)
         level = finding["level"] if finding else "nothing"
         known = bool(finding) and any(one["name"] == "format" for w in finding["weights"] for one in w["attributes"])
         if level != "alert":
@@ -389,6 +399,8 @@ def judge_bystanders(lantern, folder):
                 for finding in (found[pid] for pid in pids if pid in found):
                     print(f"  {name}: {finding['level']} {finding['score']} ({finding['name']})")
                     wronged += finding["level"] == "alert"
+        gone = [name for name, process in started if process.process.poll() is not None]
+        assert not gone, f"ended by themselves: {gone}"
     finally:
         for _, process in started:
             process.end()
