@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <list>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -37,6 +38,30 @@ struct Hidden {
   int pid;
   bool in_container = false, other_network = false;
 };
+
+std::string little_endian(uint64_t value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+/// An archive of one stored member, behind `before` other bytes: local header, directory, end
+/// (APPNOTE.TXT 4.3).
+std::string zip_of(const std::string& name, const std::string& content, size_t before = 0) {
+  const auto number = [](uint32_t value, size_t bytes) {
+    return std::string(reinterpret_cast<const char*>(&value), bytes);
+  };
+  const auto n = static_cast<uint32_t>(content.size());
+  const auto named = static_cast<uint32_t>(name.size());
+  const std::string common = number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) +
+                             number(0, 4) + number(n, 4) + number(n, 4) + number(named, 2) +
+                             number(0, 2);
+  const std::string local = "PK\x03\x04" + common + name + content;
+  const std::string directory = "PK\x01\x02" + number(20, 2) + common + number(0, 2) +
+                                number(0, 2) + number(0, 2) + number(0, 4) +
+                                number(static_cast<uint32_t>(before), 4) + name;
+  return local + directory + "PK\x05\x06" + number(0, 4) + number(1, 2) + number(1, 2) +
+         number(static_cast<uint32_t>(directory.size()), 4) +
+         number(static_cast<uint32_t>(before + local.size()), 4) + number(0, 2);
+}
 
 class EvasionTest : public testing::Test {
  protected:
@@ -202,26 +227,72 @@ TEST_F(EvasionTest, NamesAreNotBelieved) {
   }
 }
 
-std::string little_endian(uint64_t value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
+/// A control group of a container engine's name, for as long as it lives.
+class ScopedGroup {
+ public:
+  explicit ScopedGroup(const std::string& name) {
+    std::ifstream mounts("/proc/mounts");
+    for (std::string line; std::getline(mounts, line);) {
+      std::istringstream words(line);
+      std::string device, folder, type;
+      words >> device >> folder >> type;
+      std::error_code error;
+      if (type != "cgroup2") continue;
+      slice_ = fs::path(folder) / fmt::format("lantern_test_{}.slice", ::getpid());
+      if (fs::create_directories(slice_ / name, error)) group_ = slice_ / name;
+    }
+  }
+  ~ScopedGroup() {
+    // It can be removed once the kernel has seen its last process end.
+    for (int i = 0; i < 100 && !group_.empty() && ::rmdir(group_.c_str()) != 0; ++i)
+      ::usleep(10'000);
+    ::rmdir(slice_.c_str());
+  }
+  ScopedGroup(const ScopedGroup&) = delete;
+  ScopedGroup& operator=(const ScopedGroup&) = delete;
+  [[nodiscard]] bool take(int pid) const {
+    std::ofstream out(group_ / "cgroup.procs");
+    return !group_.empty() && (out << pid << std::flush);
+  }
+
+ private:
+  fs::path slice_, group_;
+};
+
+TEST_F(EvasionTest, TheContainerIsNamedByItsControlGroup) {
+  const ScopedGroup group("docker-" + std::string(64, 'd') + ".scope");
+  const Running running(
+      {copy_as("evasion_engine", folder_ / "in-docker").string(), "map", model_.string()});
+  if (!group.take(running.pid())) GTEST_SKIP() << "no control group of one's own here";
+  const Json finding = finding_of(scan_json({"--fast"}), running.pid());
+  ASSERT_TRUE(finding.is_object());
+  EXPECT_EQ(finding["container"]["engine"], "docker");
+  EXPECT_EQ(finding["container"]["id"], "dddddddddddd");
+  EXPECT_THAT(run_lantern({"scan", "--fast"}).out, HasSubstr("in docker dddddddddddd"));
 }
 
-/// An archive of one stored member: local header, directory, end (APPNOTE.TXT 4.3).
-std::string zip_of(const std::string& name, const std::string& content) {
-  const auto number = [](uint32_t value, size_t bytes) {
-    return std::string(reinterpret_cast<const char*>(&value), bytes);
-  };
-  const auto n = static_cast<uint32_t>(content.size());
-  const auto named = static_cast<uint32_t>(name.size());
-  const std::string common = number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) +
-                             number(0, 4) + number(n, 4) + number(n, 4) + number(named, 2) +
-                             number(0, 2);
-  const std::string local = "PK\x03\x04" + common + name + content;
-  const std::string directory = "PK\x01\x02" + number(20, 2) + common + number(0, 2) +
-                                number(0, 2) + number(0, 2) + number(0, 4) + number(0, 4) + name;
-  return local + directory + "PK\x05\x06" + number(0, 4) + number(1, 2) + number(1, 2) +
-         number(static_cast<uint32_t>(directory.size()), 4) +
-         number(static_cast<uint32_t>(local.size()), 4) + number(0, 2);
+std::string content_of(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// A llamafile: the program holds its model, and maps no more of itself than its code.
+TEST_F(EvasionTest, AModelInsideItsProgramIsFound) {
+  const fs::path program = copy_as("evasion_engine_static", folder_ / "tool");
+  const std::string archive = zip_of("m.gguf", content_of(model_), fs::file_size(program));
+  std::ofstream(program, std::ios::binary | std::ios::app) << archive;
+  fs::remove(model_);
+  const Running read({program.string(), "read", program.string()});
+  const Running mapped({program.string(), "map", program.string()});
+  const Json report = scan_json({"--fast"});
+  for (const Running* one : {&read, &mapped}) {
+    const Json finding = finding_of(report, one->pid());
+    ASSERT_TRUE(finding.is_object());
+    EXPECT_EQ(finding["level"], "alert");
+    ASSERT_EQ(finding["weights"].size(), 1u);
+    EXPECT_EQ(attribute(finding["weights"][0], "format"), "llamafile");
+    EXPECT_EQ(attribute(finding["weights"][0], "name"), "Evasive 8M");
+  }
 }
 
 TEST_F(EvasionTest, WhatIsNoAiIsNoAlert) {

@@ -28,6 +28,17 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::json;
 
+/// What is wrong with events, one a line, by the stored schema; empty: nothing.
+std::string ocsf_violations(const std::string& events) {
+  std::ifstream in(std::string(LANTERN_SOURCE_DIR) + "/tests/data/ocsf-1.8.0.json");
+  const Json schema = Json::parse(in);
+  std::string all;
+  std::istringstream lines(events);
+  for (std::string line; std::getline(lines, line);)
+    all += schema_violations(schema, Json::parse(line));
+  return all;
+}
+
 class ScanTest : public testing::Test {
  protected:
   ScanTest() : home_("scan"), folder_(scratch_folder() / "scan") {
@@ -189,7 +200,9 @@ TEST_F(ScanTest, WhatIsInstalledIsListedAndNoAlert) {
   write(".vscode/extensions/continue.continue-1.0.4/package.json", "{}");
   write(".local/share/containers/storage/overlay-images/images.json",
         R"([{"names":["docker.io/ollama/ollama:latest"]}])");
-  const Ran ran = run_lantern({"scan", "--json"}, {.environment = {{"HOME", home.string()}}});
+  const std::string recording = (folder_ / "host.json").string();
+  const Ran ran = run_lantern({"scan", "--json", "--record", recording},
+                              {.environment = {{"HOME", home.string()}}});
   const Json report = Json::parse(ran.out, nullptr, false);
   ASSERT_FALSE(report.is_discarded()) << ran.err;
   EXPECT_EQ(schema_violations(published_schema("scan"), report), "");
@@ -200,6 +213,15 @@ TEST_F(ScanTest, WhatIsInstalledIsListedAndNoAlert) {
   EXPECT_EQ(found, (std::set<std::string>{"package llama_cpp", "unit llama_cpp",
                                           "extension continue", "image ollama"}));
   EXPECT_THAT(ran.out, Not(HasSubstr("sk-secret")));
+  // A unit's text is not recorded, names of folders are.
+  std::set<std::string> replayed;
+  const Json replay = scan_json({"--replay", recording});
+  for (const Json& one : replay["installed"])
+    if (one["where"].get<std::string>().starts_with(home.string())) replayed.insert(one["kind"]);
+  EXPECT_EQ(replayed, (std::set<std::string>{"package", "extension"}));
+  const Ran events = run_lantern({"scan", "--ocsf"}, {.environment = {{"HOME", home.string()}}});
+  EXPECT_THAT(events.out, HasSubstr("llama_cpp_python"));
+  EXPECT_EQ(ocsf_violations(events.out), "");
   EXPECT_TRUE(run_lantern({"scan", "--json", "--fast"}, {.environment = {{"HOME", home.string()}}})
                   .out.find("llama_cpp_python") == std::string::npos);
 }
@@ -230,16 +252,12 @@ TEST_F(ScanTest, FollowsItsSchemaAndEndsByWhatItFound) {
 
 TEST_F(ScanTest, ExportsFollowThePublishedSchemas) {
   const Running engine_run({engine("engine").string(), "map", model_.string()});
-  std::ifstream in(std::string(LANTERN_SOURCE_DIR) + "/tests/data/ocsf-1.8.0.json");
-  const Json ocsf = Json::parse(in);
   const Ran ran = run_lantern({"scan", "--ocsf", "--fast", "--digest"});
+  EXPECT_EQ(ocsf_violations(ran.out), "");
   std::set<int> classes;
   std::istringstream lines(ran.out);
-  for (std::string line; std::getline(lines, line);) {
-    const Json event = Json::parse(line);
-    EXPECT_EQ(schema_violations(ocsf, event), "") << line;
-    classes.insert(event["class_uid"].get<int>());
-  }
+  for (std::string line; std::getline(lines, line);)
+    classes.insert(Json::parse(line)["class_uid"].get<int>());
   EXPECT_EQ(classes, (std::set<int>{2004, 5020}));
 
   const Json inventory =

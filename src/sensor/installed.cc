@@ -53,7 +53,7 @@ Status read_installed_texts(Host& host, InstalledSearch& search, size_t kind,
     std::vector<OpenedFile> opened;
     std::vector<const InstalledSearch::Text*> of;
     for (size_t i = from; i < std::min(texts.size(), from + kTextsAtOnce); ++i)
-      if (auto file = host.open_file(texts[i].path); file.ok()) {
+      if (auto file = host.open_private(texts[i].path); file.ok()) {
         opened.push_back(std::move(*file));
         of.push_back(&texts[i]);
       }

@@ -40,7 +40,7 @@ class InstalledSearch {
   std::vector<DirectoryEntry> list(const std::string& folder);
   void add(const RuntimeRule& rule, std::string_view name, std::string_view version,
            const std::string& where, uint32_t uid);
-  /// Has the file's text read by the kind's `read`.
+  /// Has the file's text, which may hold secrets, read by the kind's `read`.
   void read(const std::string& path, uint32_t uid);
 
   struct Text {

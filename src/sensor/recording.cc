@@ -423,6 +423,9 @@ class RecordingHost final : public Host {
   Result<OpenedFile> open_file(const std::string& path) override {
     return keep_file({}, path, host_->open_file(path));
   }
+  Result<OpenedFile> open_private(const std::string& path) override {
+    return host_->open_private(path);
+  }
   Result<std::vector<Home>> homes() override {
     auto all = host_->homes();
     if (all.ok()) recording_.homes = *all;

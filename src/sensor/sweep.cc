@@ -86,6 +86,10 @@ std::string proc(const Process& process, std::string_view file) {
   return fmt::format("/proc/{}/{}", process.pid, file);
 }
 
+bool is_program_of(const Look& look, const MappedFile& file) {
+  return file.executable && look.program.starts_with(file.path);
+}
+
 const RuntimeRule* Sweep::rule(std::string_view id) const {
   const auto at = std::find_if(rules_.begin(), rules_.end(),
                                [&](const RuntimeRule& one) { return one.id == id; });
@@ -277,8 +281,9 @@ Status Sweep::find_weights() {
       if (may) files.emplace(id, Shared{std::move(*file), {{place, is_mapped}}, path, deleted});
     };
     const int pid = looks_[place].process.pid;
+    // A program may hold its model itself, and map no more than its code.
     for (const MappedFile& file : looks_[place].mapped)
-      if (file.bytes >= kWeightBytesMin)
+      if (file.bytes >= kWeightBytesMin || is_program_of(looks_[place], file))
         add(file.id, file.path, file.deleted, true, [&] { return host_.open_mapped(pid, file); });
     for (const OpenDescriptor& file : looks_[place].open)
       if (file.regular && file.size >= kWeightBytesMin)
@@ -350,7 +355,7 @@ Status Sweep::find_code() {
     if (!deserves_code(looks_[place], own_files_only)) continue;
     size_t n = 0;
     for (const MappedFile& file : looks_[place].mapped) {
-      const bool is_program = looks_[place].program.starts_with(file.path);
+      const bool is_program = is_program_of(looks_[place], file);
       if (!file.executable || (file.bytes < kCodeFileBytesMin && !is_program)) continue;
       if (own_files_only && !is_program && is_of_system(file.path)) continue;
       if (++n > kCodeFilesMax) break;
