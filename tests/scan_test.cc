@@ -195,6 +195,7 @@ TEST_F(ScanTest, WhatIsInstalledIsListedAndNoAlert) {
     std::ofstream(home / path) << text;
   };
   write(".local/lib/python3.11/site-packages/llama_cpp_python-0.3.36.dist-info/METADATA", "");
+  write("projects/merger-with-acme/plan.txt", "");
   write(".config/systemd/user/llm.service",
         "[Service]\nExecStart=/opt/bin/llama-server --api-key sk-secret\n");
   write(".vscode/extensions/continue.continue-1.0.4/package.json", "{}");
@@ -213,7 +214,11 @@ TEST_F(ScanTest, WhatIsInstalledIsListedAndNoAlert) {
   EXPECT_EQ(found, (std::set<std::string>{"package llama_cpp", "unit llama_cpp",
                                           "extension continue", "image ollama"}));
   EXPECT_THAT(ran.out, Not(HasSubstr("sk-secret")));
-  // A unit's text is not recorded, names of folders are.
+  // A unit's text is not recorded, nor are a home's own folders; names of what is installed are.
+  std::ifstream in(recording);
+  const std::string recorded{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_THAT(recorded, HasSubstr("continue.continue"));
+  EXPECT_THAT(recorded, Not(HasSubstr("merger-with-acme")));
   std::set<std::string> replayed;
   const Json replay = scan_json({"--replay", recording});
   for (const Json& one : replay["installed"])

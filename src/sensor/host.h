@@ -141,8 +141,13 @@ class Host {
   /// Sorted by name; links are neither folder nor regular. kTooLarge past 100,000 entries.
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& folder) = 0;
   virtual Result<OpenedFile> open_file(const std::string& path) = 0;
-  /// The same for a text that may hold passwords and keys: no recording keeps it.
+  /// The same for a text that may hold passwords and keys: no recording keeps it, nor what
+  /// list_private() answers.
   virtual Result<OpenedFile> open_private(const std::string& path) { return open_file(path); }
+  /// list() of a folder whose names are its owner's alone.
+  virtual Result<std::vector<DirectoryEntry>> list_private(const std::string& folder) {
+    return list(folder);
+  }
 };
 
 }  // namespace lantern::sensor

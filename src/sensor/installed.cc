@@ -17,11 +17,24 @@ constexpr size_t kNameBytesMax = 200;
 
 }  // namespace
 
-std::vector<DirectoryEntry> InstalledSearch::list(const std::string& folder) {
-  is_cut_ = is_cut_ || n_lists_ == kListsMax;
-  if (is_cut_) return {};
+bool InstalledSearch::may_list() {
+  if (n_lists_ == kListsMax) {
+    is_cut_ = true;
+    return false;
+  }
   ++n_lists_;
+  return true;
+}
+
+std::vector<DirectoryEntry> InstalledSearch::list(const std::string& folder) {
+  if (!may_list()) return {};
   auto entries = host_.list(folder);
+  return entries.ok() ? std::move(*entries) : std::vector<DirectoryEntry>();
+}
+
+std::vector<DirectoryEntry> InstalledSearch::list_private(const std::string& folder) {
+  if (!may_list()) return {};
+  auto entries = host_.list_private(folder);
   return entries.ok() ? std::move(*entries) : std::vector<DirectoryEntry>();
 }
 
@@ -58,6 +71,7 @@ Status read_installed_texts(Host& host, InstalledSearch& search, size_t kind,
         of.push_back(&texts[i]);
       }
     std::vector<ParseJob> jobs;
+    jobs.reserve(opened.size());
     for (size_t i = 0; i < opened.size(); ++i)
       jobs.push_back(
           {.task = ParseTask::kInstalled, .file = &opened[i], .store = kind, .path = of[i]->path});

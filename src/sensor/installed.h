@@ -38,6 +38,8 @@ class InstalledSearch {
   [[nodiscard]] std::span<const Home> homes() const { return homes_; }
   /// A folder's entries; none where it cannot be listed or enough was listed.
   std::vector<DirectoryEntry> list(const std::string& folder);
+  /// The same for folders of people's own.
+  std::vector<DirectoryEntry> list_private(const std::string& folder);
   void add(const RuntimeRule& rule, std::string_view name, std::string_view version,
            const std::string& where, uint32_t uid);
   /// Has the file's text, which may hold secrets, read by the kind's `read`.
@@ -53,6 +55,8 @@ class InstalledSearch {
   std::vector<Installed> take() { return std::move(found_); }
 
  private:
+  bool may_list();
+
   Host& host_;
   std::span<const RuntimeRule> rules_;
   std::span<const Home> homes_;

@@ -197,7 +197,7 @@ Result<std::vector<FoundWeights>> PartJoiner::join(std::vector<FoundWeights> fil
                           [&](const auto& one) { return one.second == index->second; }));
       }
     }
-    key = key.empty() ? "" : place.folder + "\n" + file.facts.format + "\n" + key;
+    if (!key.empty()) key = fmt::format("{}\n{}\n{}", place.folder, file.facts.format, key);
     const auto known = key.empty() ? by_key.end() : by_key.find(key);
     if (known != by_key.end()) {
       groups[known->second].parts.emplace_back(place.name, std::move(file));
@@ -211,6 +211,7 @@ Result<std::vector<FoundWeights>> PartJoiner::join(std::vector<FoundWeights> fil
     std::stable_sort(group.parts.begin(), group.parts.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<FoundWeights> parts;
+    parts.reserve(group.parts.size());
     for (auto& [name, part] : group.parts) parts.push_back(std::move(part));
     joined.push_back(parts.size() == 1 ? std::move(parts.front())
                                        : whole_of(std::move(parts), group.n_parts));

@@ -426,6 +426,9 @@ class RecordingHost final : public Host {
   Result<OpenedFile> open_private(const std::string& path) override {
     return host_->open_private(path);
   }
+  Result<std::vector<DirectoryEntry>> list_private(const std::string& folder) override {
+    return host_->list_private(folder);
+  }
   Result<std::vector<Home>> homes() override {
     auto all = host_->homes();
     if (all.ok()) recording_.homes = *all;

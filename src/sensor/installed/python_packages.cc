@@ -48,7 +48,7 @@ void find_in_each(InstalledSearch& search, const std::string& folder, uint32_t u
 void find_in_projects(InstalledSearch& search, const std::string& folder, uint32_t uid, int depth,
                       size_t& n_folders) {
   if (++n_folders > kProjectFoldersMax) return;
-  const std::vector<DirectoryEntry> entries = search.list(folder);
+  const std::vector<DirectoryEntry> entries = search.list_private(folder);
   for (const DirectoryEntry& entry : entries)
     if (entry.regular && entry.name == "pyvenv.cfg")
       return find_in_environment(search, folder, uid);
