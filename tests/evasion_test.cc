@@ -164,11 +164,11 @@ TEST_F(EvasionTest, HiddenModelsAreFound) {
     const bool identified = found && !finding["weights"].empty() &&
                             attribute(finding["weights"][0], "architecture") == "llama";
     EXPECT_TRUE(identified) << finding.dump(1);
-    for (std::string way : one.ways) {
-      for (const std::string& row : {way, std::string("all")})
-        if (row != "all" || way == one.ways.front())
-          table[row] = {table[row].n + 1, table[row].found + found,
-                        table[row].identified + identified};
+    std::vector<std::string> rows = one.ways;
+    rows.emplace_back("all");
+    for (const std::string& way : rows) {
+      Row& row = table[way];
+      row = {row.n + 1, row.found + found, row.identified + identified};
     }
     if (!found) continue;
     const Json& container = finding["container"];
