@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "sensor/model_parts.h"
 #include "sensor/model_store.h"
 #include "sensor/parser.h"
+#include "sensor/process_events.h"
 #include "sensor/procfs_text.h"
 #include "sensor/recording.h"
 #include "sensor/weights.h"
@@ -105,6 +107,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       (void)sensor::status_number(rest, "VmRSS");
       (void)sensor::parse_drm_fdinfo(rest);
       if (const auto container = sensor::container_of(rest); container) expect_shown(container->id);
+      for (const int pid : sensor::parse_proc_events(std::as_bytes(std::span(rest))))
+        if (pid <= 0) std::abort();
       break;
     case 4:
       (void)sensor::answers_from_json(rest, 1);

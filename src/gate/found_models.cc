@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <tuple>
 #include <utility>
 
 #include "gate/resolve.h"
@@ -62,13 +63,28 @@ std::string_view found_verdict_name(FoundVerdict verdict) {
 FoundModels::FoundModels(Governance governance)
     : governance_(std::make_unique<Governance>(std::move(governance))) {}
 FoundModels::FoundModels(FoundModels&&) noexcept = default;
+FoundModels& FoundModels::operator=(FoundModels&&) noexcept = default;
 FoundModels::~FoundModels() = default;
 
 Result<FoundModels> FoundModels::open() {
   LANTERN_ASSIGN(Governance governance, Governance::open_to_look());
   FoundModels found(std::move(governance));
+  // Before the listing: what changes meanwhile is read again.
+  LANTERN_ASSIGN(std::tie(found.data_version_, found.policy_version_), found.versions());
   LANTERN_TRY(found.list_known());
   return found;
+}
+
+/// Of the state, and of the policy in force, -1 where there is none.
+Result<std::pair<int64_t, int64_t>> FoundModels::versions() {
+  LANTERN_ASSIGN(const int64_t data, governance_->state().data_version());
+  const Result<PolicyPtr>& policy = governance_->policy();
+  return std::pair(data, policy.ok() ? (*policy)->version : -1);
+}
+
+Result<bool> FoundModels::changed() {
+  LANTERN_ASSIGN(const auto now, versions());
+  return now != std::pair(data_version_, policy_version_);
 }
 
 Status FoundModels::list_known() {

@@ -45,14 +45,21 @@ class FoundModels {
   /// Errors: Governance::open_to_look()'s, the store's.
   static Result<FoundModels> open();
   FoundModels(FoundModels&&) noexcept;
+  FoundModels& operator=(FoundModels&&) noexcept;
   ~FoundModels();
 
   Result<FoundStanding> standing(const FoundFile& file);
+  /// Whether records or policy changed since open(): then what was asked may stand otherwise, and
+  /// only another open() sees what was imported. kIo.
+  Result<bool> changed();
+  /// What it goes by.
+  Governance& governance() { return *governance_; }
 
  private:
   struct Known;
   explicit FoundModels(Governance governance);
   Status list_known();
+  Result<std::pair<int64_t, int64_t>> versions();
   Result<FoundStanding> of_digest(const base::Digest& digest, std::string matched_by);
   std::optional<base::Digest> by_header(const FoundFile& file);
   std::optional<base::Digest> by_catalog(const FoundFile& file) const;
@@ -61,6 +68,7 @@ class FoundModels {
   std::vector<Known> known_;
   std::map<base::Digest, std::string> names_;
   std::vector<uint64_t> catalog_sizes_;
+  int64_t data_version_ = 0, policy_version_ = 0;
 };
 
 }  // namespace lantern::gate

@@ -84,7 +84,9 @@ class Governance {
   /// Of the policy's reading: why newer files are not in force. Empty: they are.
   [[nodiscard]] const std::string& policy_warning() const { return policy_warning_; }
   supply::State& state() { return *state_; }
-  /// Of one that was opened by open().
+  /// Whether it was opened by open(), or could have been.
+  [[nodiscard]] bool has_log() const { return log_.has_value(); }
+  /// Of one that has it.
   [[nodiscard]] const AuditLog& log() const {
     LANTERN_CHECK(log_.has_value());
     return *log_;

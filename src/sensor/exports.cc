@@ -95,24 +95,13 @@ OrderedJson installed_component(const Installed& installed) {
   return component;
 }
 
-/// Severities: 1 informational, 3 medium, 4 high.
-int severity_of(const Finding& finding, const VerdictOf& verdict_of) {
-  bool approved = !finding.weights.empty();
-  for (const FoundWeights& weights : finding.weights) {
-    const std::string verdict = verdict_of(weights).verdict;
-    if (verdict == "revoked") return 4;
-    approved = approved && verdict == "approved";
-  }
-  return approved || finding.kind == RuntimeClass::kOwn ? 1 : 3;
-}
-
 OrderedJson ocsf_event(int class_uid, std::string_view class_name, int severity, int64_t at_s,
-                       std::string_view uid) {
+                       std::string_view uid, int activity = 1) {
   return {{"class_uid", class_uid},
           {"class_name", class_name},
           {"category_uid", class_uid / 1000},
-          {"activity_id", 1},  // Create of a finding, Log of an inventory
-          {"type_uid", class_uid * 100 + 1},
+          {"activity_id", activity},  // 1: Create of a finding, Log of an inventory
+          {"type_uid", class_uid * 100 + activity},
           {"severity_id", severity},
           {"time", at_s * 1000},
           {"metadata",
@@ -156,13 +145,33 @@ OrderedJson file_object(const FoundWeights& weights) {
   return file;
 }
 
-OrderedJson detection(const Finding& finding, int64_t at_s, const VerdictOf& verdict_of) {
-  const std::string uid =
-      document_uuid(fmt::format("{}-{}", finding.process.pid, finding.process.start_ticks));
-  OrderedJson event =
-      ocsf_event(2004, "Detection Finding", severity_of(finding, verdict_of), at_s, uid);
-  const std::string title =
-      finding.runtime_name.empty() ? "A local model runs" : finding.runtime_name + " runs";
+}  // namespace
+
+std::string finding_id(const Finding& finding, std::string_view boot_id) {
+  return document_uuid(
+      fmt::format("{}-{}-{}", boot_id, finding.process.pid, finding.process.start_ticks));
+}
+
+std::string finding_title(const Finding& finding) {
+  return finding.runtime_name.empty() ? "A local model runs" : finding.runtime_name + " runs";
+}
+
+int finding_severity(const Finding& finding, const VerdictOf& verdict_of) {
+  bool approved = !finding.weights.empty();
+  for (const FoundWeights& weights : finding.weights) {
+    const std::string verdict = verdict_of(weights).verdict;
+    if (verdict == "revoked") return 4;
+    approved = approved && verdict == "approved";
+  }
+  return approved || finding.kind == RuntimeClass::kOwn ? 1 : 3;
+}
+
+OrderedJson finding_to_ocsf(const Finding& finding, FindingActivity activity, int64_t at_s,
+                            std::string_view boot_id, const VerdictOf& verdict_of) {
+  const std::string uid = finding_id(finding, boot_id);
+  OrderedJson event = ocsf_event(2004, "Detection Finding", finding_severity(finding, verdict_of),
+                                 at_s, uid, static_cast<int>(activity));
+  const std::string title = finding_title(finding);
   event["message"] = title;
   event["finding_info"] = {{"uid", uid},
                            {"title", title},
@@ -170,7 +179,7 @@ OrderedJson detection(const Finding& finding, int64_t at_s, const VerdictOf& ver
                            {"created_time", at_s * 1000}};
   // 1 low, 2 medium, 3 high.
   event["confidence_id"] = finding.level == Level::kAlert ? 3 : 2;
-  event["status_id"] = 1;
+  event["status_id"] = activity == FindingActivity::kClose ? 4 : 1;  // resolved, new
   OrderedJson evidences = OrderedJson::array();
   if (finding.weights.empty()) evidences.push_back({{"process", process_object(finding)}});
   for (const FoundWeights& weights : finding.weights)
@@ -182,8 +191,6 @@ OrderedJson detection(const Finding& finding, int64_t at_s, const VerdictOf& ver
   event["evidences"] = std::move(evidences);
   return event;
 }
-
-}  // namespace
 
 OrderedJson report_to_cyclonedx(const SweepReport& report, const VerdictOf& verdict_of) {
   OrderedJson components = OrderedJson::array(), dependencies = OrderedJson::array();
@@ -226,7 +233,8 @@ std::vector<OrderedJson> report_to_ocsf(const SweepReport& report, const Verdict
   OrderedJson device = {{"type_id", 0}, {"name", hostname}};
   for (const Finding& finding : report.findings) {
     if (finding.level == Level::kLabel || finding.kind == RuntimeClass::kOwn) continue;
-    events.push_back(detection(finding, report.at_s, verdict_of));
+    events.push_back(finding_to_ocsf(finding, FindingActivity::kCreate, report.at_s, report.boot_id,
+                                     verdict_of));
     events.back()["device"] = device;
   }
   OrderedJson inventory = report_to_cyclonedx(report, verdict_of);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "sensor/command_line.h"
+#include "sensor/process_events.h"
 
 namespace lantern::sensor {
 
@@ -33,6 +35,16 @@ struct Process {
   double cpu_s = 0;
   bool own = false;          // this very process
   bool own_program = false;  // it runs the very file that this process runs
+};
+
+/// What tells cheaply whether a process deserves another look.
+struct Pulse {
+  int pid = 0;
+  uint64_t start_ticks = 0;
+  /// Differs once the process executes another program, as far as this account may see that.
+  uint64_t image = 0;
+  uint64_t resident_bytes = 0;  // as the kernel counts in passing, some pages wrong
+  uint64_t mapped_bytes = 0;    // addresses in use, touched or not
 };
 
 /// A file as the kernel tells one from another.
@@ -119,8 +131,18 @@ class Host {
   /// What cannot be seen on this machine as things are, a line each for a person; empty: nothing.
   [[nodiscard]] virtual std::vector<std::string> blind_spots() const = 0;
   [[nodiscard]] virtual int64_t now_s() const = 0;  // since 1970
+  /// With a process's number and start its identity, on this machine and over its restarts.
+  [[nodiscard]] virtual std::string boot_id() const { return ""; }
   /// All processes but the kernel's own; one that ends meanwhile is left out.
   virtual Result<std::vector<Process>> processes() = 0;
+  /// One of them. kNotFound.
+  virtual Result<Process> process(int pid);
+  /// All of processes(), each by one read; sorted by number.
+  virtual Result<std::vector<Pulse>> pulses();
+  /// kNotFound.
+  virtual Result<Pulse> pulse(int pid);
+  /// Programs as they are started. kUnsupported where nothing tells; open_proc_connector()'s.
+  virtual Result<std::unique_ptr<ProcessEvents>> process_events();
   virtual Result<std::string> executable(int pid) = 0;  // its path, " (deleted)" behind it or not
   virtual Result<std::vector<MappedFile>> mapped_files(int pid) = 0;
   virtual Result<std::vector<OpenDescriptor>> descriptors(int pid) = 0;

@@ -14,6 +14,7 @@
 #include "format/source.h"
 #include "sensor/command_line.h"
 #include "sensor/installed.h"
+#include "sensor/look_cache.h"
 #include "sensor/model_parts.h"
 
 namespace lantern::sensor {
@@ -283,8 +284,10 @@ Result<std::vector<ParseAnswer>> answers_from_json(std::string_view text, size_t
   return answers;
 }
 
-Result<std::vector<ParseAnswer>> parse_files(std::span<const ParseJob> jobs,
-                                             const ParserOptions& options) {
+namespace {
+
+Result<std::vector<ParseAnswer>> parse_unknown(std::span<const ParseJob> jobs,
+                                               const ParserOptions& options) {
   std::vector<GivenFile> files;
   for (const ParseJob& job : jobs)
     files.push_back({.task = job.task,
@@ -302,6 +305,31 @@ Result<std::vector<ParseAnswer>> parse_files(std::span<const ParseJob> jobs,
     const auto some = std::span(files).subspan(from, std::min(kJobsMax, files.size() - from));
     LANTERN_ASSIGN(std::vector<ParseAnswer> part, ask_child(some, options));
     std::move(part.begin(), part.end(), std::back_inserter(answers));
+  }
+  return answers;
+}
+
+}  // namespace
+
+Result<std::vector<ParseAnswer>> parse_files(std::span<const ParseJob> jobs,
+                                             const ParserOptions& options) {
+  if (options.cache == nullptr) return parse_unknown(jobs, options);
+  std::vector<ParseAnswer> answers(jobs.size());
+  std::vector<ParseJob> unknown;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (const ParseAnswer* known = options.cache->find(jobs[i])) {
+      answers[i] = *known;
+    } else {
+      unknown.push_back(jobs[i]);
+      places.push_back(i);
+    }
+  }
+  if (unknown.empty()) return answers;
+  LANTERN_ASSIGN(std::vector<ParseAnswer> fresh, parse_unknown(unknown, options));
+  for (size_t i = 0; i < fresh.size(); ++i) {
+    options.cache->keep(unknown[i], fresh[i]);
+    answers[places[i]] = std::move(fresh[i]);
   }
   return answers;
 }

@@ -59,12 +59,16 @@ struct ParseAnswer {
   std::string fault = {};  // why there is no answer; empty: there is one
 };
 
+class LookCache;
+
 struct ParserOptions {
   std::chrono::milliseconds time_max{60'000};  // of one child
   std::string program = "/proc/self/exe";
+  LookCache* cache = nullptr;  // what is known there is not read again
 };
 
 /// The answers, in order. A child that dies loses no other job's answer: each is asked again alone.
+/// Where all answers are known, no child is started.
 /// In this process where the program cannot start children (a test's). Errors: kIo where no child
 /// could be started, kCorrupt for rules that are broken.
 Result<std::vector<ParseAnswer>> parse_files(std::span<const ParseJob> jobs,

@@ -12,12 +12,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <ctime>
 #include <map>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "sensor/procfs_text.h"
 
@@ -86,6 +89,13 @@ Result<Directory> open_directory(const std::string& path) {
   return directory;
 }
 
+/// What this thread has computed.
+std::chrono::nanoseconds thread_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 /// Opens a regular file without waiting for whoever holds the other end of a pipe.
 Result<OpenedFile> open_regular(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -124,9 +134,11 @@ bool look_at(int folder, const char* name, OpenDescriptor& descriptor) {
 
 class ProcfsHost final : public Host {
  public:
-  ProcfsHost(int64_t booted_at_s, std::vector<std::string> blind)
-      : booted_at_s_(booted_at_s),
+  ProcfsHost(int64_t booted_at_s, std::vector<std::string> blind, ProcfsOptions options)
+      : options_(std::move(options)),
+        booted_at_s_(booted_at_s),
         ticks_per_s_(std::max<long>(::sysconf(_SC_CLK_TCK), 1)),
+        page_bytes_(static_cast<uint64_t>(std::max<long>(::sysconf(_SC_PAGESIZE), 1))),
         blind_(std::move(blind)) {
     struct stat program {};
     if (::stat("/proc/self/exe", &program) == 0) own_program_ = id_of(program);
@@ -134,8 +146,16 @@ class ProcfsHost final : public Host {
 
   [[nodiscard]] std::vector<std::string> blind_spots() const override { return blind_; }
   [[nodiscard]] int64_t now_s() const override { return ::time(nullptr); }
+  [[nodiscard]] std::string boot_id() const override {
+    auto text = read_proc("/proc/sys/kernel/random/boot_id", kSmallTextBytesMax);
+    return text.ok() ? text->substr(0, text->find('\n')) : "";
+  }
 
   Result<std::vector<Process>> processes() override;
+  Result<Process> process(int pid) override;
+  Result<std::vector<Pulse>> pulses() override;
+  Result<Pulse> pulse(int pid) override;
+  Result<std::unique_ptr<ProcessEvents>> process_events() override { return open_proc_connector(); }
   Result<std::string> executable(int pid) override { return read_link(of(pid, "exe")); }
   Result<std::vector<MappedFile>> mapped_files(int pid) override;
   Result<std::vector<OpenDescriptor>> descriptors(int pid) override;
@@ -156,10 +176,14 @@ class ProcfsHost final : public Host {
     return fmt::format("/proc/{}/{}", pid, file);
   }
   [[nodiscard]] std::optional<Process> read_process(int pid) const;
+  [[nodiscard]] std::optional<Pulse> read_pulse(int pid) const;
+  static Result<std::vector<DirectoryEntry>> list_now(const std::string& folder);
   static Result<OpenedFile> open_through_memory(int pid, const MappedFile& file);
 
+  ProcfsOptions options_;
   int64_t booted_at_s_;
   long ticks_per_s_;
+  uint64_t page_bytes_;
   std::vector<std::string> blind_;
   FileId own_program_;
 };
@@ -208,9 +232,64 @@ Result<std::vector<Process>> ProcfsHost::processes() {
   return processes;
 }
 
+Result<Process> ProcfsHost::process(int pid) {
+  auto process = read_process(pid);
+  if (!process) return make_error(ErrorCode::kNotFound, "{}: no such process", pid);
+  return std::move(*process);
+}
+
+/// Done for every process every few seconds: one file, and no memory of its own.
+std::optional<Pulse> ProcfsHost::read_pulse(int pid) const {
+  std::array<char, 32> path;
+  *fmt::format_to(path.data(), "/proc/{}/stat", pid) = '\0';
+  const UniqueFd fd(::open(path.data(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return std::nullopt;
+  std::array<char, 2048> text;  // 52 numbers of at most 20 digits, and a name of at most 64 bytes
+  const ssize_t n = ::read(fd.get(), text.data(), text.size());
+  if (n <= 0) return std::nullopt;
+  const auto stat = parse_stat(std::string_view(text.data(), static_cast<size_t>(n)));
+  if (!stat || stat->kernel_thread) return std::nullopt;
+  return Pulse{.pid = pid,
+               .start_ticks = stat->start_ticks,
+               .image = stat->image,
+               .resident_bytes = stat->resident_pages * page_bytes_,
+               .mapped_bytes = stat->mapped_bytes};
+}
+
+Result<std::vector<Pulse>> ProcfsHost::pulses() {
+  LANTERN_ASSIGN(const Directory proc, open_directory("/proc"));
+  std::vector<Pulse> pulses;
+  while (const dirent* entry = ::readdir(proc.get())) {
+    const auto pid = process_number(entry->d_name);
+    if (!pid) continue;
+    if (const auto one = read_pulse(*pid)) pulses.push_back(*one);
+  }
+  std::sort(pulses.begin(), pulses.end(),
+            [](const Pulse& a, const Pulse& b) { return a.pid < b.pid; });
+  return pulses;
+}
+
+Result<Pulse> ProcfsHost::pulse(int pid) {
+  const auto one = read_pulse(pid);
+  if (!one) return make_error(ErrorCode::kNotFound, "{}: no such process", pid);
+  return *one;
+}
+
 Result<std::vector<MappedFile>> ProcfsHost::mapped_files(int pid) {
-  LANTERN_ASSIGN(const std::string text, read_proc(of(pid, "maps"), kMapsBytesMax));
-  return parse_maps(text);
+  const std::string path = of(pid, "maps");
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return gone_or_denied(errno, path);
+  MapsSummary summary;
+  std::array<char, 16u << 10> buffer;  // the kernel gives a page at a time
+  for (uint64_t had = 0; had < kMapsBytesMax;) {
+    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return gone_or_denied(errno, path);
+    if (n == 0) break;
+    summary.feed(std::string_view(buffer.data(), static_cast<size_t>(n)));
+    had += static_cast<uint64_t>(n);
+  }
+  return summary.finish();
 }
 
 Result<std::vector<OpenDescriptor>> ProcfsHost::descriptors(int pid) {
@@ -364,7 +443,23 @@ Result<std::vector<Home>> ProcfsHost::homes() {
   return homes;
 }
 
+/// Sleeps so long that what was computed since `before` is a hundredth of the time.
+void keep_pace(std::chrono::nanoseconds before) {
+  std::this_thread::sleep_for(
+      std::min<std::chrono::nanoseconds>(99 * (thread_time() - before), std::chrono::seconds(1)));
+}
+
 Result<std::vector<DirectoryEntry>> ProcfsHost::list(const std::string& folder) {
+  if (!options_.paced) return list_now(folder);
+  if (options_.stop.stop_requested())
+    return make_error(ErrorCode::kCancelled, "{}: not listed any more", folder);
+  const auto before = thread_time();
+  auto entries = list_now(folder);
+  keep_pace(before);
+  return entries;
+}
+
+Result<std::vector<DirectoryEntry>> ProcfsHost::list_now(const std::string& folder) {
   LANTERN_ASSIGN(const Directory directory, open_directory(folder));
   std::vector<DirectoryEntry> entries;
   while (const dirent* entry = ::readdir(directory.get())) {
@@ -414,7 +509,7 @@ std::vector<std::string> find_blind_spots() {
 
 }  // namespace
 
-Result<std::unique_ptr<Host>> open_procfs_host() {
+Result<std::unique_ptr<Host>> open_procfs_host(ProcfsOptions options) {
   const auto text = read_proc("/proc/stat", 16u << 20);
   if (!text.ok())
     return make_error(ErrorCode::kUnsupported,
@@ -423,7 +518,8 @@ Result<std::unique_ptr<Host>> open_procfs_host() {
   int64_t booted = 0;
   if (at != std::string::npos)
     std::from_chars(text->data() + at + 7, text->data() + text->size(), booted);
-  return std::unique_ptr<Host>(std::make_unique<ProcfsHost>(booted, find_blind_spots()));
+  return std::unique_ptr<Host>(
+      std::make_unique<ProcfsHost>(booted, find_blind_spots(), std::move(options)));
 }
 
 }  // namespace lantern::sensor

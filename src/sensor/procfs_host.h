@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,13 @@ namespace lantern::sensor {
 /// for an answer of another status, kIo where none comes whole in time, kTooLarge.
 Result<std::string> ask_loopback(uint16_t port, std::string_view path);
 
+struct ProcfsOptions {
+  /// Folders are listed in a hundredth of the time there is, for walks that nobody waits for.
+  bool paced = false;
+  std::stop_token stop = {};  // then no folder is listed any more
+};
+
 /// kUnsupported where /proc is not there, kIo.
-Result<std::unique_ptr<Host>> open_procfs_host();
+Result<std::unique_ptr<Host>> open_procfs_host(ProcfsOptions options = {});
 
 }  // namespace lantern::sensor

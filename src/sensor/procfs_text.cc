@@ -1,6 +1,7 @@
 #include "sensor/procfs_text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 
@@ -87,19 +88,29 @@ std::optional<StatLine> parse_stat(std::string_view text) {
   StatLine stat{.name = std::string(text.substr(open + 1, close - open - 1))};
   std::string_view rest = text.substr(close + 1);
   // Fields from the third on: state ppid pgrp session tty tpgid flags ... utime(14) stime(15) ...
-  // starttime(22).
-  std::vector<std::string_view> fields;
-  for (std::string_view word = next_word(rest); !word.empty() && fields.size() < 20;
+  // starttime(22) vsize rss rsslim startcode endcode startstack(28) ... start_data(45) ...
+  // arg_start(48). Older kernels end before the last.
+  std::array<std::string_view, 46> fields;
+  size_t n_fields = 0;
+  for (std::string_view word = next_word(rest); !word.empty() && n_fields < fields.size();
        word = next_word(rest))
-    fields.push_back(word);
-  if (fields.size() < 20) return std::nullopt;
-  const auto parent = number<int>(fields[1]);
-  const auto flags = number<uint64_t>(fields[6]), user = number<uint64_t>(fields[11]),
-             system = number<uint64_t>(fields[12]), start = number<uint64_t>(fields[19]);
-  if (!parent || !flags || !user || !system || !start) return std::nullopt;
+    fields[n_fields++] = word;
+  const auto field = [&](size_t number_of) { return fields[number_of - 3]; };
+  if (n_fields < 24 - 2) return std::nullopt;
+  const auto parent = number<int>(field(4));
+  const auto flags = number<uint64_t>(field(9)), user = number<uint64_t>(field(14)),
+             system = number<uint64_t>(field(15)), start = number<uint64_t>(field(22)),
+             mapped = number<uint64_t>(field(23));
+  const auto resident = number<int64_t>(field(24));  // a sum of counters, for a moment below 0
+  if (!parent || !flags || !user || !system || !start || !mapped || !resident) return std::nullopt;
   stat.parent = *parent;
   stat.cpu_ticks = *user + *system;
   stat.start_ticks = *start;
+  stat.mapped_bytes = *mapped;
+  stat.resident_pages = static_cast<uint64_t>(std::max<int64_t>(*resident, 0));
+  for (const size_t number_of : {26, 28, 45, 48})
+    stat.image =
+        stat.image * 0x9e3779b97f4a7c15ull + number<uint64_t>(field(number_of)).value_or(0);
   stat.kernel_thread = (*flags & kKernelThread) != 0;
   return stat;
 }
@@ -118,28 +129,48 @@ uint64_t status_number(std::string_view text, std::string_view name) {
   return 0;
 }
 
-std::vector<MappedFile> parse_maps(std::string_view text) {
-  std::map<FileId, MappedFile> by_id;
-  while (!text.empty()) {
-    const auto line = parse_maps_line(next_line(text));
-    if (!line) continue;
-    const auto [at, is_new] = by_id.try_emplace(line->id, *line);
-    if (is_new) continue;
-    MappedFile& file = at->second;
-    file.bytes += line->bytes;
-    file.executable = file.executable || line->executable;
-    if (line->offset < file.offset) {
-      file.begin = line->begin;
-      file.end = line->end;
-      file.offset = line->offset;
-    }
+void MapsSummary::line(std::string_view text) {
+  auto one = parse_maps_line(text);
+  if (!one) return;
+  const auto [at, is_new] = by_id_.try_emplace(one->id, std::move(*one));
+  if (is_new) return;
+  MappedFile& file = at->second;
+  file.bytes += one->bytes;
+  file.executable = file.executable || one->executable;
+  if (one->offset < file.offset) {
+    file.begin = one->begin;
+    file.end = one->end;
+    file.offset = one->offset;
   }
+}
+
+void MapsSummary::feed(std::string_view bytes) {
+  for (size_t end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
+    if (carry_.empty()) {
+      line(bytes.substr(0, end));
+    } else {
+      line(carry_.append(bytes.substr(0, end)));
+      carry_.clear();
+    }
+    bytes.remove_prefix(end + 1);
+  }
+  carry_.append(bytes);
+}
+
+std::vector<MappedFile> MapsSummary::finish() {
+  if (!carry_.empty()) line(carry_);
   std::vector<MappedFile> files;
-  files.reserve(by_id.size());
-  for (auto& [id, file] : by_id) files.push_back(std::move(file));
+  files.reserve(by_id_.size());
+  for (auto& [id, file] : by_id_) files.push_back(std::move(file));
   std::stable_sort(files.begin(), files.end(),
                    [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   return files;
+}
+
+std::vector<MappedFile> parse_maps(std::string_view text) {
+  MapsSummary summary;
+  summary.feed(text);
+  return summary.finish();
 }
 
 std::vector<Listener> parse_tcp(std::string_view text) {

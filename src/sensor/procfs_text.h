@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,11 @@ struct StatLine {
   int parent = 0;
   uint64_t cpu_ticks = 0;  // in user and kernel mode
   uint64_t start_ticks = 0;
+  uint64_t mapped_bytes = 0;  // addresses in use
+  uint64_t resident_pages = 0;
+  /// Where its code, stack and arguments begin, mixed: other numbers are another program. 0s where
+  /// this account may not see them.
+  uint64_t image = 0;
   bool kernel_thread = false;  // PF_KTHREAD
 };
 std::optional<StatLine> parse_stat(std::string_view text);
@@ -27,7 +33,18 @@ std::optional<StatLine> parse_stat(std::string_view text);
 uint64_t status_number(std::string_view text, std::string_view name);
 
 /// Sums up /proc/PID/maps by file, ordered by bytes, largest first; anonymous memory, devices and
-/// the kernel's own ranges are left out.
+/// the kernel's own ranges are left out. In any pieces: the text of a process with many mappings is
+/// megabytes long, its files are few.
+class MapsSummary {
+ public:
+  void feed(std::string_view bytes);
+  std::vector<MappedFile> finish();
+
+ private:
+  void line(std::string_view text);
+  std::string carry_;  // a line that goes on in the next piece
+  std::map<FileId, MappedFile> by_id_;
+};
 std::vector<MappedFile> parse_maps(std::string_view text);
 
 /// The listening sockets of /proc/net/tcp and tcp6.

@@ -120,5 +120,38 @@ TEST(ProcfsText, DrmUse) {
   EXPECT_EQ(hostile->engine_ns, 0u);
 }
 
+TEST(ProcfsText, MapsMayComeInAnyPieces) {
+  const std::string text =
+      "55d0a0000000-55d0a0002000 r--p 00000000 08:01 11                       /usr/bin/x\n"
+      "55d0a0002000-55d0a0004000 r-xp 00002000 08:01 11                       /usr/bin/x\n"
+      "7f0000000000-7f0001000000 r--s 01000000 08:01 22                       /m/a b.gguf";
+  for (size_t piece = 1; piece <= text.size(); ++piece) {
+    MapsSummary summary;
+    for (size_t at = 0; at < text.size(); at += piece)
+      summary.feed(std::string_view(text).substr(at, piece));
+    const auto files = summary.finish();
+    ASSERT_EQ(files.size(), 2u) << piece;
+    EXPECT_EQ(files[0].path, "/m/a b.gguf");
+    EXPECT_EQ(files[1].bytes, 0x4000u);
+    EXPECT_TRUE(files[1].executable);
+  }
+}
+
+TEST(ProcfsText, AnImageIsOfAProgramAndSizesAreOfTheProcess) {
+  const std::string head = "7 (x) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 1 0 98765 ";
+  const std::string tail = " 3 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 ";
+  const auto of = [&](const std::string& text) { return parse_stat(text); };
+  const std::string numbers = "7000000 250 18446744073709551615 11 12 13";
+  const auto one = of(head + numbers + tail + "21 22 23 24 25 26 27 0\n");
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->mapped_bytes, 7'000'000u);
+  EXPECT_EQ(one->resident_pages, 250u);
+  EXPECT_EQ(one->image, of(head + numbers + tail + "21 22 23 24 25 26 27 0\n")->image);
+  EXPECT_NE(one->image, of(head + numbers + tail + "31 22 23 24 25 26 27 0\n")->image);
+  EXPECT_NE(one->image,
+            of(head + "7000000 250 18446744073709551615 11 12 14" + tail + "21 22 23 24\n")->image);
+  EXPECT_EQ(of(head + "7000000 -3 0 0 0 0\n")->resident_pages, 0u);
+}
+
 }  // namespace
 }  // namespace lantern::sensor

@@ -308,6 +308,11 @@ class ReplayHost final : public Host {
     for (const RecordedProcess& one : recording_.processes) all.push_back(one.process);
     return all;
   }
+  Result<Pulse> pulse(int pid) override {
+    for (const RecordedProcess& one : recording_.processes)
+      if (one.process.pid == pid) return Pulse{.pid = pid, .start_ticks = one.process.start_ticks};
+    return make_error(ErrorCode::kNotFound, "{}: no such process", pid);
+  }
   Result<std::string> executable(int pid) override {
     return part(pid, &RecordedProcess::executable);
   }
@@ -390,6 +395,8 @@ class RecordingHost final : public Host {
       for (const Process& one : *all) recording_.processes.push_back({.process = one});
     return all;
   }
+  /// Of a moment, and in the recording already.
+  Result<Pulse> pulse(int pid) override { return host_->pulse(pid); }
   Result<std::string> executable(int pid) override {
     return keep(pid, &RecordedProcess::executable, host_->executable(pid));
   }

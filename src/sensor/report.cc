@@ -145,7 +145,7 @@ OrderedJson finding_to_json(const Finding& finding, const VerdictOf& verdict_of)
 OrderedJson report_to_json(const SweepReport& report, const VerdictOf& verdict_of) {
   OrderedJson json = {{"at", utc(report.at_s)},
                       {"processes", report.n_processes},
-                      {"hidden_processes", report.n_hidden},
+                      {"hidden_processes", report.hidden.size()},
                       {"blind_spots", report.blind_spots}};
   OrderedJson findings = OrderedJson::array(), at_rest = OrderedJson::array();
   for (const Finding& one : report.findings) findings.push_back(finding_to_json(one, verdict_of));

@@ -36,6 +36,19 @@ base::OrderedJson report_to_json(const SweepReport& report, const VerdictOf& ver
 base::OrderedJson finding_to_json(const Finding& finding, const VerdictOf& verdict_of);
 base::OrderedJson weights_to_report(const FoundWeights& weights, const VerdictOf& verdict_of);
 
+/// The same for the same process wherever it is told: a UUID from the boot, its number and start.
+std::string finding_id(const Finding& finding, std::string_view boot_id);
+
+/// OCSF's activities of a finding.
+enum class FindingActivity { kCreate = 1, kUpdate = 2, kClose = 3 };
+/// Severities: 1 informational, 3 medium, 4 high.
+int finding_severity(const Finding& finding, const VerdictOf& verdict_of);
+/// Detection Finding (2004) alone, without a device.
+base::OrderedJson finding_to_ocsf(const Finding& finding, FindingActivity activity, int64_t at_s,
+                                  std::string_view boot_id, const VerdictOf& verdict_of);
+/// "A local model runs", "Ollama runs".
+std::string finding_title(const Finding& finding);
+
 /// An inventory: a component each runtime that was found, and each model.
 base::OrderedJson report_to_cyclonedx(const SweepReport& report, const VerdictOf& verdict_of);
 /// One event a line's worth: Detection Finding (2004) for each alert and suspicion, Software

@@ -10,11 +10,13 @@
 #include "base/printable.h"
 #include "base/progress.h"
 #include "sensor/disk_walk.h"
+#include "sensor/look_cache.h"
 #include "sensor/model_parts.h"
 
 namespace lantern::sensor {
 namespace {
 
+constexpr size_t kProcessesAtOnce = 64;
 constexpr size_t kFilesAtOnce = 64;     // files open at once
 constexpr size_t kWeightFilesMax = 64;  // of one process; the largest models have 200 shards, of
                                         // which these tell what it is
@@ -24,6 +26,10 @@ constexpr uint64_t kCodeFileBytesMin = 64u << 10;
 constexpr uint64_t kFilledBytesMin = 8u << 20;
 constexpr double kSustainedShare = 0.8;  // of a core, over the process's life
 constexpr double kSustainedSecondsMin = 30;
+
+using Inode = std::pair<uint64_t, uint64_t>;  // device and number
+
+Inode inode_of(const base::FileStamp& stamp) { return {stamp.device, stamp.inode}; }
 
 /// What was seen of one process.
 struct Look {
@@ -52,31 +58,43 @@ struct Shared {
 
 class Sweep {
  public:
-  Sweep(Host& host, const SweepOptions& options, std::vector<RuntimeRule> rules)
-      : host_(host), options_(options), rules_(std::move(rules)) {}
+  Sweep(Host& host, SweepOptions options, std::span<const RuntimeRule> rules)
+      : host_(host), options_(std::move(options)), rules_(rules) {
+    if (options_.parser.cache == nullptr) options_.parser.cache = &own_cache_;
+  }
 
   Result<SweepReport> run();
 
  private:
-  Status look_at_processes();
+  Result<std::vector<Process>> processes();
+  Status look_at_some(std::span<Process> processes, const std::vector<Listener>& listeners);
   void look_at(Process process, const std::vector<Listener>& listeners);
+  void find_ports(Look& look, const std::vector<Listener>& listeners);
   void note_labels(Look& look);
   void note_accelerators(Look& look);
   Status find_weights();
   Status read_weights_of(std::map<FileId, Shared>& files);
+  std::optional<base::Digest> whole_digest(const OpenedFile& file);
   Status find_code();
   [[nodiscard]] bool deserves_code(const Look& look, bool& own_files_only) const;
   void take_code(const Shared& file, const std::vector<CodeMatch>& matches);
   Status probe();
-  void note_filled_memory(std::span<const FoundWeights> at_rest);
+  Status find_what_is_installed();
+  void note_filled_memory();
+  void name_by_store(Look& look);
   void speak_for(Look& look, const RuntimeRule& rule, int much) { look.runtimes[rule.id] += much; }
   [[nodiscard]] const RuntimeRule* rule(std::string_view id) const;
   std::optional<Finding> finding_of(Look& look) const;
 
   Host& host_;
-  const SweepOptions& options_;
-  std::vector<RuntimeRule> rules_;
-  std::vector<Look> looks_;
+  SweepOptions options_;
+  std::span<const RuntimeRule> rules_;
+  LookCache own_cache_;
+  std::vector<Look> looks_;  // of the processes at hand
+  std::span<const FoundWeights> at_rest_;
+  std::map<Inode, const FoundWeights*> stored_;  // of at_rest_
+  std::set<Inode> used_;                         // of those that processes have
+  std::map<Inode, std::optional<base::Digest>> digests_;
   SweepReport report_;
 };
 
@@ -96,35 +114,15 @@ const RuntimeRule* Sweep::rule(std::string_view id) const {
   return at == rules_.end() ? nullptr : &*at;
 }
 
-Status Sweep::look_at_processes() {
-  LANTERN_ASSIGN(std::vector<Process> processes, host_.processes());
-  std::vector<Listener> listeners;
-  if (auto all = host_.listeners(); all.ok()) listeners = std::move(*all);
-  for (Process& process : processes) {
-    if (options_.pid && process.pid != *options_.pid) continue;
-    ++report_.n_processes;
-    if (!process.own) look_at(std::move(process), listeners);
-  }
-  return {};
+Result<std::vector<Process>> Sweep::processes() {
+  if (!options_.pids) return host_.processes();
+  std::vector<Process> some;
+  for (const int pid : *options_.pids)
+    if (auto process = host_.process(pid); process.ok()) some.push_back(std::move(*process));
+  return some;
 }
 
-void Sweep::look_at(Process process, const std::vector<Listener>& listeners) {
-  Look look{.process = std::move(process)};
-  const int pid = look.process.pid;
-  if (auto program = host_.executable(pid); program.ok()) look.program = std::move(*program);
-  auto mapped = host_.mapped_files(pid);
-  if (!mapped.ok()) {
-    if (mapped.error().code == ErrorCode::kNotFound) return;  // it ended
-    ++report_.n_hidden;
-  } else {
-    look.mapped = std::move(*mapped);
-    std::erase_if(look.mapped, [](const MappedFile& file) {
-      return !file.executable && file.bytes < kWeightBytesMin;
-    });
-    look.mapped.shrink_to_fit();
-  }
-  if (auto open = host_.descriptors(pid); open.ok()) look.open = std::move(*open);
-  if (auto io = host_.io(pid); io.ok()) look.io = *io;
+void Sweep::find_ports(Look& look, const std::vector<Listener>& listeners) {
   for (const OpenDescriptor& descriptor : look.open) {
     constexpr std::string_view kSocket = "socket:[";
     if (!descriptor.path.starts_with(kSocket)) continue;
@@ -137,8 +135,35 @@ void Sweep::look_at(Process process, const std::vector<Listener>& listeners) {
   }
   std::sort(look.ports.begin(), look.ports.end());
   look.ports.erase(std::unique(look.ports.begin(), look.ports.end()), look.ports.end());
+}
+
+void Sweep::look_at(Process process, const std::vector<Listener>& listeners) {
+  Look look{.process = std::move(process)};
+  const int pid = look.process.pid;
+  if (auto program = host_.executable(pid); program.ok()) look.program = std::move(*program);
+  auto mapped = host_.mapped_files(pid);
+  if (!mapped.ok()) {
+    if (mapped.error().code == ErrorCode::kNotFound) return;  // it ended
+    report_.hidden.push_back(pid);
+  } else {
+    look.mapped = std::move(*mapped);
+    std::erase_if(look.mapped, [](const MappedFile& file) {
+      return !file.executable && file.bytes < kWeightBytesMin;
+    });
+    look.mapped.shrink_to_fit();
+  }
+  if (auto open = host_.descriptors(pid); open.ok()) look.open = std::move(*open);
+  if (auto io = host_.io(pid); io.ok()) look.io = *io;
+  // Its number may be another process's by now.
+  const auto pulse = host_.pulse(pid);
+  if (!pulse.ok() || pulse->start_ticks != look.process.start_ticks) return;
+  find_ports(look, listeners);
   note_labels(look);
   note_accelerators(look);
+  std::erase_if(look.open, [](const OpenDescriptor& descriptor) {
+    return !descriptor.regular || descriptor.size < kWeightBytesMin;
+  });
+  look.open.shrink_to_fit();
   looks_.push_back(std::move(look));
 }
 
@@ -238,7 +263,7 @@ Status Sweep::read_weights_of(std::map<FileId, Shared>& files) {
                        .facts = answers[i].weights.value_or(
                            WeightFacts{.format = "unknown", .fault = answers[i].fault}),
                        .where = shared.file.how,
-                       .digest = options_.digest ? digest_of(shared.file) : std::nullopt};
+                       .digest = whole_digest(shared.file)};
     const bool is_damaged = !found.facts.fault.empty() && found.facts.tensors == 0;
     for (const auto& [place, is_mapped] : shared.users) {
       Look& look = looks_[place];
@@ -258,6 +283,18 @@ Status Sweep::read_weights_of(std::map<FileId, Shared>& files) {
   }
   files.clear();
   return {};
+}
+
+std::optional<base::Digest> Sweep::whole_digest(const OpenedFile& file) {
+  if (!options_.digest) return std::nullopt;
+  const Inode inode = inode_of(file.stamp);
+  if (file.stamp.inode == 0) return digest_of(file);
+  if (const auto known = stored_.find(inode);
+      known != stored_.end() && known->second->stamp == file.stamp && known->second->digest)
+    return known->second->digest;
+  const auto [at, is_new] = digests_.try_emplace(inode);
+  if (is_new) at->second = digest_of(file);
+  return at->second;
 }
 
 Status Sweep::find_weights() {
@@ -286,9 +323,8 @@ Status Sweep::find_weights() {
       if (file.bytes >= kWeightBytesMin || is_program_of(looks_[place], file))
         add(file.id, file.path, file.deleted, true, [&] { return host_.open_mapped(pid, file); });
     for (const OpenDescriptor& file : looks_[place].open)
-      if (file.regular && file.size >= kWeightBytesMin)
-        add(file.id, file.path, file.deleted, false,
-            [&] { return host_.open_descriptor(pid, file); });
+      add(file.id, file.path, file.deleted, false,
+          [&] { return host_.open_descriptor(pid, file); });
     if (files.size() >= kFilesAtOnce) LANTERN_TRY(read_weights_of(files));
   }
   return read_weights_of(files);
@@ -414,7 +450,7 @@ bool is_for_libraries(const FoundWeights& file) {
 /// Weights that were read into memory and closed: so much was read, and so much memory is held,
 /// as the file has bytes. Speaks only where an engine's code is there, too: much memory filled by
 /// reading is what most servers have.
-void Sweep::note_filled_memory(std::span<const FoundWeights> at_rest) {
+void Sweep::note_filled_memory() {
   for (Look& look : looks_) {
     if ((!look.has_engine && !look.has_library) || !look.weights.empty() || !look.io) continue;
     const uint64_t held = look.process.anonymous_bytes, read = look.io->read_chars;
@@ -423,7 +459,7 @@ void Sweep::note_filled_memory(std::span<const FoundWeights> at_rest) {
     // speaks for a file.
     const bool was_read = read >= kFilledBytesMin;
     const FoundWeights* fits = nullptr;
-    for (const FoundWeights& file : at_rest)
+    for (const FoundWeights& file : at_rest_)
       if ((!was_read || read >= file.size) && held >= file.size - file.size / 10 &&
           held / 4 <= file.size && (look.has_engine || is_for_libraries(file)) &&
           (fits == nullptr || file.size > fits->size))
@@ -493,48 +529,74 @@ std::optional<Finding> Sweep::finding_of(Look& look) const {
   return finding;
 }
 
-Result<SweepReport> Sweep::run() {
-  report_.at_s = host_.now_s();
-  report_.blind_spots = host_.blind_spots();
-  LANTERN_TRY(look_at_processes());
+/// What lies in a store is called as the store calls it, and is in use, not at rest.
+void Sweep::name_by_store(Look& look) {
+  for (FoundWeights& file : look.weights) {
+    const Inode inode = inode_of(file.stamp);
+    if (inode.second == 0 || file.use == Basis::kInferred) continue;
+    used_.insert(inode);
+    if (const auto at = stored_.find(inode); at != stored_.end()) {
+      file.store = at->second->store;
+      file.label = at->second->label;
+    }
+  }
+}
+
+Status Sweep::look_at_some(std::span<Process> processes, const std::vector<Listener>& listeners) {
+  looks_.clear();
+  for (Process& process : processes) {
+    ++report_.n_processes;
+    if (!process.own) look_at(std::move(process), listeners);
+  }
   LANTERN_TRY(find_weights());
   LANTERN_TRY(find_code());
   if (options_.probe) LANTERN_TRY(probe());
-  LANTERN_ASSIGN(report_.at_rest, find_at_rest(host_, rules_,
-                                               {.stores = !options_.fast,
-                                                .paths = options_.disk,
-                                                .digest = options_.digest,
-                                                .parser = options_.parser}));
-  if (!options_.fast && !options_.pid) {
-    LANTERN_ASSIGN(InstalledReport installed, find_installed(host_, rules_, options_.parser));
-    report_.installed = std::move(installed.found);
-    std::move(installed.left_out.begin(), installed.left_out.end(),
-              std::back_inserter(report_.blind_spots));
-  }
-  note_filled_memory(report_.at_rest);
-  std::map<std::pair<uint64_t, uint64_t>, const FoundWeights*> stored;
-  for (const FoundWeights& model : report_.at_rest)
-    for (const FoundWeights& file : model.files())
-      stored[{file.stamp.device, file.stamp.inode}] = &model;
-  std::set<std::pair<uint64_t, uint64_t>> used;
+  note_filled_memory();
   for (Look& look : looks_) {
-    for (FoundWeights& file : look.weights) {
-      const std::pair key{file.stamp.device, file.stamp.inode};
-      if (key.second == 0 || file.use == Basis::kInferred) continue;
-      used.insert(key);
-      if (const auto at = stored.find(key); at != stored.end()) {
-        file.store = at->second->store;
-        file.label = at->second->label;
-      }
-    }
+    name_by_store(look);
     const std::string root = fmt::format("/proc/{}/root", look.process.pid);
     LANTERN_ASSIGN(look.weights, join_parts(host_, std::move(look.weights), root, options_.parser));
     if (auto finding = finding_of(look)) report_.findings.push_back(std::move(*finding));
   }
+  return {};
+}
+
+Status Sweep::find_what_is_installed() {
+  LANTERN_ASSIGN(InstalledReport installed, find_installed(host_, rules_, options_.parser));
+  report_.installed = std::move(installed.found);
+  std::move(installed.left_out.begin(), installed.left_out.end(),
+            std::back_inserter(report_.blind_spots));
+  return {};
+}
+
+Result<SweepReport> Sweep::run() {
+  report_.at_s = host_.now_s();
+  report_.boot_id = host_.boot_id();
+  report_.blind_spots = host_.blind_spots();
+  if (options_.at_rest == nullptr) {
+    LANTERN_ASSIGN(report_.at_rest, find_at_rest(host_, rules_,
+                                                 {.stores = !options_.fast,
+                                                  .paths = options_.disk,
+                                                  .digest = options_.digest,
+                                                  .parser = options_.parser}));
+    if (!options_.fast && !options_.pids) LANTERN_TRY(find_what_is_installed());
+  }
+  at_rest_ = options_.at_rest == nullptr ? report_.at_rest : *options_.at_rest;
+  for (const FoundWeights& model : at_rest_)
+    for (const FoundWeights& file : model.files()) stored_[inode_of(file.stamp)] = &model;
+  LANTERN_ASSIGN(std::vector<Process> all, processes());
+  std::vector<Listener> listeners;
+  if (options_.listeners != nullptr)
+    listeners = *options_.listeners;
+  else if (auto some = host_.listeners(); some.ok())
+    listeners = std::move(*some);
+  for (size_t from = 0; from < all.size(); from += kProcessesAtOnce)
+    LANTERN_TRY(look_at_some(
+        std::span(all).subspan(from, std::min(kProcessesAtOnce, all.size() - from)), listeners));
   std::erase_if(report_.at_rest, [&](const FoundWeights& model) {
     const auto files = model.files();
     return std::any_of(files.begin(), files.end(), [&](const FoundWeights& file) {
-      return used.contains({file.stamp.device, file.stamp.inode});
+      return used_.contains(inode_of(file.stamp));
     });
   });
   std::stable_sort(report_.findings.begin(), report_.findings.end(),
@@ -547,8 +609,13 @@ Result<SweepReport> Sweep::run() {
 }  // namespace
 
 Result<SweepReport> sweep(Host& host, const SweepOptions& options) {
-  LANTERN_ASSIGN(std::vector<RuntimeRule> rules, read_runtime_rules());
-  return Sweep(host, options, std::move(rules)).run();
+  LANTERN_ASSIGN(const std::vector<RuntimeRule> rules, read_runtime_rules());
+  return sweep(host, options, rules);
+}
+
+Result<SweepReport> sweep(Host& host, const SweepOptions& options,
+                          std::span<const RuntimeRule> rules) {
+  return Sweep(host, options, rules).run();
 }
 
 }  // namespace lantern::sensor

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "base/idle_pages.h"
 #include "base/paths.h"
 #include "base/printable.h"
 #include "base/progress.h"
@@ -15,7 +16,7 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/table.h"
-#include "gate/found_models.h"
+#include "cli/verdicts.h"
 #include "sensor/disk_walk.h"
 #include "sensor/procfs_host.h"
 #include "sensor/recording.h"
@@ -38,43 +39,6 @@ struct Flags {
   std::string replay, record;
   CLI::App* explain = nullptr;
   std::string target;
-};
-
-/// Joins what was found with the records, each file once.
-class Verdicts {
- public:
-  Verdicts() : known_(gate::FoundModels::open()) {
-    if (!known_.ok())
-      tell("the records cannot be read, so every model is unknown: " + known_.error().message);
-  }
-
-  const JoinedVerdict& of(const FoundWeights& weights) {
-    const auto [at, is_new] = joined_.try_emplace(weights.path + "\n" + weights.where);
-    if (is_new && known_.ok())
-      at->second =
-          sensor::verdict_of_whole(weights, [&](const FoundWeights& file) { return ask(file); });
-    return at->second;
-  }
-
- private:
-  JoinedVerdict ask(const FoundWeights& weights) {
-    const auto standing = known_->standing({.path = weights.deleted ? "" : weights.path,
-                                            .size = weights.size,
-                                            .stamp = weights.stamp,
-                                            .digest = weights.digest,
-                                            .header = weights.facts.header_digest,
-                                            .header_bytes = weights.facts.header_bytes});
-    if (!standing.ok()) {
-      tell(base::printable(weights.path, 300) + ": " + standing.error().message);
-      return {};
-    }
-    return {.verdict = std::string(gate::found_verdict_name(standing->verdict)),
-            .model = standing->model,
-            .matched_by = standing->matched_by};
-  }
-
-  Result<gate::FoundModels> known_;
-  std::map<std::string, JoinedVerdict> joined_;
 };
 
 std::string since(int64_t started_at_s) {
@@ -158,18 +122,6 @@ std::string installed_table(const SweepReport& report) {
   return rows.size() > 1 ? table(rows) : "";
 }
 
-/// Something runs here whose model nobody approved, or nobody can name. Lantern's own gate has seen
-/// to the models that it reads.
-bool is_in_the_dark(const Finding& finding, Verdicts& verdicts) {
-  if (finding.level != Level::kAlert) return false;
-  const bool own = finding.kind == RuntimeClass::kOwn;
-  if (finding.weights.empty()) return !own;
-  return std::any_of(finding.weights.begin(), finding.weights.end(), [&](const FoundWeights& one) {
-    const bool own_guess = own && one.use == sensor::Basis::kInferred;
-    return !own_guess && verdicts.of(one).verdict != "approved";
-  });
-}
-
 Status print_report(const Flags& flags, const SweepReport& report, Verdicts& verdicts) {
   const auto verdict_of = [&](const FoundWeights& weights) { return verdicts.of(weights); };
   if (flags.json) return print_json(report_to_json(report, verdict_of));
@@ -190,8 +142,8 @@ Status print_report(const Flags& flags, const SweepReport& report, Verdicts& ver
 }
 
 void tell_limits(const SweepReport& report) {
-  if (report.n_hidden > 0)
-    tell(fmt::format("{} of {} processes could not be looked into", report.n_hidden,
+  if (!report.hidden.empty())
+    tell(fmt::format("{} of {} processes could not be looked into", report.hidden.size(),
                      report.n_processes));
   for (const std::string& line : report.blind_spots) tell("not seen: " + line);
 }
@@ -220,7 +172,7 @@ std::string attributes_text(const FoundWeights& weights, Verdicts& verdicts) {
 Result<Exit> explain_process(const Flags& flags, int pid) {
   LANTERN_ASSIGN(const std::unique_ptr<sensor::Host> host, open_host(flags));
   sensor::SweepOptions options = flags.sweep;
-  options.pid = pid;
+  options.pids = {pid};
   LANTERN_ASSIGN(const SweepReport report, sensor::sweep(*host, options));
   tell_limits(report);
   if (report.n_processes == 0) return make_error(ErrorCode::kNotFound, "{}: no such process", pid);
@@ -273,6 +225,8 @@ Result<Exit> run(const Flags& flags) {
       return explain_process(flags, pid);
     return explain_file(flags);
   }
+  // Of what starting the whole program touched a look needs a third.
+  (void)base::unmap_idle_pages();
   LANTERN_ASSIGN(const std::unique_ptr<sensor::Host> host, open_host(flags));
   LANTERN_ASSIGN(const SweepReport report, sensor::sweep(*host, flags.sweep));
   if (!flags.record.empty()) LANTERN_TRY(sensor::write_recording(*host, flags.record));
