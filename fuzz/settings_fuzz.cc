@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "gate/api_keys.h"
+#include "gate/sensor_responses.h"
 #include "gate/serve_settings.h"
 #include "server/admin/keys.h"
 #include "server/http_server.h"
@@ -66,6 +67,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const auto again = gate::requests_a_minute_from_text(gate::requests_a_minute_text(*rate));
         require(*rate > 0 && is_good(again) && *again == *rate);
       }
+      break;
+    case 'd':
+      if (const auto run = gate::parse_dry_run(text, "fuzz"); run.ok())
+        if (!gate::parse_dry_run(gate::dry_run_to_json(*run), "fuzz").ok()) std::abort();
       break;
     case 'l':
       (void)is_good(server::parse_listen_address(std::string(text)));

@@ -17,6 +17,7 @@
 #include "base/keys.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "policy/sensor_response.h"
 
 namespace lantern::policy {
 
@@ -181,6 +182,7 @@ struct Policy {
   BreakGlassRequirements break_glass = {};
   AuditRequirements audit = {};
   PrefixSharing prefix_cache = {};
+  std::optional<SensorResponses> sensor = {};  // absent: foreign processes are observed
   std::vector<NamedKey> keys = {};
   std::vector<Rule> rules = {};
   std::map<std::string, base::Digest> pins = {};

@@ -29,7 +29,10 @@ TEST(PolicyText, ReadsEveryField) {
       "[approvals]\napprovers_min = 2\nimporter_may_approve = true\nin_scripts = true\n"
       "days_max = 0\n[revocations]\nrequired = false\nversion_min = 4\nage_days_max = 7\n" +
       "[break_glass]\npeople = [\"bob\"]\nhours_max = 4\n[audit]\nkeep_days_min = 365\n"
-      "[prefix_cache]\ngroups = [\"support\", \"sales\"]\n" +
+      "[prefix_cache]\ngroups = [\"support\", \"sales\"]\n"
+      "[sensor]\nmode = \"enforce\"\nrevoked = \"stop\"\nunknown = \"notify\"\n"
+      "except_users = [\"root\"]\nexcept_groups = [\"ml\"]\nexcept_programs = "
+      "[\"/usr/bin/x\"]\ndry_run_hours = 0\ngrace_s = 5\n" +
       "[[keys]]\nname = \"release\"\nuses = [\"models\", \"revocations\"]\npem = \"\"\"\n" +
       release.to_pem() + "\"\"\"\n" +
       "[[keys]]\nname = \"bob\"\nuser = \"bob\"\nuses = [\"approvals\", \"break-glass\"]\npem = "
@@ -52,6 +55,13 @@ TEST(PolicyText, ReadsEveryField) {
   EXPECT_EQ(policy.issued, testing::at("2026-11-01T00:00:00Z"));
   EXPECT_EQ(policy.expires, testing::at("2027-01-01T00:00:00Z"));
   EXPECT_EQ(policy.ask, "mail security");
+  ASSERT_TRUE(policy.sensor);
+  EXPECT_TRUE(policy.sensor->enforce);
+  EXPECT_EQ(policy.sensor->revoked, SensorResponse::kStop);
+  EXPECT_EQ(policy.sensor->unknown, SensorResponse::kNotify);
+  EXPECT_EQ(policy.sensor->known, SensorResponse::kObserve);
+  EXPECT_EQ(policy.sensor->dry_run_hours, 0);
+  EXPECT_EQ(policy.sensor->grace_s, 5);
   EXPECT_TRUE(policy.models.catalog_is_approved);
   EXPECT_THAT(policy.models.in_place, ::testing::ElementsAre("/srv/m"));
   EXPECT_EQ(policy.models.tiers, (std::set<Tier>{Tier::kA, Tier::kC}));

@@ -21,6 +21,9 @@ constexpr int64_t kRequestsMax = 1'000'000;
 constexpr int64_t kApproversMax = 16;
 constexpr int64_t kDaysMax = 3650;
 constexpr int64_t kBreakGlassHours = 12;
+constexpr int64_t kDryRunHours = 24 * 365;
+constexpr int64_t kGraceSeconds = 3600;
+constexpr std::string_view kSensorModes[] = {"dry-run", "enforce"};
 constexpr std::string_view kReserved = "lantern.";
 constexpr std::string_view kKeyUses[] = {"models", "approvals", "revocations", "break-glass"};
 
@@ -84,6 +87,7 @@ class PolicyReader {
     read_break_glass();
     read_audit();
     read_prefix_cache();
+    read_sensor();
     read_rules();
     root_.finish();
     for (const std::string& alias : unpinned_) policy_.unpinned_aliases.push_back(alias);
@@ -239,6 +243,43 @@ class PolicyReader {
     policy_.prefix_cache.groups =
         table->texts("groups", account_fault).value_or(std::vector<std::string>{});
     table->finish();
+  }
+
+  void read_sensor() {
+    auto table = root_.table("sensor");
+    if (!table) return;
+    SensorResponses& sensor = policy_.sensor.emplace();
+    table->require("mode");
+    sensor.enforce = table->text("mode", [](std::string_view text) -> std::string {
+      return enum_of<int>(kSensorModes, text) ? ""
+                                              : "no such choice; there are " + listed(kSensorModes);
+    }) == kSensorModes[1];
+    const auto read = [&](const char* key, SensorResponse& response) {
+      const auto name = table->text(key, [](std::string_view text) -> std::string {
+        return sensor_response(text) ? "" : "observe, notify or stop is needed";
+      });
+      if (name) response = *sensor_response(*name);
+    };
+    read("revoked", sensor.revoked);
+    read("unknown", sensor.unknown);
+    read("known", sensor.known);
+    using Names = std::vector<std::string>;
+    sensor.except_users = table->texts("except_users", account_fault).value_or(Names{});
+    sensor.except_groups = table->texts("except_groups", account_fault).value_or(Names{});
+    sensor.except_programs = table->texts("except_programs", path_fault).value_or(Names{});
+    sensor.dry_run_hours =
+        static_cast<int>(table->integer("dry_run_hours", 0, kDryRunHours).value_or(24));
+    sensor.grace_s = static_cast<int>(table->integer("grace_s", 0, kGraceSeconds).value_or(10));
+    if (sensor.revoked == SensorResponse::kObserve && sensor.unknown == SensorResponse::kObserve &&
+        sensor.known == SensorResponse::kObserve)
+      table->wrong("mode", "has no effect where all is observed");
+    table->finish();
+  }
+  static std::optional<SensorResponse> sensor_response(std::string_view name) {
+    for (const auto response :
+         {SensorResponse::kObserve, SensorResponse::kNotify, SensorResponse::kStop})
+      if (sensor_response_name(response) == name) return response;
+    return {};
   }
 
   void read_rules() {
