@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <mutex>
 #include <thread>
 
@@ -59,6 +61,33 @@ void install_interrupt_handler() {
   sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+}
+
+namespace {
+
+int g_hangup = -1;  // an eventfd
+
+void on_hangup(int) {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(g_hangup, &one, sizeof one);
+}
+
+}  // namespace
+
+int hangup_fd() {
+  if (g_hangup >= 0) return g_hangup;
+  g_hangup = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  struct sigaction action {};
+  action.sa_handler = on_hangup;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(SIGHUP, &action, nullptr);
+  return g_hangup;
+}
+
+bool take_hangup() {
+  uint64_t count = 0;
+  return ::read(hangup_fd(), &count, sizeof count) == static_cast<ssize_t>(sizeof count);
 }
 
 std::stop_token new_interruptible_scope(SecondInterrupt second) {

@@ -19,4 +19,9 @@ std::stop_token new_interruptible_scope(SecondInterrupt second = SecondInterrupt
 /// True if the current scope was interrupted.
 bool interrupted();
 
+/// From the first call on, SIGHUP ends nothing: it makes this descriptor readable, until
+/// take_hangup() says that there was one.
+int hangup_fd();
+bool take_hangup();
+
 }  // namespace lantern::cli
