@@ -18,6 +18,10 @@ if(TARGET lantern)
   install(FILES ${generated}/_lantern DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
   install(FILES ${generated}/lantern.fish
     DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  # Beside the examples, not enabled: which account and rights a service has is the machine's to say.
+  install(FILES ${CMAKE_SOURCE_DIR}/packaging/lantern.service
+    ${CMAKE_SOURCE_DIR}/packaging/lantern-watch.service
+    DESTINATION lib/systemd/system)
   install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
