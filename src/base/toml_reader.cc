@@ -99,9 +99,12 @@ class Prelude {
     const std::string three(3, quote);
     const bool has_lines = text_.substr(at_).starts_with(three);
     const std::string_view end = std::string_view(three).substr(0, has_lines ? 3 : 1);
-    // A quote within a word or after its dot is read as part of it, without regard for quotes.
-    constexpr std::string_view kAround = " \t\r\n=,[]{}";
-    const bool is_glued = at_ > 0 && kAround.find(text_[at_ - 1]) == std::string_view::npos;
+    // A quote within a word or after its dot is read as part of it, without regard for quotes; so
+    // is one behind brackets that a word goes into.
+    size_t begin = at_;
+    while (begin > 0 && (text_[begin - 1] == '[' || text_[begin - 1] == '{')) --begin;
+    constexpr std::string_view kAround = " \t\r\n=,";
+    const bool is_glued = begin > 0 && kAround.find(text_[begin - 1]) == std::string_view::npos;
     at_ += end.size();
     while (at_ < text_.size() && !text_.substr(at_).starts_with(end)) {
       if (text_[at_] == '\n' && !has_lines) return {};  // the parser says so

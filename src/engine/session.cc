@@ -154,13 +154,14 @@ std::string write_session(const Session& session) {
     put(out, checkpoint.text_bytes);
     put(out, checkpoint.n_ids);
   }
-  uint64_t page_bytes = 0;
   for (const Session::LayerBytes& layer : session.layers) {
     put(out, layer.keys);
     put(out, layer.values);
-    page_bytes += 1 + layer.keys + layer.values;
   }
-  out.reserve(out.size() + session_pages(session.cached.size()) * page_bytes);
+  size_t page_bytes = 0;
+  for (const Session::Pages& pages : session.pages)
+    page_bytes += 1 + pages.keys.size() + pages.values.size();
+  out.reserve(out.size() + page_bytes);
   for (const Session::Pages& pages : session.pages) {
     put(out, static_cast<uint8_t>(pages.keys.empty() ? 0 : 1));
     put_bytes(out, pages.keys);

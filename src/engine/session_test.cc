@@ -100,5 +100,20 @@ TEST_F(SessionTest, EveryCutIsAnError) {
   EXPECT_EQ(read_session(saved + "x", "saved").error().code, ErrorCode::kCorrupt);
 }
 
+TEST_F(SessionTest, SizesOfPagesThatAreNotThereTakeNoMemory) {
+  Engine engine = load({.threads = 1});
+  Conversation conversation(engine);
+  (void)say(conversation, "Hello");
+  const std::string saved = conversation.save();
+  auto session = read_session(saved, "saved");
+  ASSERT_TRUE(session.ok());
+  for (Session::LayerBytes& layer : session->layers) layer.keys = uint64_t{1} << 60;
+  for (Session::Pages& pages : session->pages) pages = {};
+  const std::string written = write_session(*session);
+  EXPECT_LT(written.size(), saved.size());
+  EXPECT_TRUE(read_session(written, "written").ok());
+  EXPECT_FALSE(conversation.restore(written, "written").ok());
+}
+
 }  // namespace
 }  // namespace lantern::engine

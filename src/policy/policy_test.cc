@@ -322,6 +322,8 @@ std::vector<BadCase> bad_cases() {
       {"header_of_nothing", kHead + " [[ ]]\n", "line 5, column 5: a name is needed after ["},
       {"header_cut_short", kHead + "[", "line 5, column 2: a name is needed after ["},
       {"quote_within_a_word", kHead + "ask = 3.\"\xc3\xa9\"\n", "line 5, column 10: a letter"},
+      {"quote_behind_a_words_bracket", kHead + "ask = -p{\"\xc3\xa9\"}\n",
+       "line 5, column 11: a letter"},
       {"control_character", kHead + "ask = 3\x01\n", "line 5, column 8: a control character"},
       {"time_cut_short", kHead + "ask = 2026-11-01Tx\n", "line 5"},
       {"string_without_end", kHead + "ask = \"a\n\xc3\xa9", "line "},

@@ -42,7 +42,7 @@ Response json_response(int status, const base::OrderedJson& document) {
 
 Result<std::string> path_of_target(std::string_view target) {
   const std::string_view path = target.substr(0, target.find_first_of("?#"));
-  if (path.empty() || path.front() != '/')
+  if (path.empty() || path.front() != '/' || path.find('\0') != std::string_view::npos)
     return make_error(ErrorCode::kInvalidArgument, "\"{}\" is no path of this service",
                       base::printable(target));
   std::string out;
