@@ -83,13 +83,22 @@ class SchemaCompiler {
       }
       if ((branch.types & kNull) != 0) add(word("null"));
       if ((branch.types & kBoolean) != 0) {
-        LANTERN_TRY(facts_.check_excluded(branch, kBoolean));
-        add(word("true"));
-        add(word("false"));
+        const std::vector<Json> excluded = facts_.excluded(branch, kBoolean);
+        for (const bool value : {true, false})
+          if (std::ranges::find(excluded, Json(value)) == excluded.end())
+            add(word(value ? "true" : "false"));
       }
       if ((branch.types & (kInteger | kFraction)) != 0) {
-        LANTERN_ASSIGN(const int32_t number, number_rule(branch));
-        add(number);
+        // Integers are written in one way, so some can be left out; the others have many.
+        const bool in_two = !facts_.excluded(branch, kInteger).empty();
+        for (const uint8_t types : in_two ? std::vector<uint8_t>{kInteger, kFraction}
+                                          : std::vector<uint8_t>{kInteger | kFraction}) {
+          Branch of_types = branch;
+          of_types.types &= types;
+          if (of_types.types == 0) continue;
+          LANTERN_ASSIGN(const int32_t number, number_rule(of_types));
+          add(number);
+        }
       }
       if ((branch.types & kString) != 0) {
         LANTERN_ASSIGN(const StringFacts facts, facts_.strings(branch));
@@ -168,15 +177,22 @@ class SchemaCompiler {
   }
 
   Result<int32_t> number_rule(const Branch& branch) {
-    LANTERN_TRY(facts_.check_excluded(branch, branch.types & (kInteger | kFraction)));
+    LANTERN_TRY(facts_.check_excluded(branch, branch.types & kFraction));
+    std::vector<std::string> excluded;
+    for (const Json& value : facts_.excluded(branch, branch.types & kInteger))
+      if (const auto decimal = to_decimal(value)) excluded.push_back(to_text(*decimal));
     LANTERN_ASSIGN(const NumberBounds bounds, facts_.numbers(branch));
     std::string key = bounds.integer ? "integer" : bounds.fraction ? "fraction" : "number";
     if (bounds.least)
       key += (bounds.least->exclusive ? " >" : " >=") + to_text(bounds.least->value);
     if (bounds.most) key += (bounds.most->exclusive ? " <" : " <=") + to_text(bounds.most->value);
     for (const Decimal& m : bounds.multiples) key += " /" + to_text(m);
+    for (const std::string& text : excluded) key += " !" + text;
     return once(key, [&]() -> Result<int32_t> {
-      LANTERN_ASSIGN(const CharDfa dfa, number_language(bounds, budget_));
+      LANTERN_ASSIGN(CharDfa dfa, number_language(bounds, budget_));
+      if (!excluded.empty()) {
+        LANTERN_ASSIGN(dfa, difference(dfa, texts(excluded), budget_));
+      }
       // Between bounds that are longer there are only longer ones.
       int64_t most = kNumberCharsMax;
       for (const auto& bound : {bounds.least, bounds.most})

@@ -351,12 +351,23 @@ Result<std::optional<std::vector<Json>>> SchemaFacts::values(const Branch& branc
   return std::optional(std::move(out));
 }
 
+std::vector<Json> SchemaFacts::excluded(const Branch& branch, uint8_t types) {
+  std::vector<Json> out;
+  std::set<std::string> keys;
+  for (const SchemaId id : branch.schemas)
+    if (const Json* values = find(set_.at(id), kNotIn))
+      for (const Json& value : *values)
+        if ((type_of(value) & types) != 0 && keys.insert(key_of(value)).second)
+          out.push_back(value);
+  return out;
+}
+
 Status SchemaFacts::check_excluded(const Branch& branch, uint8_t types) {
   for (const SchemaId id : branch.schemas)
     if (const Json* excluded = find(set_.at(id), kNotIn))
       for (const Json& value : *excluded)
         if ((type_of(value) & types) != 0)
-          return set_.unsupported(id, "not", "a value other than a string cannot be left out");
+          return set_.unsupported(id, "not", "fractions, arrays and objects cannot be left out");
   return {};
 }
 

@@ -91,7 +91,9 @@ class SchemaFacts {
   enum class Precision { kExact, kWider };
   Result<std::vector<Branch>> branches(const Conjunction& conjunction, Precision precision);
 
-  /// kUnsupported where a value of `types` is left out by negation (strings can be).
+  /// The values of `types` that are left out by negation, each once.
+  std::vector<Json> excluded(const Branch& branch, uint8_t types);
+  /// kUnsupported where a value of `types` is (strings, booleans and integers can be).
   Status check_excluded(const Branch& branch, uint8_t types);
   /// The values that a branch lists (enum, const), if it does: those that all its schemas admit.
   Result<std::optional<std::vector<Json>>> values(const Branch& branch);
