@@ -329,8 +329,7 @@ TEST(ServeAccess, AnAnswerThatIsEndedIsNoWholeOne) {
       continue;
     }
     const OrderedJson choices = body_of(answer)["choices"];
-    for (const auto& choice : choices)
-      EXPECT_EQ(choice["finish_reason"], "length") << answer;
+    for (const auto& choice : choices) EXPECT_EQ(choice["finish_reason"], "length") << answer;
   }
   EXPECT_GT(n_ended, 0u);
 }

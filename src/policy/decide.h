@@ -82,7 +82,7 @@ struct Decision {
   DataActions data_actions = {};
   Priority priority = Priority::kNormal;
   std::string prefix_group = {};  // whose members share cached prefixes; empty: the user alone
-  bool is_final = false;  // break-glass does not lift it
+  bool is_final = false;          // break-glass does not lift it
 
   [[nodiscard]] bool allowed() const { return effect == Effect::kAllow; }
   /// kDenied: "denied by rule X: reason; how to ask". Done where it is allowed.

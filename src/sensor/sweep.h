@@ -28,9 +28,9 @@ namespace lantern::sensor {
 
 struct SweepOptions {
   bool fast = false;  // neither what is at rest or installed nor code that only may be an engine
-  std::vector<std::string> disk = {};  // folders and files to walk besides the stores
-  bool digest = false;                 // hash files of weights as a whole
-  bool probe = false;                  // ask suspects that listen which models they have
+  std::vector<std::string> disk = {};         // folders and files to walk besides the stores
+  bool digest = false;                        // hash files of weights as a whole
+  bool probe = false;                         // ask suspects that listen which models they have
   std::optional<std::vector<int>> pids = {};  // these processes alone
   /// What lies in stores and `disk`, where it was looked for before; null: it is looked for now.
   const std::vector<FoundWeights>* at_rest = nullptr;
