@@ -348,6 +348,30 @@ TEST_F(Managed, CachedPrefixesAreSharedWithinAGroupThatThePolicyNamesAlone) {
   EXPECT_LE(cached("ann", 'b'), 1) << "the token of the beginning at most";
 }
 
+TEST_F(Managed, AUsedUpBudgetNamesItsRule) {
+  std::ofstream(fs::path("/etc/passwd"), std::ios::app) << "ann:x:20001:20001::/:/bin/false\n";
+  install_policy(1, "required = false",
+                 std::string(kRules) +
+                     "[[rules]]\nid = \"serve\"\neffect = \"allow\"\naction = [\"serve\"]\n"
+                     "model.approved = true\n"
+                     "[[rules]]\nid = \"a-little\"\neffect = \"allow\"\naction = [\"chat\"]\n"
+                     "model.approved = true\nbudget.requests_a_minute = 1\n");
+  const format::TemporaryFolder folder;
+  const std::string model = engine::TinyModel{}.write(folder).string();
+  const ServedProgram service({model, "--approve", "reviewed"});
+  const Ran made = run_lantern({"key", "create", "--name", "a", "--user", "ann", "--json"});
+  const std::string key = base::Json::parse(made.out)["keys"][0]["key"];
+  const auto ask = [&] {
+    return service.post("/v1/completions", R"({"model":"tiny.gguf","prompt":"Hi","max_tokens":2})",
+                        "Authorization: Bearer " + key + "\r\n");
+  };
+  EXPECT_THAT(ask(), ::testing::StartsWith("HTTP/1.1 200"));
+  const std::string spent = ask();
+  EXPECT_THAT(spent, ::testing::StartsWith("HTTP/1.1 429"));
+  EXPECT_THAT(spent, HasSubstr("denied by rule a-little: the requests a minute"));
+  EXPECT_NE(header_of(spent, "Retry-After"), "");
+}
+
 TEST_F(Managed, NothingIsPulledThatThePolicyDoesNotLetIn) {
   const auto expect_refused_pull = [&](const std::string& rule) {
     const Ran explained =

@@ -49,12 +49,23 @@ std::optional<policy::Decision> key_denial(const KeyGrant& grant, const Usage::U
   return {};
 }
 
-/// When a denial ends by itself: 0 where a budget is not what it is about.
-int64_t retry_after(Governance& governance, policy::Facts facts, const Usage::Used& used) {
+/// A denial that ends by itself says when, and where nothing but a used-up budget keeps a rule from
+/// allowing it, that this is why.
+void explain_budget(Governance& governance, policy::Facts facts, const Usage::Used& used,
+                    policy::Decision& denial) {
+  const auto relieved = [&](std::string_view budget, int64_t seconds) {
+    const policy::Decision later = governance.decide(facts);
+    if (!later.allowed()) return false;
+    denial.how_to_ask = with_retry(denial.how_to_ask, seconds);
+    if (denial.rule != "lantern.default") return true;
+    denial.rule = later.rule;
+    denial.reason = fmt::format("{} that it allows are used up", budget);
+    return true;
+  };
   facts.requests_this_minute = 0;
-  if (governance.decide(facts).allowed()) return used.seconds_to_next_request;
+  if (relieved("the requests a minute", used.seconds_to_next_request)) return;
   facts.tokens_today = 0;
-  return governance.decide(facts).allowed() ? used.seconds_to_tomorrow : 0;
+  (void)relieved("the tokens a day", used.seconds_to_tomorrow);
 }
 
 }  // namespace
@@ -96,8 +107,7 @@ Result<policy::Decision> decide_within_limits(Governance& governance, policy::Fa
   }
   policy::Decision decision = governance.decide(facts);
   if (!decision.allowed()) {
-    if (facts.tokens_today)
-      decision.how_to_ask = with_retry(decision.how_to_ask, retry_after(governance, facts, used));
+    if (facts.tokens_today) explain_budget(governance, facts, used, decision);
     return decision;
   }
   if (caller.grant != nullptr)
