@@ -108,7 +108,7 @@ std::optional<StatLine> parse_stat(std::string_view text) {
   stat.start_ticks = *start;
   stat.mapped_bytes = *mapped;
   stat.resident_pages = static_cast<uint64_t>(std::max<int64_t>(*resident, 0));
-  for (const size_t number_of : {26, 28, 45, 48})
+  for (const size_t number_of : {26u, 28u, 45u, 48u})
     stat.image =
         stat.image * 0x9e3779b97f4a7c15ull + number<uint64_t>(field(number_of)).value_or(0);
   stat.kernel_thread = (*flags & kKernelThread) != 0;
