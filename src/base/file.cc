@@ -159,7 +159,7 @@ Result<std::filesystem::path> replaceable(const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, unsigned rights) {
   AtomicFile file;
   LANTERN_ASSIGN(file.path_, replaceable(path));
   std::string pattern = file.path_.string() + ".tmp-XXXXXX";
@@ -168,7 +168,7 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
   file.temporary_ = pattern;
   mode_t mask = ::umask(0);
   ::umask(mask);
-  ::fchmod(file.fd_.get(), 0666 & ~mask);
+  ::fchmod(file.fd_.get(), rights & ~mask);
   return file;
 }
 

@@ -82,8 +82,9 @@ Status write_file_atomically(const std::filesystem::path& path, std::string_view
 /// it appear; destroyed before that, nothing is left.
 class AtomicFile {
  public:
-  /// A link is followed; kInvalidArgument where `path` is a device, a folder or the like.
-  static Result<AtomicFile> create(const std::filesystem::path& path);
+  /// A link is followed; kInvalidArgument where `path` is a device, a folder or the like. `rights`
+  /// are less the process's umask.
+  static Result<AtomicFile> create(const std::filesystem::path& path, unsigned rights = 0666);
   AtomicFile(AtomicFile&&) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();

@@ -101,7 +101,7 @@ TEST_F(DispatcherTest, LinesAreAppendedWholeAlsoToARotatedFile) {
   EXPECT_EQ(Json::parse(after[1])["id"], ids[1]);
   struct stat info {};
   ASSERT_EQ(::stat(log.c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 0777 & ~0640, 0u);
+  EXPECT_EQ(info.st_mode & 0137u, 0u);
   EXPECT_EQ(dispatcher->states()[0].delivered, 5u);
 }
 

@@ -34,7 +34,7 @@ struct Process {
   uint64_t anonymous_bytes = 0;  // resident, of no file, shared memory and huge pages among them
   double cpu_s = 0;
   bool own = false;          // this very process
-  bool own_program = false;  // it runs the very file that this process runs
+  bool own_program = false;  // it runs the file that this process runs, or one in its place
 };
 
 /// What tells cheaply whether a process deserves another look.

@@ -78,6 +78,13 @@ FileId id_of(const struct stat& info) {
           .inode = info.st_ino};
 }
 
+/// The path of a program as it was before it was deleted.
+std::string living(std::string path) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path;
+}
+
 struct DirectoryClose {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
@@ -141,7 +148,12 @@ class ProcfsHost final : public Host {
         page_bytes_(static_cast<uint64_t>(std::max<long>(::sysconf(_SC_PAGESIZE), 1))),
         blind_(std::move(blind)) {
     struct stat program {};
-    if (::stat("/proc/self/exe", &program) == 0) own_program_ = id_of(program);
+    if (::stat("/proc/self/exe", &program) != 0) return;
+    own_program_ = id_of(program);
+    own_program_owner_ = program.st_uid;
+    if (auto path = read_link("/proc/self/exe"); path.ok()) own_program_path_ = living(*path);
+    if (struct stat mounts{}; ::stat("/proc/self/ns/mnt", &mounts) == 0)
+      own_mounts_ = id_of(mounts);
   }
 
   [[nodiscard]] std::vector<std::string> blind_spots() const override { return blind_; }
@@ -175,6 +187,7 @@ class ProcfsHost final : public Host {
   static std::string of(int pid, std::string_view file) {
     return fmt::format("/proc/{}/{}", pid, file);
   }
+  [[nodiscard]] bool is_own_program(int pid) const;
   [[nodiscard]] std::optional<Process> read_process(int pid) const;
   [[nodiscard]] std::optional<Pulse> read_pulse(int pid) const;
   static Result<std::vector<DirectoryEntry>> list_now(const std::string& folder);
@@ -185,8 +198,23 @@ class ProcfsHost final : public Host {
   long ticks_per_s_;
   uint64_t page_bytes_;
   std::vector<std::string> blind_;
-  FileId own_program_;
+  FileId own_program_, own_mounts_;
+  uid_t own_program_owner_ = 0;
+  std::string own_program_path_;
 };
+
+/// The very file, or one that lay or lies in its place and is of the same owner: before an upgrade
+/// and after it.
+bool ProcfsHost::is_own_program(int pid) const {
+  struct stat program {
+  }, mounts{};
+  if (own_program_.inode == 0 || ::stat(of(pid, "exe").c_str(), &program) != 0) return false;
+  if (id_of(program) == own_program_) return true;
+  if (program.st_uid != own_program_owner_ || own_program_path_.empty()) return false;
+  const auto path = read_link(of(pid, "exe"));
+  return path.ok() && living(*path) == own_program_path_ &&
+         ::stat(of(pid, "ns/mnt").c_str(), &mounts) == 0 && id_of(mounts) == own_mounts_;
+}
 
 std::optional<Process> ProcfsHost::read_process(int pid) const {
   const auto stat_text = read_proc(of(pid, "stat"), kSmallTextBytesMax);
@@ -201,9 +229,7 @@ std::optional<Process> ProcfsHost::read_process(int pid) const {
   const auto per_s = static_cast<uint64_t>(ticks_per_s_);
   process.started_at_s = booted_at_s_ + static_cast<int64_t>(stat->start_ticks / per_s);
   process.cpu_s = static_cast<double>(stat->cpu_ticks) / static_cast<double>(ticks_per_s_);
-  struct stat program {};
-  process.own_program = ::stat(of(pid, "exe").c_str(), &program) == 0 &&
-                        id_of(program) == own_program_ && own_program_.inode != 0;
+  process.own_program = is_own_program(pid);
   if (const auto text = read_proc(of(pid, "status"), kSmallTextBytesMax); text.ok()) {
     process.uid = static_cast<uint32_t>(status_number(*text, "Uid"));
     process.resident_bytes = status_number(*text, "VmRSS");

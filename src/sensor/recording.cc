@@ -516,8 +516,11 @@ Status write_recording(const Host& host, const std::string& path) {
   const auto* recorder = dynamic_cast<const RecordingHost*>(&host);
   if (recorder == nullptr)
     return make_error(ErrorCode::kInvalidArgument, "{}: nothing was recorded", path);
-  return base::write_file_atomically(
-      path, to_json(recorder->recording()).dump(-1, ' ', true, Json::error_handler_t::replace));
+  // It holds what other accounts' files and processes are called, and the fronts of their models.
+  LANTERN_ASSIGN(base::AtomicFile file, base::AtomicFile::create(path, 0600));
+  LANTERN_TRY(file.write(
+      to_json(recorder->recording()).dump(-1, ' ', true, Json::error_handler_t::replace)));
+  return file.commit();
 }
 
 Result<std::unique_ptr<Host>> parse_recording(std::string_view json, std::string_view what) {
